@@ -1,0 +1,29 @@
+# Everything runs in a virtual environment of its own; Python 3.11 is all a machine needs.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKDIR ?= workdir/shapes
+
+.PHONY: demo test test-slow lint clean
+demo: $(VENV)/.installed  ## the whole road on the embedded data; see $(WORKDIR)/report.html
+	$(BIN)/python -m experiments.train --workdir=$(WORKDIR)
+
+test: $(VENV)/.installed  ## the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed  ## parity with torch, real photos
+	$(BIN)/pip install -q -e .[weights,test,torch]
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e .[weights,test]
+	touch $@
+
+clean:
+	rm -rf $(VENV) workdir
