@@ -1,0 +1,21 @@
+"""The whole road at its smallest, for the tests: a minute on two cores, scores mean nothing."""
+
+from ml_collections import ConfigDict
+
+from configs import shapes
+
+
+def get_config() -> ConfigDict:
+    """Returns the tiny setting."""
+    config = shapes.get_config().unlock()
+    config.data.update(num_train=6, num_val=3)
+    config.classifier.update(crop=64, longer_side=(64, 96), batch_size=2, epochs=2)
+    config.cams.update(scales=(1.0,), batch_size=2, bucket=160)
+    config.boundary.update(crop=64, batch_size=2, epochs=2)
+    config.graph.update(longer_side=64, bucket=64, batch_size=3)
+    config.gcn.update(epochs=10)
+    config.segmenter.update(
+        crop=64, batch_size=2, epochs=2, test_scales=(1.0,), test_bucket=160, test_batch_size=2
+    )
+    config.report.update(photos=2)
+    return config.lock()

@@ -1,0 +1,46 @@
+"""Real photos on two cores: 1,582 VOC photos, mostly of cats, dogs, horses, cows and sheep.
+
+    python -m experiments.train --config=configs/voc_animals.py \
+        --config.data.root=PATH/VOC2012 --workdir=workdir/voc_animals
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    """Returns the setting for real photos on a small machine; set `data.root`."""
+    config = default.get_config()
+    config.data.update(source="voc", train_split="train_aug")
+    config.classifier.update(
+        longer_side=(288, 480),
+        crop=288,
+        epochs=3,
+        learning_rate=0.01,
+        head_learning_rate=0.1,
+        momentum=0.9,
+        frozen_taps=0,
+    )
+    config.cams.update(scales=(1.0, 0.5, 1.5))
+    config.boundary.update(
+        crop=288,
+        batch_size=8,
+        learning_rate=0.1,
+        displacement_learning_rate=0.1,
+        momentum=0.9,
+    )
+    config.graph.update(longer_side=224)
+    config.seeds.update(floor=0.2)
+    config.segmenter.update(
+        output_stride=16,
+        rates=(3, 6, 9, 12),
+        crop=256,
+        batch_size=8,
+        epochs=6,
+        learning_rate=0.01,
+        head_learning_rate=0.1,
+        test_scales=(0.75, 1.0),
+    )
+    config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
+    return config.lock()

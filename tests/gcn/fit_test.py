@@ -1,0 +1,164 @@
+"""The GCN fit against the published numbers (golden/gcn.npz) and its own invariances."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wsgcn_jax.gcn.fit import fit_gcn, node_positions
+from wsgcn_jax.gcn.losses import gcn_losses
+from wsgcn_jax.gcn.model import GCNParams, apply_gcn, dropout_mask, init_gcn
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NAMES = ("gc1.weight", "gc1.bias", "gc2.weight", "gc2.bias")
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return np.load(GOLDEN / "gcn.npz")
+
+
+def _fit64(golden, adjacency, *, labels=None, epochs=250, **options):
+    """A float64 fit from the golden start, without dropout."""
+    laplacian = jnp.asarray(golden["L"])
+    features = jnp.asarray(golden["features"], jnp.float64)
+    labels = jnp.asarray(golden["labels"] if labels is None else labels, jnp.int32)
+    init = GCNParams(*(jnp.asarray(golden[f"init_{n}"], jnp.float64) for n in NAMES))
+    return fit_gcn(
+        jax.random.key(0),
+        jnp.asarray(adjacency, jnp.float64),
+        features,
+        labels,
+        jnp.ones(labels.shape, bool),
+        node_positions(20, 28),
+        lambda z: jnp.sum(z * (laplacian @ z)),
+        classes=21,
+        epochs=epochs,
+        dropout=0.0,
+        init=init,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "weights"),
+    [
+        ("full", {}),
+        ("ce", {"entropy_weight": 0.0, "laplacian_weight": 0.0}),
+        ("ent_only", {"laplacian_weight": 0.0}),
+        ("lap_only", {"entropy_weight": 0.0}),
+    ],
+)
+def test_float64_fit_meets_the_float64_golden(golden, tag, weights):
+    with jax.enable_x64(True):
+        fit = _fit64(golden, golden["adj"], **weights)
+        np.testing.assert_allclose(
+            fit.log_probs, golden[f"{tag}_f64_out" if tag != "full" else "full_out_f64"], atol=1e-6
+        )
+        if tag == "full":
+            for name, ours in zip(NAMES, fit.params, strict=True):
+                np.testing.assert_allclose(ours, golden[f"full_f64_w250_{name}"], atol=1e-6)
+            for term, ours in fit.losses._asdict().items():
+                short = {"foreground": "_fg", "background": "_bg", "entropy": "_ent"}
+                short |= {"laplacian": "_lap", "total": ""}
+                np.testing.assert_allclose(
+                    ours, golden[f"full_f64_loss{short[term]}"], rtol=1e-6, atol=1e-9
+                )
+
+
+@pytest.mark.parametrize("case", ["nofg", "nobg", "none", "all"])
+def test_empty_label_sets_drop_their_term(golden, case):
+    with jax.enable_x64(True):
+        labels = golden[f"edgecase_{case}_labels"]
+        fit = _fit64(golden, golden["adj"], labels=labels, epochs=3)
+    # The golden run is float32: its own noise after three steps is about 1e-5.
+    np.testing.assert_allclose(fit.log_probs, golden[f"edgecase_{case}_out_after3"], atol=5e-5)
+    rows = golden[f"edgecase_{case}_losses"]
+    for ours, theirs in zip(fit.losses[:4], rows[:4], strict=True):
+        np.testing.assert_allclose(ours, np.nan_to_num(theirs), rtol=1e-4, atol=1e-5)
+
+
+def _toy(key, height=6, width=7, features=5):
+    n = height * width
+    keys = jax.random.split(key, 3)
+    weights = jax.random.uniform(keys[0], (n, n))
+    adjacency = weights / weights.sum(1, keepdims=True)
+    labels = jax.random.choice(keys[1], jnp.array([0, 1, 2, 255]), (n,))
+    return adjacency, jax.random.normal(keys[2], (n, features)), labels
+
+
+def _toy_fit(key, adjacency, features, labels, valid, positions, **options):
+    return fit_gcn(
+        key,
+        adjacency,
+        features,
+        labels,
+        valid,
+        positions,
+        lambda z: jnp.sum(jnp.where(valid[:, None], z, 0) ** 2),
+        classes=3,
+        hidden=4,
+        epochs=20,
+        **options,
+    )
+
+
+def test_vmapped_fit_equals_one_by_one_and_follows_a_permutation():
+    keys = jax.random.split(jax.random.key(1), 4)
+    adjacency, features, labels = jax.vmap(_toy)(keys)
+    valid, positions = jnp.ones((42,), bool), node_positions(6, 7)
+    batched = jax.jit(jax.vmap(_toy_fit, in_axes=(0, 0, 0, 0, None, None)))
+    together = batched(keys, adjacency, features, labels, valid, positions).log_probs
+    for i in range(4):
+        alone = _toy_fit(keys[i], adjacency[i], features[i], labels[i], valid, positions)
+        np.testing.assert_allclose(together[i], alone.log_probs, atol=2e-5)
+    order = jnp.array([2, 0, 3, 1])
+    permuted = batched(
+        keys[order], adjacency[order], features[order], labels[order], valid, positions
+    )
+    np.testing.assert_allclose(permuted.log_probs, together[order], atol=2e-5)
+
+
+def test_padding_changes_no_real_node():
+    adjacency, features, labels = _toy(jax.random.key(2))
+    valid, positions = jnp.ones((42,), bool), node_positions(6, 7)
+    alone = _toy_fit(jax.random.key(3), adjacency, features, labels, valid, positions)
+
+    real = np.zeros((8, 10), bool)
+    real[:6, :7] = True
+    index = np.flatnonzero(real)
+    wide = jnp.eye(80).at[np.ix_(index, index)].set(adjacency)
+    padded = _toy_fit(
+        jax.random.key(3),
+        wide,
+        jnp.full((80, 5), 7.0).at[index].set(features),  # rubbish in the padding
+        jnp.zeros((80,), labels.dtype).at[index].set(labels),
+        jnp.asarray(real.reshape(-1)),
+        node_positions(8, 10),
+    )
+    np.testing.assert_allclose(padded.log_probs[index], alone.log_probs, atol=2e-5)
+
+
+def test_dropout_mask_rate_independence_and_key():
+    positions = node_positions(100, 100)
+    mask = np.asarray(dropout_mask(jax.random.key(0), positions, 16, dropout=0.3))
+    assert abs(mask.mean() - 0.7) < 0.005
+    assert np.abs(np.corrcoef(mask.T) - np.eye(16)).max() < 0.05  # 1 / sqrt(10,000) = 0.01
+    neighbours = np.corrcoef(mask[:-1].reshape(-1), mask[1:].reshape(-1))[0, 1]
+    assert abs(neighbours) < 0.01
+    other = dropout_mask(jax.random.key(1), positions, 16, dropout=0.3)
+    assert abs(np.corrcoef(mask.reshape(-1), np.asarray(other).reshape(-1))[0, 1]) < 0.01
+
+
+def test_gradients_are_finite_without_any_label():
+    adjacency, features, _ = _toy(jax.random.key(4))
+    params = init_gcn(jax.random.key(5), 5, 4, 3)
+    labels, valid = jnp.full((42,), 255), jnp.ones((42,), bool)
+
+    def total(params):
+        z = apply_gcn(params, adjacency, adjacency @ features)
+        return gcn_losses(z, labels, valid, lambda z: jnp.sum(z * z)).total
+
+    assert all(bool(jnp.isfinite(g).all()) for g in jax.grad(total)(params))

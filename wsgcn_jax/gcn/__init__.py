@@ -1,0 +1,1 @@
+"""The per-photo graph convolutional network: model, losses, fit."""

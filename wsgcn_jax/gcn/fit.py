@@ -1,0 +1,121 @@
+"""Fitting a fresh GCN to one photo; the caller vmaps over photos."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from wsgcn_jax.gcn.losses import GCNLosses, gcn_losses
+from wsgcn_jax.gcn.model import GCNParams, apply_gcn, dropout_mask, init_gcn
+
+
+class GCNFit(NamedTuple):
+    """A fitted GCN.
+
+    Attributes:
+        log_probs: `[n, c] f32`, log-probabilities in evaluation mode.
+        params: the final weights.
+        losses: terms before each epoch, `[epochs] f32` each.
+    """
+
+    log_probs: jax.Array
+    params: GCNParams
+    losses: GCNLosses
+
+
+def fit_gcn(
+    key: jax.Array,
+    adjacency: jax.Array,
+    features: jax.Array,
+    labels: jax.Array,
+    valid: jax.Array,
+    positions: jax.Array,
+    laplacian_energy: Callable[[jax.Array], jax.Array],
+    *,
+    classes: int,
+    hidden: int = 16,
+    epochs: int = 250,
+    learning_rate: float = 0.01,
+    weight_decay: float = 5e-4,
+    dropout: float = 0.3,
+    entropy_weight: float = 10.0,
+    laplacian_weight: float = 0.01,
+    init: GCNParams | None = None,
+) -> GCNFit:
+    """Fits the two-layer GCN to one photo's seeds by full-batch Adam (WSGCN, section 3.3).
+
+    Padded nodes change nothing: they are isolated in the graph, left out of every term, and
+    dropout is drawn by position.
+
+    Args:
+        key: PRNG key of this photo (`fold_in(key, photo)`).
+        adjacency: `[n, n] f32`, rows sum to 1 (`gcn_adjacency`).
+        features: `[n, f] f32` node features.
+        labels: `[n] i32`, seeds in 0..classes-1, 255 = unlabelled.
+        valid: `[n] bool`, False for padding.
+        positions: `[n] u32`, identifies a node whatever the padding (`node_positions`).
+        laplacian_energy: Z `[n, c]` -> trace(Z^T L Z).
+        classes: number of classes, background included.
+        hidden: width of the hidden layer.
+        epochs: number of Adam steps.
+        learning_rate: of Adam.
+        weight_decay: L2 coefficient, added to the gradient (not decoupled).
+        dropout: probability of dropping a hidden unit.
+        entropy_weight: weight of the entropy of unlabelled nodes.
+        laplacian_weight: weight of the Laplacian term.
+        init: starting weights; drawn from `key` when None.
+
+    Returns:
+        The fit.
+    """
+    init_key, dropout_key = jax.random.split(key)
+    if init is None:
+        init = init_gcn(init_key, features.shape[1], hidden, classes, features.dtype)
+    optimiser = optax.chain(
+        optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, eps=1e-8)
+    )
+    propagated = adjacency @ features
+
+    def objective(params: GCNParams, epoch: jax.Array) -> tuple[jax.Array, GCNLosses]:
+        keep = None
+        if dropout > 0:
+            epoch_key = jax.random.fold_in(dropout_key, epoch)
+            keep = dropout_mask(epoch_key, positions, params.b1.shape[0], dropout=dropout)
+        log_probs = apply_gcn(params, adjacency, propagated, keep, dropout=dropout)
+        losses = gcn_losses(
+            log_probs,
+            labels,
+            valid,
+            laplacian_energy,
+            entropy_weight=entropy_weight,
+            laplacian_weight=laplacian_weight,
+        )
+        return losses.total, losses
+
+    def step(
+        carry: tuple[GCNParams, optax.OptState], epoch: jax.Array
+    ) -> tuple[tuple[GCNParams, optax.OptState], GCNLosses]:
+        params, state = carry
+        grads, losses = jax.grad(objective, has_aux=True)(params, epoch)
+        updates, state = optimiser.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), losses
+
+    carry = (init, optimiser.init(init))
+    (params, _), losses = jax.lax.scan(step, carry, jnp.arange(epochs))
+    return GCNFit(apply_gcn(params, adjacency, propagated), params, losses)
+
+
+def node_positions(height: int, width: int) -> jax.Array:
+    """Numbers the nodes of a grid so that the number survives padding.
+
+    Args:
+        height: rows of the (padded) grid, below 65,536.
+        width: columns.
+
+    Returns:
+        `[height * width] u32`, row * 65536 + column.
+    """
+    rows, columns = jnp.arange(height, dtype=jnp.uint32), jnp.arange(width, dtype=jnp.uint32)
+    return (rows[:, None] * jnp.uint32(65536) + columns[None, :]).reshape(-1)

@@ -1,0 +1,1 @@
+"""Training machinery shared by the classifier, the boundary network and the segmenter."""
