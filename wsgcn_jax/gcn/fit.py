@@ -27,7 +27,7 @@ class GCNFit(NamedTuple):
 
 def fit_gcn(
     key: jax.Array,
-    adjacency: jax.Array,
+    aggregate: Callable[[jax.Array], jax.Array],
     features: jax.Array,
     labels: jax.Array,
     valid: jax.Array,
@@ -51,7 +51,7 @@ def fit_gcn(
 
     Args:
         key: PRNG key of this photo (`fold_in(key, photo)`).
-        adjacency: `[n, n] f32`, rows sum to 1 (`gcn_adjacency`).
+        aggregate: x `[n, *]` -> A x, A with rows that sum to 1 (`graph.walk.aggregate`).
         features: `[n, f] f32` node features.
         labels: `[n] i32`, seeds in 0..classes-1, 255 = unlabelled.
         valid: `[n] bool`, False for padding.
@@ -76,14 +76,14 @@ def fit_gcn(
     optimiser = optax.chain(
         optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, eps=1e-8)
     )
-    propagated = adjacency @ features
+    propagated = aggregate(features)
 
     def objective(params: GCNParams, epoch: jax.Array) -> tuple[jax.Array, GCNLosses]:
         keep = None
         if dropout > 0:
             epoch_key = jax.random.fold_in(dropout_key, epoch)
             keep = dropout_mask(epoch_key, positions, params.b1.shape[0], dropout=dropout)
-        log_probs = apply_gcn(params, adjacency, propagated, keep, dropout=dropout)
+        log_probs = apply_gcn(params, aggregate, propagated, keep, dropout=dropout)
         losses = gcn_losses(
             log_probs,
             labels,
@@ -104,7 +104,7 @@ def fit_gcn(
 
     carry = (init, optimiser.init(init))
     (params, _), losses = jax.lax.scan(step, carry, jnp.arange(epochs))
-    return GCNFit(apply_gcn(params, adjacency, propagated), params, losses)
+    return GCNFit(apply_gcn(params, aggregate, propagated), params, losses)
 
 
 def node_positions(height: int, width: int) -> jax.Array:

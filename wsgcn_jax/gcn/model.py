@@ -1,5 +1,6 @@
 """The two-layer graph convolutional network of WSGCN: two weight matrices, no framework."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -42,7 +43,7 @@ def init_gcn(
 
 def apply_gcn(
     params: GCNParams,
-    adjacency: jax.Array,
+    aggregate: Callable[[jax.Array], jax.Array],
     propagated: jax.Array,
     keep: jax.Array | None = None,
     *,
@@ -52,7 +53,7 @@ def apply_gcn(
 
     Args:
         params: weights.
-        adjacency: `[n, n] f32`, A.
+        aggregate: x `[n, hidden]` -> A x.
         propagated: `[n, f] f32`, A F: constant over a fit, so the caller computes it once.
         keep: `[n, hidden] bool`, hidden units that dropout keeps; None at evaluation.
         dropout: probability that `keep` was drawn with.
@@ -63,7 +64,7 @@ def apply_gcn(
     hidden = jax.nn.relu(propagated @ params.w1 + params.b1[None, :])
     if keep is not None:
         hidden = jnp.where(keep, hidden / (1.0 - dropout), 0)
-    return jax.nn.log_softmax(adjacency @ hidden @ params.w2 + params.b2[None, :])
+    return jax.nn.log_softmax(aggregate(hidden) @ params.w2 + params.b2[None, :])
 
 
 def dropout_mask(key: jax.Array, positions: jax.Array, hidden: int, *, dropout: float) -> jax.Array:

@@ -1,0 +1,1 @@
+"""Commands: `python -m experiments.train` and its kin."""

@@ -1,0 +1,145 @@
+"""Puts a finished run into words and pictures: the score table and `report.html`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments.report import colour_mask, heat, write_report
+from wsgcn_jax import data
+from wsgcn_jax.data.labels import PALETTE
+from wsgcn_jax.pipeline.cams import read_cams
+from wsgcn_jax.pipeline.evaluate import read_scores
+from wsgcn_jax.pipeline.scores import argmax_labels, nearest_labels, resize_maps
+from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, read_curve
+from wsgcn_jax.types import Skipped
+
+ROWS = (
+    ("train", "cam", "CAM"),
+    ("train", "random_walk", "random walk"),
+    ("train", "gcn", "GCN"),
+    ("train", "gcn_crf", "GCN + CRF"),
+    ("val", "segmenter", "segmenter"),
+)
+
+
+def table(scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Lays the scores out: header and rows of a table, percent IoU.
+
+    Args:
+        scores: what `scores.json` holds.
+    """
+    found = [(split, title, scores[split][key]) for split, key, title in ROWS if key in scores[split]]
+    classes = list(dict.fromkeys(name for _, _, entry in found for name in entry["iou"]))
+    rows = []
+    for split, title, entry in found:
+        note = f" (at its best threshold, {entry['threshold']:.2f})" if "threshold" in entry else ""
+        ious = [f"{entry['iou'][n]:.1f}" if n in entry["iou"] else "-" for n in classes]
+        rows.append([split, title + note, f"{entry['miou']:.1f}", *ious])
+    return ["photos", "labels", "mIoU", *classes], rows
+
+
+def table_text(scores: dict[str, Any]) -> str:
+    """Returns the table, and the coverage and precision of the seeds, as plain text."""
+    header, rows = table(scores)
+    if not rows:
+        return "no true masks: nothing to score"
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in
+                  enumerate(zip(row, widths, strict=True)))
+        for row in [header, *rows]
+    ]
+    return "\n".join([*lines, seeds_text(scores)])
+
+
+def seeds_text(scores: dict[str, Any]) -> str:
+    """Says how much of the photos the seeds cover and how much of that is right."""
+    seeds = scores["train"].get("seeds")
+    if seeds is None:
+        return ""
+    return (
+        f"seeds: background {seeds['background_coverage']:.1f} % of the pixels, "
+        f"{seeds['background_precision']:.1f} % of them right; "
+        f"foreground {seeds['foreground_coverage']:.1f} %, {seeds['foreground_precision']:.1f} % right"
+    )
+
+
+def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path | None:
+    """Writes `report.html` once the run has been evaluated.
+
+    Args:
+        config: the whole configuration.
+        workdir: the work folder.
+        skipped: photos that were left out.
+
+    Returns:
+        The path; None where the evaluation has not been run.
+    """
+    workspace = Workspace(workdir)
+    stamp = workspace.stamp("evaluate")
+    if stamp is None or not stamp.complete:
+        return None
+    scores = read_scores(workspace.folder("evaluate"))
+    split = data.load(workspace.folder("data"), config.data.pseudo_split)
+    header, rows = table(scores)
+    seconds = [(s, workspace.stamp(s)) for s in _STAGES]
+    times = [[name, f"{stamp.seconds:.0f} s"] for name, stamp in seconds if stamp is not None]
+    tables: list[tuple[str, list[str], list[list[str]]]] = [
+        ("Intersection over union, percent", header, rows),
+        ("Time of each stage", ["stage", "time"], times),
+    ]
+    if skipped:
+        tables.append(("Photos left out", ["photo", "why"], [[s.name, s.reason] for s in skipped]))
+    path = workdir / "report.html"
+    write_report(
+        path,
+        title="WSGCN-JAX: from image-level labels to masks",
+        intro=f"{len(split)} photos with pseudo labels. {seeds_text(scores)}",
+        tables=tables,
+        curves={
+            f"{stage} loss": read_curve(workspace.folder(stage))
+            for stage in ("classifier", "boundary", "segmenter")
+        },
+        gallery=_gallery(config, workspace, split),
+        legend=[(name, tuple(int(v) for v in PALETTE[i])) for i, name in enumerate(split.classes)],
+    )
+    return path
+
+
+_STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
+
+
+def _gallery(
+    config: ConfigDict, workspace: Workspace, split: data.Split
+) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
+    """Photo, CAM, seeds, boundaries, walk, GCN, final and truth of evenly spread photos."""
+    folder = workspace.folder("pseudo_labels")
+    spread = np.linspace(0, len(split) - 1, min(config.report.photos, len(split)))
+    gallery = []
+    for index in dict.fromkeys(spread.round().astype(int)):
+        example = split[int(index)]
+        if not (folder / f"{example.name}.png").exists():
+            continue
+        size = (example.image.shape[0], example.image.shape[1])
+        arrays = read_arrays(folder / f"{example.name}.npz")
+        cam, keys = read_cams(workspace.folder("cams"), example.name)
+        walk = resize_maps(arrays["walk"], size)
+        gcn = data.read_mask(folder / f"{example.name}.png")
+        walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, 0.25)
+        columns = [
+            ("photo", example.image),
+            ("CAM", heat(resize_maps(cam, size).max(axis=0))),
+            ("partial labels", colour_mask(nearest_labels(arrays["seeds"], size), PALETTE)),
+            ("boundary map", heat(resize_maps(arrays["edge"][None], size)[0])),
+            ("random walk", colour_mask(walked, PALETTE, example.image)),
+            ("GCN", colour_mask(gcn, PALETTE, example.image)),
+            ("final", colour_mask(gcn, PALETTE)),
+        ]
+        if example.mask is not None:
+            columns.append(("truth", colour_mask(example.mask, PALETTE)))
+        names = ", ".join(split.classes[k] for k in keys)
+        gallery.append((f"{example.name}: {names}", columns))
+    return gallery

@@ -1,0 +1,9 @@
+"""Settings of all tests: implicit rank promotion is an error; helpers are importable."""
+
+import sys
+from pathlib import Path
+
+import jax
+
+sys.path.insert(0, str(Path(__file__).parent))
+jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,45 @@
+"""Buckets hold every photo once, in few shapes that fit."""
+
+import numpy as np
+import pytest
+
+from wsgcn_jax.data.batching import bucket_shape, pad_to, plan_batches
+
+
+def test_bucket_shape():
+    assert bucket_shape(1, 32, 32) == (32, 32)
+    assert bucket_shape(33, 64, 32) == (64, 64)
+    assert bucket_shape(375, 500, 16) == (384, 512)
+
+
+def test_pad_to():
+    array = np.arange(12, dtype=np.uint8).reshape(2, 3, 2)
+    padded = pad_to(array, (4, 3), value=9)
+    assert padded.shape == (4, 3, 2) and padded.dtype == np.uint8
+    np.testing.assert_array_equal(padded[:2], array)
+    assert (padded[2:] == 9).all()
+    assert pad_to(array[..., 0], (2, 5)).tolist() == [[0, 2, 4, 0, 0], [6, 8, 10, 0, 0]]
+    with pytest.raises(ValueError, match="negative"):
+        pad_to(array, (1, 3))
+
+
+def test_plan_holds_every_photo_once():
+    rng = np.random.default_rng(0)
+    sizes = [(int(h), int(w)) for h, w in rng.integers(96, 161, (100, 2))]
+    plan = plan_batches(sizes, 8, 32)
+    positions = [position for _, batch in plan for position in batch]
+    assert sorted(positions) == list(range(100))
+    for (height, width), batch in plan:
+        assert 1 <= len(batch) <= 8 and list(batch) == sorted(batch)
+        for position in batch:
+            h, w = sizes[position]
+            assert height - 32 < h <= height and width - 32 < w <= width
+            assert height % 32 == width % 32 == 0
+    shapes = [shape for shape, _ in plan]
+    short = [shape for shape, batch in plan if len(batch) < 8]
+    assert len(short) == len(set(short)) and shapes == sorted(shapes)
+    assert plan == plan_batches(list(sizes), 8, 32)
+
+
+def test_plan_of_nothing():
+    assert plan_batches([], 8, 32) == []

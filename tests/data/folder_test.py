@@ -1,0 +1,108 @@
+"""Anyone's own photos, and each way a folder can be wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsgcn_jax.data.folder import FolderSource
+from wsgcn_jax.data.palette_png import write_mask
+from wsgcn_jax.data.source import load, prepare
+from wsgcn_jax.types import DataError
+
+FILES = ("a.jpg", "b.png", "trip/a.jpg", "c.d.jpg")
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    root = tmp_path / "photos"
+    for number, file in enumerate(FILES):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 20 + number), (9, 99, 199)).save(root / file)
+    (root / "labels.csv").write_text(
+        "file,labels\na.jpg,zebra\nb.png,apple zebra\ntrip/a.jpg,apple\nc.d.jpg,apple\n"
+    )
+    return root
+
+
+def test_reads_photos_and_labels(root, tmp_path):
+    prepare(FolderSource(root), tmp_path / "data")
+    train = load(tmp_path / "data", "train")
+    assert train.classes == ("background", "zebra", "apple")
+    assert train.names == ("a", "b", "trip__a", "c.d")
+    assert train.labels.tolist() == [[True, False], [True, True], [False, True], [False, True]]
+    assert train.sizes == ((20, 40), (21, 40), (22, 40), (23, 40))
+    assert all(example.mask is None for example in train)
+    with pytest.raises(DataError, match=r"unknown split 'val'.* \(there are train\)"):
+        load(tmp_path / "data", "val")
+
+
+def test_val_list_and_masks(root, tmp_path):
+    (root / "val.csv").write_text("b.png,apple\n")
+    write_mask(root / "truth" / "b.png", np.full((21, 40), 2, np.uint8))
+    write_mask(root / "truth" / "trip" / "a.png", np.full((22, 40), 1, np.uint8))
+    write_mask(root / "truth" / "c.d.png", np.full((2, 2), 1, np.uint8))
+    prepare(FolderSource(root, masks="truth"), tmp_path / "data")
+    train, val = load(tmp_path / "data", "train"), load(tmp_path / "data", "val")
+    assert train.names == ("a", "b", "trip__a")
+    assert "c.d.png is 2x2, its photo 40x23" in train.skipped[0].reason
+    masks = [example.mask for example in train]
+    assert masks[0] is None and (masks[1] == 2).all() and (masks[2] == 1).all()
+    assert val.names == ("b",) and val.labels.tolist() == [[False, True]]
+
+
+def test_photo_faults_are_skipped(root, tmp_path):
+    (root / "labels.csv").write_text("a.jpg,cat\nb.png,\nnone.jpg,cat\ntrip,cat\nc.d.jpg,dog\n")
+    (root / "c.d.jpg").write_bytes((root / "c.d.jpg").read_bytes()[:200])
+    prepare(FolderSource(root), tmp_path / "data")
+    train = load(tmp_path / "data", "train")
+    assert train.names == ("a",)
+    reasons = {photo.name: photo.reason for photo in train.skipped}
+    assert "b.png has no label" in reasons["b"]
+    assert "none.jpg is missing" in reasons["none"]
+    assert "cannot be read" in reasons["trip"]
+    assert "c.d.jpg cannot be decoded" in reasons["c.d"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("../x.jpg,cat\n", "labels.csv, line 1: the name '../x.jpg' leaves"),
+        ("a.jpg,cat\ntrip/../../x.jpg,cat\n", "line 2: the name"),
+        ("/etc/passwd,cat\n", "line 1: the name"),
+        ("C:\\x.jpg,cat\n", "line 1: the name"),
+        ("..\\x.jpg,cat\n", "line 1: the name"),
+        ("a\x00.jpg,cat\n", "line 1"),
+        ("a.jpg,cat\na.png,dog\n", "line 2: a.png and a.jpg share the name 'a'"),
+        ("trip/a.jpg,cat\ntrip__a.jpg,cat\n", "line 2: .* share the name 'trip__a'"),
+        ("a.jpg,\n", "labels.csv names no label"),
+        ("", "names no photo"),
+    ],
+)
+def test_list_faults(root, tmp_path, labels, message):
+    (root / "labels.csv").write_text(labels)
+    with pytest.raises(DataError, match=message):
+        prepare(FolderSource(root), tmp_path / "data")
+
+
+def test_set_faults(root, tmp_path):
+    for source, message in (
+        (FolderSource(tmp_path / "none"), "photo folder .*none is missing"),
+        (FolderSource(root, labels="other.csv"), r"labels file .*other\.csv is missing"),
+        (FolderSource(root, masks="truth"), "mask folder .*truth is missing"),
+    ):
+        with pytest.raises(DataError, match=message):
+            prepare(source, tmp_path / "data")
+    (root / "val.csv").write_text("a.jpg,aple\n")
+    with pytest.raises(DataError, match=r"val\.csv, line 1: unknown label 'aple', .*'apple'"):
+        prepare(FolderSource(root), tmp_path / "data")
+
+
+def test_fingerprint_follows_the_content(root):
+    first = FolderSource(root).fingerprint()
+    assert FolderSource(root).fingerprint() == first
+    (root / "a.jpg").write_bytes(b"other")
+    second = FolderSource(root).fingerprint()
+    (root / "labels.csv").write_text("a.jpg,zebra\n")
+    assert len({first, second, FolderSource(root).fingerprint()}) == 3

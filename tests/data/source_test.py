@@ -1,0 +1,198 @@
+"""Stored photos: byte-exact, whole or rebuilt, broken ones named; and no TensorFlow."""
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import grain
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsgcn_jax.data.palette_png import encode_png
+from wsgcn_jax.data.records import Photo
+from wsgcn_jax.data.shapes import SHAPES_CLASSES, ShapesSource, render
+from wsgcn_jax.data.source import load, prepare
+from wsgcn_jax.types import DataError, Example
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _photo(height: int = 20, width: int = 30) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG")
+    return buffer.getvalue()
+
+
+class _Source:
+    """A source made of what a test wants to go wrong."""
+
+    def __init__(self, photos: dict[str, Photo | DataError | None], version: str = "1"):
+        self._photos, self._version = photos, version
+        self.reads = 0
+
+    def fingerprint(self) -> str:
+        return self._version
+
+    def classes(self) -> tuple[str, ...]:
+        return ("background", "a", "b")
+
+    def listing(self) -> dict[str, tuple[str, ...]]:
+        return {"train": tuple(self._photos)}
+
+    def read(self, split: str, name: str) -> Photo:
+        self.reads += 1
+        photo = self._photos[name]
+        if photo is None:
+            os.kill(os.getpid(), 9)
+        if isinstance(photo, DataError):
+            raise photo
+        assert isinstance(photo, Photo)
+        return photo
+
+
+def _good(labels: tuple[int, ...] = (1,), mask: bytes | None = None) -> Photo:
+    return Photo(_photo(), labels, mask, ("photo g.jpg", "mask g.png"))
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    prepare(ShapesSource(num_train=12, num_val=3), folder)
+    return folder
+
+
+def test_round_trip_is_exact_and_in_order(shapes):
+    train, val = load(shapes, "train"), load(shapes, "val")
+    assert (len(train), len(val)) == (12, 3)
+    assert train.classes == SHAPES_CLASSES and train.skipped == ()
+    for split, start in ((train, 0), (val, 1_000_000)):
+        for index in range(len(split)):
+            image, mask, labels = render(0, start + index)
+            example = split[index]
+            assert example.name == split.names[index]
+            np.testing.assert_array_equal(example.image, image)
+            np.testing.assert_array_equal(example.mask, mask)
+            np.testing.assert_array_equal(example.labels, labels)
+            np.testing.assert_array_equal(split.labels[index], labels)
+            assert split.sizes[index] == mask.shape
+    assert train[-1].name == "train_0011"
+    with pytest.raises(IndexError):
+        train[12]
+    assert [example.name for example in val] == list(val.names)
+
+
+def test_feeds_grain_and_pickles(shapes):
+    train = load(shapes, "train")
+    data = grain.MapDataset.source(train).shuffle(seed=1).map(lambda example: example.name)
+    assert sorted(data) == sorted(train.names)
+    streamed = list(data.to_iter_dataset())  # read by threads
+    assert streamed == list(data)
+    copy = pickle.loads(pickle.dumps(train))
+    assert isinstance(copy[5], Example) and copy[5].name == train[5].name
+
+
+def test_no_tensorflow(shapes):
+    code = (
+        "import sys, wsgcn_jax.data as data\n"
+        f"split = data.load({str(shapes)!r}, 'train'); split[0]\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] in ('tensorflow', 'torch')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
+
+
+def test_current_build_is_kept_another_is_not(tmp_path):
+    source = _Source({"a": _good(), "b": _good((2,))})
+    prepare(source, tmp_path)
+    assert source.reads == 2
+    index = (tmp_path / "index.json").read_bytes()
+    prepare(source, tmp_path)
+    assert source.reads == 2 and (tmp_path / "index.json").read_bytes() == index
+    prepare(_Source({"c": _good()}, version="2"), tmp_path)
+    assert load(tmp_path, "train").names == ("c",)
+    (tmp_path / "index.json").write_bytes(b"{")
+    prepare(source, tmp_path)
+    assert load(tmp_path, "train").names == ("a", "b")
+
+
+def test_index_file(tmp_path):
+    prepare(_Source({"a": _good((1, 2)), "b": DataError("no b")}), tmp_path)
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert index["classes"] == ["background", "a", "b"]
+    assert index["splits"]["train"] == {
+        "photos": [{"name": "a", "height": 20, "width": 30, "labels": [1, 2]}],
+        "skipped": [{"name": "b", "reason": "no b"}],
+    }
+
+
+def test_killed_half_way_is_rebuilt(tmp_path):
+    code = (
+        "import source_test as t\n"
+        "source = t._Source({'a': t._good(), 'b': t._good(), 'kill': None})\n"
+        f"t.prepare(source, {str(tmp_path)!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}:{Path(__file__).parent}"}
+    prepare(_Source({"old": _good()}, version="0"), tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], env=environment)
+    assert done.returncode == -9
+    with pytest.raises(DataError, match="run prepare"):
+        load(tmp_path, "train")
+    prepare(_Source({"a": _good(), "b": _good(), "c": _good()}), tmp_path)
+    train = load(tmp_path, "train")
+    assert train.names == ("a", "b", "c") and train[2].image.shape == (20, 30, 3)
+    left = [path.name for path in tmp_path.rglob("*") if "incomplete" in path.name]
+    assert left == []
+
+
+def _mask(value: int, shape: tuple[int, int] = (20, 30)) -> bytes:
+    return encode_png(np.full(shape, value, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"),
+    [
+        (DataError("photo x is missing"), "photo x is missing"),
+        (_good(())._replace(), "photo g.jpg has no label"),
+        (_good()._replace(image=_photo()[:-90]), "photo g.jpg cannot be decoded"),
+        (_good()._replace(image=_photo(15)), "photo g.jpg is 30x15"),
+        (_good(mask=_mask(1, (30, 20))), "mask g.png is 20x30, its photo 30x20"),
+        (_good(mask=_mask(3)), "mask g.png holds the class 3, but classes end at 2"),
+        (_good(mask=_photo()), "mask g.png is not a PNG"),
+        (_good(mask=_mask(1)[:60]), "mask g.png is a broken PNG"),
+    ],
+)
+def test_broken_photo_is_skipped_and_named(tmp_path, photo, reason):
+    prepare(_Source({"a": _good(mask=_mask(2)), "x": photo, "z": _good()}), tmp_path)
+    train = load(tmp_path, "train")
+    assert train.names == ("a", "z")
+    assert [(name, why.startswith(reason)) for name, why in train.skipped] == [("x", True)]
+    assert train[1].mask is None
+    assert (train[0].mask == 2).all()
+
+
+def test_ignore_is_no_class(tmp_path):
+    prepare(_Source({"a": _good(mask=_mask(255))}), tmp_path)
+    assert load(tmp_path, "train").skipped == ()
+
+
+def test_all_broken_is_an_error(tmp_path):
+    source = _Source({"a": DataError("photo a is missing."), "b": DataError("photo b")})
+    with pytest.raises(DataError, match=r"no photo of the split 'train' .* photo a is missing"):
+        prepare(source, tmp_path)
+    with pytest.raises(DataError, match="run prepare"):
+        load(tmp_path, "train")
+
+
+def test_unknown_split_or_folder(shapes, tmp_path):
+    with pytest.raises(DataError, match="unknown split 'vall', did you mean 'val'"):
+        load(shapes, "vall")
+    with pytest.raises(DataError, match="run prepare"):
+        load(tmp_path / "none", "train")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="file cannot be written"):
+        prepare(ShapesSource(num_train=1, num_val=1), tmp_path / "file")

@@ -1,0 +1,71 @@
+"""The dense walk against the published matrices (golden/affinity.npz)."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wsgcn_jax.graph.affinity import affinity_graph
+from wsgcn_jax.graph.walk import Adjacency, aggregate, dense_walk, gcn_adjacency, random_walk
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return np.load(GOLDEN / "affinity.npz")
+
+
+def _dense(adjacency):
+    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])))
+
+
+def test_walk_and_adjacency_meet_the_golden_matrices(golden):
+    with jax.enable_x64(True):
+        walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
+        x = golden["cam"] * (1 - golden["edge"])
+        ours = random_walk(walk, jnp.asarray(x.reshape(2, -1).T, jnp.float64))
+        adjacency = _dense(gcn_adjacency(walk))
+    # The golden edge is float32, the golden walk of it float64: only that rounding is between us.
+    np.testing.assert_allclose(ours.T.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-6)
+    # The golden adjacency was squared in float32; its own error is stored beside it.
+    np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
+
+
+def test_float32_walk_stays_near_the_float64_one(golden):
+    walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"])))
+    x = golden["cam"] * (1 - golden["edge"])
+    ours = random_walk(walk, jnp.asarray(x.reshape(2, -1).T))
+    np.testing.assert_allclose(ours.T.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-5)
+    rows = _dense(gcn_adjacency(walk)).sum(axis=1)
+    np.testing.assert_allclose(rows, 1, atol=1e-5)
+
+
+def test_gradient_of_aggregate_is_the_transposed_product():
+    half = jax.random.uniform(jax.random.key(0), (9, 9))
+    kernel = half + half.T
+    adjacency = Adjacency(kernel, 1 + kernel.sum(axis=1))
+    g = jax.random.normal(jax.random.key(1), (9, 4))
+    _, pull = jax.vjp(lambda x: aggregate(adjacency, x), jnp.ones((9, 4)))
+    np.testing.assert_allclose(pull(g)[0], _dense(adjacency).T @ g, atol=1e-6)
+
+
+def test_padding_is_isolated():
+    # In float64: 256 steps multiply float32's rounding to 1e-4, which would hide a leak.
+    with jax.enable_x64(True):
+        edge = jax.random.uniform(jax.random.key(2), (6, 7))
+        padded = jnp.zeros((8, 9)).at[:6, :7].set(edge)
+        valid = jnp.zeros((8, 9), bool).at[:6, :7].set(True)
+        x = jax.random.uniform(jax.random.key(3), (6, 7))
+        alone = random_walk(dense_walk(affinity_graph(edge)), x.reshape(-1, 1)).reshape(6, 7)
+        wide = jnp.full((8, 9), 5.0).at[:6, :7].set(x)
+        walked = random_walk(dense_walk(affinity_graph(padded, valid=valid)), wide.reshape(-1, 1))
+    np.testing.assert_allclose(walked.reshape(8, 9)[:6, :7], alone, atol=1e-12)
+
+
+def test_steps_must_be_a_power_of_two():
+    graph = affinity_graph(jnp.zeros((3, 3)))
+    with pytest.raises(ValueError, match="power of two"):
+        dense_walk(graph, steps=100)

@@ -1,0 +1,73 @@
+"""The fast convolutions against XLA's general one, values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from wsgcn_jax.models import convolutions
+
+
+def _general(
+    x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding: list, groups: int
+) -> jax.Array:
+    """XLA's convolution."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+        precision=lax.Precision.HIGHEST,
+    )
+
+
+def _inputs(size: int, channels: int, features: int) -> tuple[jax.Array, jax.Array]:
+    """Gives a picture of odd and even sides, and a kernel."""
+    keys = jax.random.split(jax.random.key(size))
+    x = jax.random.normal(keys[0], (2, 11, 14, channels))
+    return x, jax.random.normal(keys[1], (size, size, features, channels))
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_depthwise_equals_grouped(size: int, stride: int, dilation: int) -> None:
+    x, kernel = _inputs(size, 6, 1)
+    padding = [(size // 2, size // 2 + 1), (1, 2 * dilation)]
+
+    def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return convolutions.depthwise_conv(
+            x, kernel, stride=stride, dilation=dilation, padding=padding
+        )
+
+    def general(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return _general(x, kernel, stride, dilation, padding, 6)
+
+    out, pull = jax.vjp(fast, x, kernel)
+    expected, pull_expected = jax.vjp(general, x, kernel)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+    cotangent = jax.random.normal(jax.random.key(9), out.shape)
+    for gradient, other in zip(pull(cotangent), pull_expected(cotangent), strict=True):
+        np.testing.assert_allclose(gradient, other, atol=3e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_pointwise_equals_general(stride: int) -> None:
+    x, _ = _inputs(1, 6, 1)
+    kernel = jax.random.normal(jax.random.key(1), (1, 1, 6, 4))
+    expected = _general(x, kernel, stride, 1, [(0, 0), (0, 0)], 1)
+    np.testing.assert_allclose(convolutions.conv(x, kernel, stride=stride), expected, atol=1e-5)
+
+
+def test_dense_passes_everything_on() -> None:
+    x, _ = _inputs(3, 6, 1)
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 6, 4))
+    padding = [(2, 1), (0, 3)]
+    out = convolutions.conv(x, kernel, stride=2, dilation=2, padding=padding)
+    # One output cell by hand: row 1 reads rows 2 - 2 + (0, 2, 4), column 0 columns (0, 2, 4).
+    patch = x[0, 0:5:2, 0:5:2]
+    np.testing.assert_allclose(out[0, 1, 0], jnp.einsum("ijc,ijcd->d", patch, kernel), atol=1e-5)

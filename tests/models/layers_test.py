@@ -1,0 +1,72 @@
+"""Resizing, masks and norms against NumPy written out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wsgcn_jax.models import layers
+
+
+def _resize_one(row: np.ndarray, size: int, *, aligned: bool) -> np.ndarray:
+    """Interpolates a vector at the source coordinates of PyTorch's documentation."""
+    length = len(row)
+    index = np.arange(size)
+    if aligned:
+        source = index * (length - 1) / max(size - 1, 1)
+    else:
+        source = np.clip((index + 0.5) * length / size - 0.5, 0, length - 1)
+    return np.interp(source, np.arange(length), row)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("size", [(12, 18), (5, 4), (1, 9), (7, 7)])
+def test_resize_interpolates_linearly(aligned: bool, size: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 6, 9, 3)).astype(np.float32)
+    resize = layers.resize_bilinear_aligned if aligned else layers.resize_bilinear
+    expected = np.apply_along_axis(_resize_one, 1, x, size[0], aligned=aligned)
+    expected = np.apply_along_axis(_resize_one, 2, expected, size[1], aligned=aligned)
+    np.testing.assert_allclose(jax.jit(resize, static_argnums=1)(x, size), expected, atol=1e-5)
+
+
+def test_a_coarse_cell_is_real_if_its_top_left_pixel_is() -> None:
+    valid = jnp.zeros((1, 7, 9), bool).at[:, :5, :8].set(True)
+    coarse = layers.downsample_valid(valid, 4)
+    np.testing.assert_array_equal(coarse[0], [[True, True, False], [True, True, False]])
+    assert layers.downsample_valid(None, 4) is None
+
+
+def test_apply_valid_zeroes_the_padding() -> None:
+    x = jnp.ones((1, 2, 2, 3))
+    valid = jnp.array([[[True, False], [True, True]]])
+    np.testing.assert_array_equal(layers.apply_valid(x, valid)[0, 0, 1], jnp.zeros(3))
+    assert layers.apply_valid(x, valid).sum() == 9
+    assert layers.apply_valid(x, None) is x
+
+
+def test_frozen_batch_norm_uses_the_running_statistics() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    scale, bias, mean = rng.normal(size=(3, 5)).astype(np.float32)
+    var = rng.uniform(0.5, 2, 5).astype(np.float32)
+    variables = {
+        "params": {"scale": scale, "bias": bias},
+        "batch_stats": {"mean": mean, "var": var},
+    }
+    out = layers.BatchNorm(1e-3).apply(variables, x)
+    expected = (x - mean) / np.sqrt(var + 1e-3) * scale + bias
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_batch_statistics_normalise_and_move_the_running_ones() -> None:
+    x = np.random.default_rng(2).normal(3, 2, size=(2, 3, 4, 5)).astype(np.float32)
+    norm = layers.BatchNorm(use_batch_stats=True)
+    variables = norm.init(jax.random.key(0), x)
+    np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(5))
+    out, changed = norm.apply(variables, x, mutable=["batch_stats"])
+    np.testing.assert_allclose(out.mean((0, 1, 2)), np.zeros(5), atol=1e-5)
+    np.testing.assert_allclose(out.var((0, 1, 2)), np.ones(5), atol=1e-4)
+    flat = x.reshape(-1, 5)
+    moved = changed["batch_stats"]
+    np.testing.assert_allclose(moved["mean"], 0.1 * flat.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)

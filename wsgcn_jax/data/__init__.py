@@ -1,0 +1,37 @@
+"""Photos, labels and masks: three sources behind one reader, augmentation, batches.
+
+source = VocSource("VOCdevkit/VOC2012")
+prepare(source, "workdir/data")
+train = load("workdir/data", "train")
+"""
+
+from wsgcn_jax.data.augment import resize_image, resize_longer_side, resize_mask, train_crop
+from wsgcn_jax.data.batching import bucket_shape, pad_to, plan_batches
+from wsgcn_jax.data.folder import FolderSource
+from wsgcn_jax.data.labels import PALETTE, VOC_CLASSES
+from wsgcn_jax.data.palette_png import read_mask, write_mask
+from wsgcn_jax.data.shapes import SHAPES_CLASSES, ShapesSource
+from wsgcn_jax.data.source import Source, Split, load, prepare
+from wsgcn_jax.data.voc import VocSource
+
+__all__ = [
+    "PALETTE",
+    "SHAPES_CLASSES",
+    "VOC_CLASSES",
+    "FolderSource",
+    "ShapesSource",
+    "Source",
+    "Split",
+    "VocSource",
+    "bucket_shape",
+    "load",
+    "pad_to",
+    "plan_batches",
+    "prepare",
+    "read_mask",
+    "resize_image",
+    "resize_longer_side",
+    "resize_mask",
+    "train_crop",
+    "write_mask",
+]

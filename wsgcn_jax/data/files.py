@@ -1,0 +1,98 @@
+"""Small habits of every reader and writer here: atomic writes, clear errors, safe names."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from wsgcn_jax.types import DataError
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a file so that a reader finds the old content or the new, never half of it."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_bytes(path: Path, *, what: str) -> bytes:
+    """Reads a file, or says in one sentence why it cannot be read.
+
+    Args:
+        path: the file.
+        what: what the file is for, to say in the error.
+
+    Raises:
+        DataError: the file is missing, a folder, or unreadable.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{what} {path} is missing; add it or mend the list.") from error
+    except OSError as error:
+        raise DataError(f"{what} {path} cannot be read: {error.strerror}.") from error
+
+
+def read_text(path: Path, *, what: str) -> str:
+    """Reads a UTF-8 text file.
+
+    Args:
+        path: the file.
+        what: what the file is for, to say in the error.
+
+    Returns:
+        Its text, a leading byte order mark removed.
+
+    Raises:
+        DataError: the file is missing, a folder, unreadable, or not UTF-8.
+    """
+    try:
+        return read_bytes(path, what=what).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{what} {path} is not UTF-8 text; save it as UTF-8.") from error
+
+
+def check_relative(name: str, *, where: str) -> None:
+    """Refuses a file name that would leave the folder it belongs to.
+
+    Args:
+        name: the name as the list gives it, with `/` between folders.
+        where: file and line that hold it, to say in the error.
+
+    Raises:
+        DataError: the name is empty, absolute, climbs out with `..`, or cannot name a file.
+    """
+    parts = name.replace("\\", "/").split("/")
+    escapes = parts[0] == "" or ":" in parts[0] or ".." in parts
+    if escapes or not name.isprintable():
+        raise DataError(
+            f"{where}: the name {name!r} leaves the photo folder or is not a file name; "
+            "give a path inside the folder."
+        )
+
+
+class UnknownNameError(DataError):
+    """A label or split that the set does not have: wrong for the set, not for one photo."""
+
+
+def unknown_name(name: str, known: Iterable[str], *, what: str, where: str) -> UnknownNameError:
+    """The error for a name that is not in a list, with the nearest one that is."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    there = f"there are {', '.join(names)}" if names else "there are none"
+    return UnknownNameError(f"{where}: unknown {what} {name!r}{hint} ({there}).")
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of last change of a file, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,148 @@
+"""The one reader of photos: `prepare` stores a source's photos, `load` gives them back.
+
+    prepare(ShapesSource(), "data")
+    train = load("data", "train")
+    train[0].image, train.labels, train.skipped
+
+`index.json` is written last: it is there only if the records beside it are whole.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsgcn_jax.data.files import unknown_name, write_atomic
+from wsgcn_jax.data.palette_png import decode_png
+from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.data.records import Source, Stored, open_records, write_records
+from wsgcn_jax.types import DataError, Example, Skipped
+
+_INDEX = "index.json"
+_RECORDS = "records"
+
+
+def prepare(source: Source, data_dir: str | os.PathLike[str]) -> None:
+    """Stores all splits of a source, unless the same content is stored there already.
+
+    Args:
+        source: where the photos come from.
+        data_dir: a folder of its own; `index.json` and `records/` are written into it.
+
+    Raises:
+        DataError: the set cannot be used, or `data_dir` cannot be written.
+    """
+    folder = Path(data_dir)
+    fingerprint = source.fingerprint()
+    if _is_current(folder, fingerprint):
+        return
+    try:
+        # First the index goes: a build killed half-way leaves a folder without one.
+        (folder / _INDEX).unlink(missing_ok=True)
+        shutil.rmtree(folder / _RECORDS, ignore_errors=True)
+        (folder / _RECORDS).mkdir(parents=True)
+        stored, skipped = write_records(source, folder / _RECORDS)
+        index = {
+            "fingerprint": fingerprint,
+            "classes": source.classes(),
+            "splits": {
+                split: {
+                    "photos": [photo._asdict() for photo in stored[split]],
+                    "skipped": [photo._asdict() for photo in skipped[split]],
+                }
+                for split in stored
+            },
+        }
+        write_atomic(folder / _INDEX, json.dumps(index, indent=1).encode())
+    except OSError as error:
+        raise DataError(
+            f"data folder {folder} cannot be written: {error.strerror or error}; choose another."
+        ) from error
+
+
+def load(data_dir: str | os.PathLike[str], split: str) -> "Split":
+    """Opens a stored split.
+
+    Args:
+        data_dir: the folder given to `prepare`.
+        split: "train", "val" ...
+
+    Returns:
+        The split, for random access.
+
+    Raises:
+        DataError: nothing whole is stored there, or no such split.
+    """
+    return Split(Path(data_dir), split)
+
+
+class Split:
+    """A stored split: a random-access sequence of photos, and what is known without reading.
+
+    It pickles as its folder and name, so that workers can open it themselves; grain reads it
+    as `grain.MapDataset.source(split)`.
+
+    Attributes:
+        names: the photos' names, in order.
+        sizes: their heights and widths.
+        labels: `[len, c - 1] bool`, which foreground classes are present.
+        classes: class names, "background" first.
+        skipped: the photos that were left out, and why.
+    """
+
+    def __init__(self, folder: Path, split: str):
+        index = _read_index(folder)
+        if split not in index["splits"]:
+            raise unknown_name(split, index["splits"], what="split", where=str(folder))
+        photos = [Stored(**photo) for photo in index["splits"][split]["photos"]]
+        self._folder, self._split = folder, split
+        self._records = open_records(folder / _RECORDS, split)
+        self.names = tuple(photo.name for photo in photos)
+        self.sizes = tuple((photo.height, photo.width) for photo in photos)
+        self.classes: tuple[str, ...] = tuple(index["classes"])
+        self.skipped = tuple(Skipped(**photo) for photo in index["splits"][split]["skipped"])
+        ids = np.arange(1, len(self.classes))
+        self.labels = np.stack([np.isin(ids, photo.labels) for photo in photos])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: int) -> Example:
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"photo {position} of {len(self)}")
+        position = int(position) % len(self)
+        record = self._records[position]
+        name = record["name"].decode()
+        mask = decode_png(record["mask"], name=name) if record["mask"] else None
+        image = decode_photo(record["image"], name=name)
+        return Example(name, image, self.labels[position], mask)
+
+    def __repr__(self) -> str:
+        return f"Split({str(self._folder)!r}, {self._split!r}, {len(self)} photos)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load, (self._folder, self._split)
+
+
+def _is_current(folder: Path, fingerprint: str) -> bool:
+    """Whether the folder holds a whole build of this content."""
+    try:
+        return _read_index(folder)["fingerprint"] == fingerprint
+    except DataError:
+        return False
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """The index of a whole build; DataError where there is none."""
+    try:
+        index = json.loads((folder / _INDEX).read_bytes())
+        if not (folder / _RECORDS).is_dir() or not index["splits"]:
+            raise KeyError("records")
+        return index
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder} holds no whole data set ({error}); run prepare first."
+        ) from error

@@ -1,0 +1,1 @@
+"""The networks: backbones, the classifier and its CAMs, the boundary network, DeepLab."""

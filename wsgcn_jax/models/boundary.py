@@ -1,0 +1,238 @@
+"""IRNet's boundary network (CVPR 2019): edges and displacements from a frozen backbone."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from wsgcn_jax.models.layers import downsample_valid
+from wsgcn_jax.types import Features
+
+_EDGE_CHANNELS = 32
+_EDGE_GROUPS = 4
+_DISPLACEMENT_CHANNELS = (64, 128, 256, 256, 256)
+_DISPLACEMENT_GROUPS = (8, 16, 16, 16, 16)
+_STRIDES = (4, 4, 8, 16, 16)
+# PyTorch's default, with which the published learning rates were chosen: group norm makes a
+# kernel's size the inverse of its learning rate.
+_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class BoundaryOutput(NamedTuple):
+    """What the boundary network says of a batch, on the stride-4 grid.
+
+    Attributes:
+        edge_logits: `[b, H, W] f32`, high on the boundaries between objects.
+        displacement: `[b, H, W, 2] f32`, rows and columns to the object's centre.
+        activations: `[b, H, W, 160] f32`, the edge branch's activations times the weights of
+            its last convolution; their sum plus its bias is the logit.
+    """
+
+    edge_logits: jax.Array
+    displacement: jax.Array
+    activations: jax.Array
+
+
+class GroupNorm(nn.Module):
+    """Group norm whose statistics count real cells only, so that padding changes nothing.
+
+    Attributes:
+        groups: the channels are normalised in this many groups.
+        epsilon: added to the variance.
+    """
+
+    groups: int
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array, valid: jax.Array | None) -> jax.Array:
+        """Normalises `[b, h, w, c] f32` over the True cells of `valid` `[b, h, w] bool`."""
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        grouped = x.reshape(*x.shape[:3], self.groups, channels // self.groups)
+        mask = None if valid is None else valid[..., None, None]
+        axes = (1, 2, 4)
+        mean = _masked_mean(grouped, mask, axes)
+        variance = _masked_mean(jnp.square(grouped - mean), mask, axes)
+        normal = ((grouped - mean) * lax.rsqrt(variance + self.epsilon)).reshape(x.shape)
+        return normal * scale[None, None, None] + bias[None, None, None]
+
+
+def _masked_mean(x: jax.Array, mask: jax.Array | None, axes: tuple[int, ...]) -> jax.Array:
+    """Averages over the cells that count; where none does the mean is 0, not NaN."""
+    if mask is None:
+        return x.mean(axes, keepdims=True)
+    count = jnp.broadcast_to(mask, x.shape).sum(axes, keepdims=True)
+    return (x * mask).sum(axes, keepdims=True) / jnp.maximum(count, 1)
+
+
+def upsample(x: jax.Array, factor: int, valid: jax.Array | None) -> jax.Array:
+    """Enlarges bilinearly (half-pixel centres) as if the padding were not there.
+
+    A photo alone is continued by its outermost cells; so here a cell's neighbour in the
+    padding is replaced by the cell itself.
+
+    Args:
+        x: `[b, h, w, c] f32`.
+        factor: enlargement, a power of two.
+        valid: `[b, h, w] bool`, the real cells; None where all are.
+
+    Returns:
+        `[b, factor * h, factor * w, c] f32`.
+    """
+    if factor == 1:
+        return x
+    if valid is None:
+        valid = jnp.ones(x.shape[:3], bool)
+    x = _upsample_axis(x, factor, valid, axis=1)
+    return _upsample_axis(x, factor, jnp.repeat(valid, factor, axis=1), axis=2)
+
+
+def _upsample_axis(x: jax.Array, factor: int, valid: jax.Array, *, axis: int) -> jax.Array:
+    """Enlarges one axis: every result lies between a cell and one of its two neighbours."""
+    before = jnp.where(_shift(valid, -1, axis)[..., None], _shift(x, -1, axis), x)
+    after = jnp.where(_shift(valid, 1, axis)[..., None], _shift(x, 1, axis), x)
+    phases = []
+    for phase in range(factor):
+        away = (phase + 0.5) / factor - 0.5
+        phases.append((1 - abs(away)) * x + abs(away) * (before if away < 0 else after))
+    shape = list(x.shape)
+    shape[axis] *= factor
+    return jnp.stack(phases, axis + 1).reshape(shape)
+
+
+def _shift(x: jax.Array, step: int, axis: int) -> jax.Array:
+    """Gives every cell the value of the next (step 1) or previous (-1) one, 0 off the end."""
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (max(-step, 0), max(step, 0))
+    start = max(step, 0)
+    return lax.slice_in_dim(jnp.pad(x, padding), start, start + x.shape[axis], axis=axis)
+
+
+class BoundaryNet(nn.Module):
+    """IRNet's edge and displacement branches on the five taps of a frozen backbone.
+
+    Attributes:
+        backbone: gives `Features` of strides 4, 4, 8, 16, 16.
+    """
+
+    backbone: nn.Module
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        valid: jax.Array | None = None,
+        mean_shift: jax.Array | None = None,
+    ) -> BoundaryOutput:
+        """Runs both branches (method, section 2).
+
+        Args:
+            x: `[b, h, w, 3] f32`, normalised.
+            valid: `[b, h, w] bool`, the real pixels; None where all are.
+            mean_shift: `[2] f32`, the mean displacement over the training photos, taken off
+                at inference.
+
+        Returns:
+            The outputs on the stride-4 grid, `H = (h - 1) // 4 + 1`; cells of the padding
+            hold anything (but finite).
+        """
+        taps = Features(*map(lax.stop_gradient, self.backbone(x, valid)))
+        activations = self._edge_branch(taps, valid)
+        # The last convolution, by hand: its products are the nodes' features.
+        kernel = self.param("edge_kernel", _INIT, (activations.shape[-1], 1))
+        bias = self.param("edge_bias", nn.initializers.zeros, (1,))
+        weighted = activations * kernel[None, None, None, :, 0]
+        displacement = self._displacement_branch(taps, valid)
+        if mean_shift is not None:
+            displacement = displacement - mean_shift[None, None, None]
+        return BoundaryOutput(weighted.sum(-1) + bias[0], displacement, weighted)
+
+    def _edge_branch(self, taps: Features, valid: jax.Array | None) -> jax.Array:
+        """Gives the `[b, H, W, 160]` concatenated activations."""
+        size = taps.x2.shape[1:3]
+        parts = []
+        for i, (tap, stride) in enumerate(zip(taps, _STRIDES, strict=True), 1):
+            cells = downsample_valid(valid, stride)
+            y = _dense(_EDGE_CHANNELS, f"edge{i}")(tap)
+            y = GroupNorm(_EDGE_GROUPS, name=f"edge{i}_norm")(y, cells)
+            y = nn.relu(upsample(y, stride // 4, cells))
+            parts.append(y[:, : size[0], : size[1]])
+        return jnp.concatenate(parts, -1)
+
+    def _displacement_branch(self, taps: Features, valid: jax.Array | None) -> jax.Array:
+        """Gives the `[b, H, W, 2]` displacements before the mean shift."""
+
+        def unit(index: int, x: jax.Array, stride: int, factor: int = 1) -> jax.Array:
+            cells = downsample_valid(valid, stride)
+            channels = _DISPLACEMENT_CHANNELS[min(index, 5) - 1]
+            groups = _DISPLACEMENT_GROUPS[min(index, 5) - 1]
+            x = _dense(channels, f"displacement{index}")(x)
+            x = GroupNorm(groups, name=f"displacement{index}_norm")(x, cells)
+            return nn.relu(upsample(x, factor, cells))
+
+        x1, x2 = unit(1, taps.x1, 4), unit(2, taps.x2, 4)
+        x3, x4, x5 = unit(3, taps.x3, 8), unit(4, taps.x4, 16, 2), unit(5, taps.x5, 16, 2)
+        coarse = [y[:, : x3.shape[1], : x3.shape[2]] for y in (x3, x4, x5)]
+        x6 = unit(6, jnp.concatenate(coarse, -1), 8, 2)[:, : x2.shape[1], : x2.shape[2]]
+        x7 = unit(7, jnp.concatenate([x1, x2, x6], -1), 4)
+        return _dense(2, "displacement8")(x7)
+
+
+def _dense(features: int, name: str) -> nn.Dense:
+    """A 1x1 convolution without bias."""
+    return nn.Dense(features, use_bias=False, kernel_init=_INIT, name=name)
+
+
+def mirror_photo(
+    image: jax.Array, valid: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array | None]:
+    """Mirrors a photo within its own width, so that the cells of both runs coincide.
+
+    The width is first rounded up to a multiple of 4 by repeating the last column: a photo of
+    another width, mirrored as it is (as published), lands up to 3 pixels beside itself.
+
+    Args:
+        image: `[h, w, c]`, padded at the bottom and right.
+        valid: `[h, w] bool`, the real pixels, a rectangle at the top left; None where all are.
+
+    Returns:
+        the mirrored photo `[h, W, c]` and its real pixels `[h, W] bool` (None if valid is):
+        W is w rounded up to a multiple of 4.
+    """
+    columns = jnp.arange(-(-image.shape[1] // 4) * 4)
+    real = image.shape[1] if valid is None else valid.any(0).sum()
+    rounded = -(-real // 4) * 4
+    source = jnp.clip(rounded - 1 - columns, 0, jnp.maximum(real - 1, 0))
+    if valid is None:
+        return image[:, source], None
+    mirrored = valid[:, :1] & (columns < rounded)[None, :]
+    return image[:, source] * mirrored[..., None].astype(image.dtype), mirrored
+
+
+def edges_and_features(
+    photo: BoundaryOutput, mirrored: BoundaryOutput, valid: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Averages what the network says of one photo and of its mirror image.
+
+    Method, section 2: the edge is the sigmoid of the mean logit, the features are the mean of
+    the weighted activations.
+
+    Args:
+        photo: `[H, W, ...]`, one photo's output.
+        mirrored: the same for `mirror_photo` of it.
+        valid: `[h, w] bool`, the photo's real pixels, at full size; None where all are.
+
+    Returns:
+        edge `[H, W] f32` in (0, 1) and features `[H, W, 160] f32`; cells of the padding hold
+        anything.
+    """
+    width = photo.edge_logits.shape[1]
+    real = width if valid is None else valid[::4, ::4].any(0).sum()
+    back = jnp.clip(real - 1 - jnp.arange(width), 0, width - 1)
+    edge = (photo.edge_logits + mirrored.edge_logits[:, back]) / 2
+    features = (photo.activations + mirrored.activations[:, back]) / 2
+    return nn.sigmoid(edge), features

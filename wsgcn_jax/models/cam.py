@@ -1,0 +1,219 @@
+"""The image classifier and its class activation maps (CAM).
+
+IRNet's (method.md, section 1). CAMs of several scales and of the mirrored photo are added up by
+the functions below the classifier. They work on one photo in a padded bucket whose real size is
+traced, not static: one compilation serves all photos of a bucket.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from wsgcn_jax.models.layers import apply_valid, downsample_valid
+
+_CELL = 16
+_GRID = 4
+_EPSILON = 1e-5
+
+
+class Classifier(nn.Module):
+    """A backbone, the mean over the photo, and one linear score per class.
+
+    Attributes:
+        backbone: from normalised photos to `types.Features`, with an `output_stride`.
+        num_classes: foreground classes, without background.
+    """
+
+    backbone: nn.Module
+    num_classes: int
+
+    def setup(self) -> None:
+        """Declares the 1x1 head; without bias, so that a CAM is the logit's share of a cell."""
+        self.classifier = nn.Dense(self.num_classes, use_bias=False)
+
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """Scores photos.
+
+        Args:
+            x: `[b, h, w, 3] f32`, normalised.
+            valid: `[b, h, w] bool`, the real pixels; None where all are.
+
+        Returns:
+            Logits `[b, num_classes] f32`; entry i is class i + 1.
+        """
+        features, cells = self._features(x, valid)
+        if cells is None:
+            return self.classifier(features.mean((1, 2)))
+        count = jnp.maximum(cells.sum((1, 2)), 1).astype(features.dtype)
+        return self.classifier(apply_valid(features, cells).sum((1, 2)) / count[:, None])
+
+    def cam(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """Maps where photos show the classes, in no particular unit.
+
+        Args:
+            x: `[b, h, w, 3] f32`, normalised.
+            valid: `[b, h, w] bool`, the real pixels; None where all are.
+
+        Returns:
+            `[b, H, W, num_classes] f32`, at least 0, at the backbone's output stride; 0 where
+            not valid.
+        """
+        features, cells = self._features(x, valid)
+        return apply_valid(nn.relu(self.classifier(features)), cells)
+
+    def _features(
+        self, x: jax.Array, valid: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Gives the last tap and its real cells."""
+        stride: int = self.backbone.output_stride  # type: ignore[attr-defined]
+        return self.backbone(x, valid).x5, downsample_valid(valid, stride)  # type: ignore[operator]
+
+
+def multilabel_soft_margin(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Averages the sigmoid cross entropy over photos and classes.
+
+    Args:
+        logits: `[b, c] f32`.
+        labels: `[b, c] bool or f32` in 0..1, which classes each photo shows.
+
+    Returns:
+        `[] f32`.
+    """
+    y = labels.astype(logits.dtype)
+    return -jnp.mean(y * nn.log_sigmoid(logits) + (1 - y) * nn.log_sigmoid(-logits))
+
+
+def strided_cam(
+    cams: Sequence[jax.Array],
+    sizes: Sequence[jax.Array],
+    photo_size: jax.Array,
+    *,
+    shape: tuple[int, int],
+) -> jax.Array:
+    """Adds CAMs of several scales up on the stride-4 grid and normalises each class.
+
+    Args:
+        cams: one `[h, w, c] f32` per scale, the mirrored photo's mirrored back and added.
+        sizes: one `[2] i32` per scale: the CAM's real rows and columns (top-left).
+        photo_size: `[2] i32`, real rows and columns of the photo at scale 1.
+        shape: rows and columns of the result, at least `(photo_size - 1) // 4 + 1`.
+
+    Returns:
+        `[c, *shape] f32` in 0..1, 0 outside the photo. Classes the photo does not show are
+        scaled like the others: keep those it does.
+    """
+    size = (photo_size - 1) // _GRID + 1
+    return normalise_cam(_merge(cams, sizes, size, shape), real_region(size, shape))
+
+
+def highres_cam(
+    cams: Sequence[jax.Array],
+    sizes: Sequence[jax.Array],
+    photo_size: jax.Array,
+    *,
+    shape: tuple[int, int],
+) -> jax.Array:
+    """Adds CAMs of several scales up on the photo's pixels and normalises each class.
+
+    A cell spans 16 pixels, the last one of a row possibly beyond the photo: CAMs are resized to
+    a whole number of cells and cropped.
+
+    Args:
+        cams: one `[h, w, c] f32` per scale, the mirrored photo's mirrored back and added.
+        sizes: one `[2] i32` per scale: the CAM's real rows and columns (top-left).
+        photo_size: `[2] i32`, real rows and columns of the photo at scale 1.
+        shape: rows and columns of the result, at least `photo_size`.
+
+    Returns:
+        `[c, *shape] f32` in 0..1, 0 outside the photo; see `strided_cam` on absent classes.
+    """
+    size = ((photo_size - 1) // _CELL + 1) * _CELL
+    return normalise_cam(_merge(cams, sizes, size, shape), real_region(photo_size, shape))
+
+
+def _merge(
+    cams: Sequence[jax.Array], sizes: Sequence[jax.Array], size: jax.Array, shape: tuple[int, int]
+) -> jax.Array:
+    """Sums the CAMs, each resized to `size` within `shape`, and puts the classes first."""
+    resized = [
+        resize_valid(cam, size_in, size, shape) for cam, size_in in zip(cams, sizes, strict=True)
+    ]
+    return jnp.moveaxis(jnp.stack(resized).sum(0), -1, 0)
+
+
+def normalise_cam(cam: jax.Array, valid: jax.Array) -> jax.Array:
+    """Divides each class by its maximum (plus 1e-5) over the photo.
+
+    Args:
+        cam: `[c, h, w] f32`, at least 0.
+        valid: `[h, w] bool`, the real pixels.
+
+    Returns:
+        `[c, h, w] f32` in 0..1, 0 where not valid.
+    """
+    real = cam * valid[None].astype(cam.dtype)
+    return real / (real.max((1, 2), keepdims=True) + _EPSILON)
+
+
+def real_region(size: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Marks the top-left rectangle of a traced size.
+
+    Args:
+        size: `[2] i32`, rows and columns.
+        shape: rows and columns of the result.
+
+    Returns:
+        `[*shape] bool`.
+    """
+    return (jnp.arange(shape[0]) < size[0])[:, None] & (jnp.arange(shape[1]) < size[1])[None, :]
+
+
+def resize_valid(
+    x: jax.Array, size_in: jax.Array, size_out: jax.Array, out_shape: tuple[int, int]
+) -> jax.Array:
+    """Resizes the real region of a padded map (bilinear, half-pixel centres).
+
+    What lies outside `size_in` has no influence: the result is that of the map cut to it.
+
+    Args:
+        x: `[h, w, c] f32`, finite everywhere.
+        size_in: `[2] i32`, real rows and columns, at least 1.
+        size_out: `[2] i32`, the rows and columns that these become.
+        out_shape: rows and columns of the result; a smaller one than `size_out` crops.
+
+    Returns:
+        `[*out_shape, c] f32`, 0 outside `size_out`.
+    """
+    rows, columns = (
+        _linear_weights(x.shape[axis], out_shape[axis], size_in[axis], size_out[axis])
+        for axis in (0, 1)
+    )
+    return jnp.einsum("Hh,hwc,Ww->HWc", rows, x, columns, precision=lax.Precision.HIGHEST)
+
+
+def _linear_weights(
+    length_in: int, length_out: int, size_in: jax.Array, size_out: jax.Array
+) -> jax.Array:
+    """Gives the `[length_out, length_in] f32` weights of a linear resize of real sizes."""
+    index = jnp.arange(length_out)
+    centre = (index + 0.5) * (size_in / size_out) - 0.5
+    centre = jnp.clip(centre, 0.0, size_in - 1.0)
+    weights = jnp.maximum(1.0 - jnp.abs(centre[:, None] - jnp.arange(length_in)[None, :]), 0.0)
+    return jnp.where((index < size_out)[:, None], weights, 0.0).astype(jnp.float32)
+
+
+def flip_valid(x: jax.Array, width: jax.Array) -> jax.Array:
+    """Mirrors the real columns of a padded map; the padding stays on the right.
+
+    Args:
+        x: `[h, w, c]`.
+        width: `[] i32`, the real columns.
+
+    Returns:
+        `[h, w, c]`.
+    """
+    column = jnp.arange(x.shape[1])
+    return jnp.take(x, jnp.where(column < width, width - 1 - column, column), axis=1)

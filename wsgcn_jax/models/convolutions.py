@@ -1,0 +1,177 @@
+"""Convolutions whose values AND gradients are fast where XLA's own are not.
+
+On CPUs (measured on 2 cores, `[16, 72, 72, 144]`): a 1x1 convolution's gradient takes four
+times as long as the same written as a matrix product; a grouped convolution twenty times as
+long as a sum of shifted copies; that sum's gradient for the filter, as XLA derives it, eight
+times as long as the row loop below.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Padding = Sequence[tuple[int, int]]
+"""Zeros (before, after) the rows, then the columns."""
+
+
+def conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    padding: Padding = ((0, 0), (0, 0)),
+) -> jax.Array:
+    """Convolves all channels with all.
+
+    Args:
+        x: `[b, h, w, c] f32`.
+        kernel: `[k, k, c, d] f32`.
+        stride: of rows and columns.
+        dilation: distance of the filter's taps.
+        padding: zeros added (before, after) rows and (before, after) columns; none for k = 1.
+
+    Returns:
+        `[b, H, W, d] f32`.
+    """
+    if kernel.shape[:2] == (1, 1):
+        x = x[:, ::stride, ::stride]
+        product = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+        return product.reshape(*x.shape[:3], kernel.shape[-1])
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=tuple(padding),
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def depthwise_conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    padding: Padding,
+) -> jax.Array:
+    """Convolves every channel with a filter of its own.
+
+    On the CPU backend the filter is applied as k * k shifted multiply-adds, which have a
+    gradient but (unlike elsewhere) no forward-mode derivative.
+
+    Args:
+        x: `[b, h, w, c] f32`.
+        kernel: `[k, k, 1, c] f32`.
+        stride: of rows and columns.
+        dilation: distance of the filter's taps.
+        padding: zeros added (before, after) rows and (before, after) columns.
+
+    Returns:
+        `[b, H, W, c] f32`.
+    """
+    if jax.default_backend() == "cpu":
+        # Padded out here, so that the gradient of the padding is JAX's business.
+        padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+        return shifted_sum(padded, kernel, stride, dilation)
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=tuple(padding),
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def shifted_sum(x: jax.Array, kernel: jax.Array, stride: int, dilation: int) -> jax.Array:
+    """Sums weighted copies of a padded picture, one for every tap of a depthwise filter.
+
+    Args:
+        x: `[b, h, w, c] f32`, padded already.
+        kernel: `[k, k, 1, c] f32`.
+        stride: of rows and columns.
+        dilation: distance of the filter's taps.
+
+    Returns:
+        `[b, H, W, c] f32`, `H = (h - (k - 1) * dilation - 1) // stride + 1`.
+    """
+    size = kernel.shape[0]
+    batch, height, width, channels = x.shape
+    height, width = ((s - (size - 1) * dilation - 1) // stride + 1 for s in (height, width))
+    out = jnp.zeros((batch, height, width, channels), x.dtype)
+    for i in range(size):
+        for j in range(size):
+            start = (0, i * dilation, j * dilation, 0)
+            limit = (
+                batch,
+                start[1] + (height - 1) * stride + 1,
+                start[2] + (width - 1) * stride + 1,
+                channels,
+            )
+            weight = kernel[i, j, 0][None, None, None, :]
+            out = out + lax.slice(x, start, limit, (1, stride, stride, 1)) * weight
+    return out
+
+
+_Saved = tuple[jax.Array, jax.Array]
+
+
+def _shifted_sum_forward(
+    x: jax.Array, kernel: jax.Array, stride: int, dilation: int
+) -> tuple[jax.Array, _Saved]:
+    """Saves the inputs for the gradient."""
+    return shifted_sum(x, kernel, stride, dilation), (x, kernel)
+
+
+def _shifted_sum_backward(stride: int, dilation: int, saved: _Saved, cotangent: jax.Array) -> _Saved:
+    """Gives the gradients of the picture and of the filter."""
+    x, kernel = saved
+    reach = (kernel.shape[0] - 1) * dilation
+    margins = [
+        (reach, x.shape[axis] - (cotangent.shape[axis] - 1) * stride - 1, stride - 1)
+        for axis in (1, 2)
+    ]
+    zero = jnp.zeros((), cotangent.dtype)
+    spread = lax.pad(cotangent, zero, ((0, 0, 0), *margins, (0, 0, 0)))
+    # The same sum with the filter turned round: a tap that read x[r + t] now writes there.
+    x_gradient = shifted_sum(spread, kernel[::-1, ::-1], 1, dilation)
+    return x_gradient, _filter_gradient(x, cotangent, kernel.shape[0], stride, dilation)
+
+
+def _filter_gradient(
+    x: jax.Array, cotangent: jax.Array, size: int, stride: int, dilation: int
+) -> jax.Array:
+    """Correlates picture and cotangent, one row at a time.
+
+    A row of both and the k * k running sums `[W, c]` stay in the cache, and every operation
+    is an elementwise multiply-add; a plain reduction over whole pictures reads memory k * k
+    times in an order that does not vectorise.
+    """
+    batch, height, width, channels = cotangent.shape
+    reach = (size - 1) * dilation + 1
+
+    def add_row(index: jax.Array, sums: list[jax.Array]) -> list[jax.Array]:
+        image, row = index // height, index % height
+        g = lax.dynamic_slice(cotangent, (image, row, 0, 0), (1, 1, width, channels))[0, 0]
+        window = (1, reach, x.shape[2], channels)
+        rows = lax.dynamic_slice(x, (image, row * stride, 0, 0), window)[0]
+        span = (width - 1) * stride + 1
+        return [
+            total + lax.slice_in_dim(rows[i * dilation], left, left + span, stride) * g
+            for (i, left), total in zip(taps, sums, strict=True)
+        ]
+
+    taps = [(i, j * dilation) for i in range(size) for j in range(size)]
+    start = [jnp.zeros((width, channels), cotangent.dtype) for _ in taps]
+    sums = lax.fori_loop(0, batch * height, add_row, start)
+    return jnp.stack([total.sum(0) for total in sums]).reshape(size, size, 1, channels)
+
+
+shifted_sum.defvjp(_shifted_sum_forward, _shifted_sum_backward)

@@ -1,0 +1,209 @@
+"""EfficientNet-Lite0 with five taps, in the layout of its PyTorch weights.
+
+EfficientNet without squeeze-and-excitation and with relu6 (the Lite family of Tan, Le,
+EfficientNet, ICML 2019): a backbone that trains on two CPU cores.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from wsgcn_jax.models.convolutions import Padding, conv, depthwise_conv
+from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid
+from wsgcn_jax.types import Features
+
+_EPSILON = 1e-3
+
+
+class _Stage(NamedTuple):
+    """A run of blocks: widening, kernel size, stride of the first, channels out, blocks."""
+
+    expand: int
+    size: int
+    stride: int
+    features: int
+    repeats: int
+
+
+_STAGES = (
+    _Stage(1, 3, 1, 16, 1),
+    _Stage(6, 3, 2, 24, 2),
+    _Stage(6, 5, 2, 40, 2),
+    _Stage(6, 3, 2, 80, 3),
+    _Stage(6, 5, 1, 112, 3),
+    _Stage(6, 5, 2, 192, 4),
+    _Stage(6, 3, 1, 320, 1),
+)
+# Stride 16 keeps neighbours where stride 32 skipped, undilated as in IRNet's ResNet; stride 8
+# dilates what follows each removed stride, as DeepLab does.
+_STRIDES = {32: (1, 2, 2, 2, 1, 2, 1), 16: (1, 2, 2, 2, 1, 1, 1), 8: (1, 2, 2, 1, 1, 1, 1)}
+_DILATIONS = {32: (1,) * 7, 16: (1,) * 7, 8: (1, 1, 1, 2, 2, 4, 4)}
+_TAPS = {0: 0, 1: 1, 2: 2, 4: 3}
+_TORCH_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+def torch_name(path: Sequence[str]) -> str:
+    """Gives the PyTorch weights' name of one of this network's variables.
+
+    Args:
+        path: the keys from the backbone's tree down to the leaf, without the collection:
+            `("blocks_3", "depthwise_conv", "kernel")`.
+
+    Returns:
+        For instance `_blocks.3._depthwise_conv.weight`.
+    """
+    *modules, leaf = path
+    names = ["_" + module.replace("blocks_", "blocks.") for module in modules]
+    return ".".join([*names, _TORCH_LEAVES[leaf]])
+
+
+class Conv(nn.Module):
+    """Convolution without bias in TensorFlow's SAME padding of an even-sized picture.
+
+    Attributes:
+        features: output channels; None = depthwise, as many as come in.
+        size: of the kernel, odd.
+        stride: of rows and columns, 1 or 2.
+        dilation: distance of the kernel's taps.
+    """
+
+    features: int | None
+    size: int
+    stride: int = 1
+    dilation: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolves `[b, h, w, c] f32` to `[b, ceil(h / stride), ceil(w / stride), d]`."""
+        channels = x.shape[-1]
+        depthwise = self.features is None
+        shape = (self.size, self.size, *((1, channels) if depthwise else (channels, self.features)))
+        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        kernel = self.param("kernel", init, shape)
+        convolve = depthwise_conv if depthwise else conv
+        padding = _same_padding(x.shape[1:3], self.size, self.stride, self.dilation)
+        return convolve(x, kernel, stride=self.stride, dilation=self.dilation, padding=padding)
+
+
+def _same_padding(shape: Sequence[int], size: int, stride: int, dilation: int) -> Padding:
+    """Gives the zeros round rows and columns; odd sizes first grow by one at stride 2."""
+    total = (size - 1) * dilation + 1 - stride
+    return [(total // 2, total - total // 2 + side % stride) for side in shape]
+
+
+class InvertedResidual(nn.Module):
+    """1x1 widening, depthwise convolution, 1x1 narrowing, and a shortcut where shapes allow.
+
+    Attributes:
+        expand: how many times wider the middle is; 1 = no widening convolution.
+        size: of the depthwise kernel.
+        features: output channels.
+        stride: of the depthwise convolution.
+        dilation: of the depthwise convolution.
+    """
+
+    expand: int
+    size: int
+    features: int
+    stride: int
+    dilation: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, valid: jax.Array | None) -> jax.Array:
+        """Maps `[b, h, w, c] f32` (`valid` `[b, h, w] bool`) to `[b, H, W, features] f32`."""
+        y = x
+        if self.expand > 1:
+            y = Conv(self.expand * x.shape[-1], 1, name="expand_conv")(y)
+            y = nn.relu6(BatchNorm(_EPSILON, name="bn0")(y))
+        y = apply_valid(y, valid)
+        y = Conv(None, self.size, self.stride, self.dilation, name="depthwise_conv")(y)
+        y = nn.relu6(BatchNorm(_EPSILON, name="bn1")(y))
+        y = BatchNorm(_EPSILON, name="bn2")(Conv(self.features, 1, name="project_conv")(y))
+        return x + y if y.shape == x.shape and self.stride == 1 else y
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 with frozen batch norm.
+
+    Padding is TensorFlow's SAME of an even-sized picture, always, after a row and a column of
+    zeros where a size is odd: the weights were trained on even sizes, and so a padded photo
+    gives what the photo alone gives.
+
+    Attributes:
+        output_stride: 32 (ImageNet's), 16 (the last stride dropped, no dilation) or 8 (the
+            last two dropped, dilation 2, then 4).
+        frozen_taps: how many leading taps let no gradient through.
+    """
+
+    output_stride: int = 16
+    frozen_taps: int = 0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> Features:
+        """Taps stages 1, 2, 3 and 5 and the head.
+
+        Args:
+            x: `[b, h, w, 3] f32`, normalised.
+            valid: `[b, h, w] bool`, the real pixels; None where all are.
+
+        Returns:
+            Taps of 16 (averaged from stride 2 to 4), 24, 40, 112 and 1280 channels; cells of
+            the padding hold anything.
+
+        Raises:
+            ValueError: the output stride is none of 32, 16 and 8.
+        """
+        if self.output_stride not in _STRIDES:
+            raise ValueError(f"output_stride is {self.output_stride}; use 32, 16 or 8")
+        x = Conv(32, 3, 2, name="conv_stem")(apply_valid(x, valid))
+        x = nn.relu6(BatchNorm(_EPSILON, name="bn0")(x))
+        stride, block, taps = 2, 0, []
+        settings = zip(
+            _STAGES, _STRIDES[self.output_stride], _DILATIONS[self.output_stride], strict=True
+        )
+        for index, (stage, stage_stride, dilation) in enumerate(settings):
+            for repeat in range(stage.repeats):
+                x = InvertedResidual(
+                    stage.expand,
+                    stage.size,
+                    stage.features,
+                    1 if repeat else stage_stride,
+                    dilation,
+                    name=f"blocks_{block}",
+                )(x, downsample_valid(valid, stride))
+                stride *= 1 if repeat else stage_stride
+                block += 1
+            if index in _TAPS:
+                x = self._tap(x, _TAPS[index])
+                taps.append(x)
+        x = Conv(1280, 1, name="conv_head")(x)
+        x = self._tap(nn.relu6(BatchNorm(_EPSILON, name="bn1")(x)), 4)
+        taps[0] = _average_pairs(taps[0], downsample_valid(valid, 2))
+        return Features(*taps, x)
+
+    def _tap(self, x: jax.Array, index: int) -> jax.Array:
+        """Cuts the gradient of the frozen taps."""
+        return lax.stop_gradient(x) if index < self.frozen_taps else x
+
+
+def _average_pairs(x: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """Averages the real cells of every 2x2 cells."""
+    height, width = x.shape[1:3]
+    ones = jnp.ones(x.shape[:3], bool) if valid is None else valid
+
+    def total(y: jax.Array) -> jax.Array:
+        y = jnp.pad(y, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+        return y[:, ::2, ::2] + y[:, 1::2, ::2] + y[:, ::2, 1::2] + y[:, 1::2, 1::2]
+
+    count = total(ones[..., None].astype(x.dtype))
+    return total(apply_valid(x, valid)) / jnp.maximum(count, 1.0)

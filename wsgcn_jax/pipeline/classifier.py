@@ -1,0 +1,66 @@
+"""Stage: the image-level classifier (method section 1)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wsgcn_jax import data
+from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.models.cam import Classifier, multilabel_soft_margin
+from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.types import Example, Skipped
+
+
+def network(context: Context, classes: int) -> networks.Network:
+    """Builds the classifier, ImageNet weights in its backbone.
+
+    Args:
+        context: the run.
+        classes: number of foreground classes.
+    """
+    return networks.build(
+        context.key("classifier"),
+        context.config,
+        lambda backbone: Classifier(backbone=backbone, num_classes=classes),
+        frozen_taps=context.config.classifier.frozen_taps,
+    )
+
+
+def run(context: Context, folder: Path) -> Sequence[Skipped]:
+    """Trains the classifier on the image-level labels of the training split."""
+    settings = context.config.classifier
+    split = context.split(context.config.data.train_split)
+    net = network(context, len(split.classes) - 1)
+    backbone = context.config.backbone.name
+
+    def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        crop = data.train_crop(
+            rng, example.image, None, longer_side=settings.longer_side, crop=settings.crop
+        )
+        labels = np.asarray(example.labels, np.float32)
+        return {"image": crop["image"], "valid": crop["valid"], "labels": labels}
+
+    def loss(
+        params: Any, frozen: Any, batch: dict[str, jax.Array]
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        x = normalise(batch["image"], backbone, batch["valid"])
+        logits = net.module.apply({"params": params, **frozen}, x, batch["valid"])
+        right = (logits > 0) == (batch["labels"] > 0.5)
+        return multilabel_soft_margin(logits, batch["labels"]), {"accuracy": right.mean()}
+
+    networks.run_training(
+        folder,
+        net,
+        split,
+        augment,
+        loss,
+        settings=settings,
+        rates={"backbone": settings.learning_rate, "head": settings.head_learning_rate},
+        group_of=lambda path: "backbone" if path[0] == "backbone" else "head",
+        seed=context.config.seed,
+    )
+    return ()

@@ -1,0 +1,71 @@
+"""What every stage is given: the configuration, the work folder, the data."""
+
+import os
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from wsgcn_jax import data
+from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.types import DataError
+
+
+class Context:
+    """The run that a stage is part of.
+
+    Attributes:
+        config: the whole configuration.
+        workspace: the work folder.
+        source: where photos and labels come from.
+        splits: names of the splits (classifier, pseudo labels, validation).
+    """
+
+    def __init__(self, config: ConfigDict, workspace: Workspace) -> None:
+        """Opens the data source.
+
+        Args:
+            config: the whole configuration.
+            workspace: the work folder.
+
+        Raises:
+            DataError: the source is unknown or its folder is missing.
+        """
+        self.config = config
+        self.workspace = workspace
+        section = config.data
+        self.splits = (section.train_split, section.pseudo_split, section.val_split)
+        self.source = _source(section, tuple(dict.fromkeys(s for s in self.splits if s)))
+
+    def split(self, name: str) -> data.Split:
+        """Opens a split of the prepared data."""
+        return data.load(self.folder("data"), name)
+
+    def folder(self, stage: str) -> Path:
+        """Returns the folder of a stage."""
+        return self.workspace.folder(stage)
+
+    def key(self, purpose: str) -> jax.Array:
+        """Returns the PRNG key of one purpose, independent of every other's."""
+        return name_key(jax.random.key(self.config.seed), purpose)
+
+
+def name_key(key: jax.Array, name: str) -> jax.Array:
+    """Folds a name into a key, so that order and batching never decide a photo's numbers."""
+    for start in range(0, len(name), 4):
+        key = jax.random.fold_in(key, int.from_bytes(name[start : start + 4].encode(), "big"))
+    return key
+
+
+def _source(section: ConfigDict, splits: tuple[str, ...]) -> data.Source:
+    root = os.path.expanduser(section.root)
+    if section.source == "shapes":
+        return data.ShapesSource(num_train=section.num_train, num_val=section.num_val)
+    if section.source not in ("voc", "folder"):
+        raise DataError(f"data.source: {section.source!r} is none of shapes, voc, folder")
+    if not root:
+        raise DataError("data.root is empty; give the folder by --config.data.root=DIR")
+    if section.source == "voc":
+        return data.VocSource(root, splits=splits, labels=section.labels)
+    labels = "labels.csv" if section.labels == "auto" else section.labels
+    return data.FolderSource(root, labels=labels, masks=section.masks or None)

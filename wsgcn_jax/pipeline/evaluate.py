@@ -1,0 +1,138 @@
+"""Stage: scores against the true masks. The only place that reads them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsgcn_jax import data
+from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
+from wsgcn_jax.pipeline.cams import read_cams
+from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
+from wsgcn_jax.pipeline.workspace import progress, read_arrays
+from wsgcn_jax.seeds import seed_quality
+from wsgcn_jax.types import DataError, Example, Skipped
+
+THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+
+
+def run(context: Context, folder: Path) -> Sequence[Skipped]:
+    """Writes `scores.json` here and at the top of the work folder."""
+    split = context.split(context.config.data.pseudo_split)
+    classes = _class_ids(split.classes, context.config.report.classes)
+    scores: dict[str, Any] = {"train": _score_pseudo(context, split, classes), "val": {}}
+    if context.config.data.val_split:
+        val = context.split(context.config.data.val_split)
+        predictions = context.folder("segmenter") / "val"
+        confusion = _confusion(
+            val,
+            lambda example: data.read_mask(predictions / f"{example.name}.png"),
+            "scores on val",
+        )
+        if confusion.any():
+            scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
+    text = json.dumps(scores, indent=1).encode()
+    write_atomic(folder / "scores.json", text)
+    write_atomic(context.workspace.root / "scores.json", text)
+    return ()
+
+
+def _class_ids(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    for name in wanted:
+        if name not in names:
+            raise DataError(f"report.classes: no class {name!r}; there are {', '.join(names)}")
+    return [names.index(name) for name in wanted] or list(range(len(names)))
+
+
+def _entry(confusion: np.ndarray, names: Sequence[str], classes: list[int]) -> dict[str, Any]:
+    each = 100 * iou(confusion)
+    return {
+        "miou": round(100 * mean_iou(confusion, classes=classes), 2),
+        "iou": {names[k]: round(float(each[k]), 2) for k in classes if np.isfinite(each[k])},
+    }
+
+
+def _confusion(
+    split: data.Split, predict: Callable[[Example], np.ndarray], what: str
+) -> np.ndarray:
+    total = np.zeros((len(split.classes), len(split.classes)), np.int64)
+    for index in progress(range(len(split)), what):
+        example = split[index]
+        if example.mask is not None:
+            total += confusion_matrix(example.mask, predict(example), len(split.classes))
+    return total
+
+
+def confusions_by_threshold(
+    truth: np.ndarray, best: np.ndarray, value: np.ndarray, classes: int
+) -> np.ndarray:
+    """Confusion matrices of "best class where its score exceeds t, else background", for all t.
+
+    Args:
+        truth: `[h, w] u8`, 255 = not scored.
+        best: `[h, w] u8`, the best foreground class.
+        value: `[h, w] f32` in [0, 1], its score.
+        classes: number of classes, background included.
+
+    Returns:
+        `[len(THRESHOLDS), classes, classes] i64`.
+    """
+    steps = len(THRESHOLDS)
+    known = truth < classes
+    # A score in bin j exceeds the first j thresholds.
+    bins = np.searchsorted(THRESHOLDS, value[known], side="left")
+    flat = (truth[known].astype(np.int64) * classes + best[known]) * (steps + 1) + bins
+    joint = np.bincount(flat, minlength=classes * classes * (steps + 1))
+    joint = joint.reshape(classes, classes, steps + 1)
+    above = joint[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
+    confusions = np.moveaxis(above, -1, 0).copy()
+    confusions[:, :, 0] += joint.sum(axis=(1, 2))[None, :] - above.sum(axis=1).T
+    return confusions
+
+
+def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> dict[str, Any]:
+    """CAM and walk at their best threshold, the GCN as it is, coverage and precision of seeds."""
+    count = len(split.classes)
+    folder = context.folder("pseudo_labels")
+    swept = {
+        name: np.zeros((len(THRESHOLDS), count, count), np.int64) for name in ("cam", "random_walk")
+    }
+    gcn = np.zeros((count, count), np.int64)
+    seeds: list[np.ndarray] = []
+    truths: list[np.ndarray] = []
+    for index in progress(range(len(split)), "scores on train"):
+        example = split[index]
+        if example.mask is None or not (folder / f"{example.name}.png").exists():
+            continue
+        truth, size = example.mask, (example.mask.shape[0], example.mask.shape[1])
+        arrays = read_arrays(folder / f"{example.name}.npz")
+        cam, keys = read_cams(context.folder("cams"), example.name)
+        walk = resize_maps(arrays["walk"], size)
+        walk /= max(float(walk.max()), 1e-5)
+        for name, maps in (("cam", resize_maps(cam, size)), ("random_walk", walk)):
+            best, value = keys[maps.argmax(axis=0)], maps.max(axis=0)
+            swept[name] += confusions_by_threshold(truth, best, value, count)
+        gcn += confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
+        seeds.append(nearest_labels(arrays["seeds"], size).reshape(-1))
+        truths.append(truth.reshape(-1))
+    if not gcn.any():
+        return {}
+    scores: dict[str, Any] = {}
+    for name, confusions in swept.items():
+        means = [mean_iou(confusion, classes=classes) for confusion in confusions]
+        at = int(np.argmax(means))
+        scores[name] = _entry(confusions[at], split.classes, classes)
+        scores[name]["threshold"] = float(THRESHOLDS[at])
+    scores["gcn"] = _entry(gcn, split.classes, classes)
+    quality = seed_quality(np.concatenate(seeds), np.concatenate(truths))
+    scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
+    return scores
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """Reads the scores that a finished evaluation wrote."""
+    return json.loads((folder / "scores.json").read_text())

@@ -1,0 +1,132 @@
+"""Running networks over photos of every size: static padded shapes, a mask of what is real.
+
+A network sees a photo resized so that both sides are multiples of 16. Then the cells of every
+stride cover it exactly, and the mirror image's cells fall on the photo's own; the published code
+mirrors at any width, which shifts the mirror's cells by up to 12 pixels.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from wsgcn_jax import data
+from wsgcn_jax.pipeline.workspace import progress
+
+CELL = 16
+
+
+class Plan(NamedTuple):
+    """Photos that share a padded shape and are worked on together.
+
+    Attributes:
+        shape: padded (height, width) at scale 1, in pixels.
+        indices: of the photos in their split; a short batch repeats its last photo.
+        real: how many of the indices count.
+    """
+
+    shape: tuple[int, int]
+    indices: tuple[int, ...]
+    real: int
+
+
+def network_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Returns the size at which a network sees a photo: multiples of 16, at least 16."""
+    height, width = (max(1, round(side * scale / CELL)) * CELL for side in size)
+    return height, width
+
+
+def grid_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Returns the stride-4 grid of a photo."""
+    return (size[0] - 1) // 4 + 1, (size[1] - 1) // 4 + 1
+
+
+def longer_side_scale(size: tuple[int, int], longer: int) -> float:
+    """Returns the scale that brings the longer side to `longer`; 1 where that is 0."""
+    return longer / max(size) if longer else 1.0
+
+
+def make_plans(
+    sizes: Sequence[tuple[int, int]], *, batch_size: int, bucket: int
+) -> tuple[Plan, ...]:
+    """Groups photos by padded shape.
+
+    The plan depends on the list of photos only, and a batch is always computed whole: so a
+    resumed run puts every photo in the same company, and float sums come out the same.
+
+    Args:
+        sizes: (height, width) at which the network sees each photo at scale 1.
+        batch_size: photos a batch.
+        bucket: padded sides are multiples of this.
+    """
+    plans = []
+    for shape, indices in data.plan_batches(sizes, batch_size, bucket):
+        filled = (*indices, *(indices[-1],) * (batch_size - len(indices)))
+        plans.append(Plan(shape, filled, len(indices)))
+    return tuple(plans)
+
+
+def run_plans(
+    plans: Sequence[Plan],
+    outputs: Callable[[int], Path],
+    work: Callable[[Plan], None],
+    what: str,
+) -> None:
+    """Does the batches of which an output is missing.
+
+    Args:
+        plans: all batches.
+        outputs: index of a photo -> the file that is written last for it.
+        work: computes and writes one batch.
+        what: a word for the progress line.
+    """
+    todo = [p for p in plans if not all(outputs(i).exists() for i in p.indices)]
+    for plan in progress(todo, what):
+        work(plan)
+
+
+def padded_photos(
+    photos: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], shape: tuple[int, int]
+) -> np.ndarray:
+    """Resizes photos (bicubic) and pads them to one shape.
+
+    Args:
+        photos: `[h, w, 3] u8` each.
+        sizes: (height, width) of each after resizing.
+        shape: padded shape.
+
+    Returns:
+        `[b, *shape, 3] u8`.
+    """
+    resized = (resize_photo(p, s) for p, s in zip(photos, sizes, strict=True))
+    return np.stack([data.pad_to(p, shape) for p in resized])
+
+
+def resize_photo(
+    photo: np.ndarray,
+    size: tuple[int, int],
+    method: Image.Resampling = Image.Resampling.BICUBIC,
+) -> np.ndarray:
+    """Resizes `[h, w, 3] u8` to `size` (height, width)."""
+    if photo.shape[:2] == tuple(size):
+        return photo
+    return np.asarray(Image.fromarray(photo).resize((size[1], size[0]), method))
+
+
+def valid_mask(sizes: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Marks the real pixels of padded photos.
+
+    Args:
+        sizes: `[b, 2] i32`, real heights and widths.
+        shape: padded shape.
+
+    Returns:
+        `[b, *shape] bool`.
+    """
+    rows = jnp.arange(shape[0])[None, :, None] < sizes[:, 0, None, None]
+    columns = jnp.arange(shape[1])[None, None, :] < sizes[:, 1, None, None]
+    return rows & columns

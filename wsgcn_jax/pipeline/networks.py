@@ -1,0 +1,148 @@
+"""Builds the road's three networks from the configuration and feeds their trainers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from wsgcn_jax.models.backbone import imagenet_variables, make_backbone
+from wsgcn_jax.pipeline.workspace import Curves
+from wsgcn_jax.train.checkpoint import load_tree, save_tree
+from wsgcn_jax.train.loop import Loss, train
+from wsgcn_jax.train.optim import grouped_sgd
+
+
+class Network(NamedTuple):
+    """A Flax module with its variables: `params` train, `frozen` (batch statistics) do not."""
+
+    module: nn.Module
+    params: Any
+    frozen: Any
+
+
+def build(
+    key: jax.Array,
+    config: ConfigDict,
+    head: Callable[[nn.Module], nn.Module],
+    *,
+    output_stride: int = 16,
+    frozen_taps: int = 0,
+) -> Network:
+    """Puts a head on the configured backbone with its ImageNet weights.
+
+    Args:
+        key: PRNG key of the head's weights.
+        config: the whole configuration (its `backbone` is read).
+        head: backbone -> module, which calls it "backbone".
+        output_stride: of the backbone.
+        frozen_taps: how many leading taps pass no gradient.
+
+    Returns:
+        The network.
+
+    Raises:
+        DataError: the ImageNet weights cannot be had.
+    """
+    name = config.backbone.name
+    module = head(make_backbone(name, output_stride=output_stride, frozen_taps=frozen_taps))
+    imagenet = imagenet_variables(name, config.backbone.weights or None)
+
+    @jax.jit
+    def init_head(key: jax.Array) -> dict[str, Any]:
+        # Without the backbone among the results the compiler drops its whole forward pass.
+        variables = module.init(key, jnp.zeros((1, 64, 64, 3)))
+        return {
+            collection: {part: tree for part, tree in parts.items() if part != "backbone"}
+            for collection, parts in variables.items()
+        }
+
+    variables = init_head(key)
+    params = {**variables.pop("params"), "backbone": imagenet["params"]}
+    frozen = dict(variables)
+    frozen["batch_stats"] = {**frozen.get("batch_stats", {}), "backbone": imagenet["batch_stats"]}
+    return Network(module, jax.tree.map(jnp.asarray, params), jax.tree.map(jnp.asarray, frozen))
+
+
+def batches(
+    source: Any,
+    transform: Callable[[Any, np.random.Generator], dict[str, np.ndarray]],
+    *,
+    batch_size: int,
+    seed: int,
+) -> Any:
+    """Shuffled, augmented, endless batches whose place can be saved.
+
+    Args:
+        source: random access, `len` and `[]`.
+        transform: (element, generator of this element and epoch) -> arrays of fixed shapes.
+        batch_size: elements a batch; the remainder of an epoch flows into the next.
+        seed: of order and augmentation.
+
+    Returns:
+        A Grain iterator.
+    """
+    elements = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    stacked = elements.random_map(transform).batch(batch_size, drop_remainder=True)
+    return iter(stacked.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
+
+
+def run_training(
+    folder: Path,
+    network: Network,
+    source: Any,
+    transform: Callable[[Any, np.random.Generator], dict[str, np.ndarray]],
+    loss: Loss,
+    *,
+    settings: ConfigDict,
+    rates: dict[str, float],
+    group_of: Callable[[tuple[str, ...]], str],
+    seed: int,
+) -> None:
+    """Trains a network as its section of the configuration says and writes its weights.
+
+    Args:
+        folder: of the stage; checkpoints, curves and finally `weights` go there.
+        network: what to train.
+        source: random access to the training photos.
+        transform: augmentation.
+        loss: the objective.
+        settings: the section (`batch_size`, `epochs`, `momentum`, `weight_decay`).
+        rates: learning rate of each group of parameters.
+        group_of: path of a parameter -> its group.
+        seed: of order and augmentation.
+    """
+    steps = max(1, settings.epochs * len(source) // settings.batch_size)
+    optimiser = grouped_sgd(
+        rates,
+        group_of,
+        steps=steps,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+    curves = Curves(folder, folder.name, steps)
+    try:
+        params = train(
+            network.params,
+            network.frozen,
+            batches(source, transform, batch_size=settings.batch_size, seed=seed),
+            loss=loss,
+            optimiser=optimiser,
+            steps=steps,
+            folder=folder / "checkpoints",
+            save_every=max(10, steps // 20),
+            report=curves,
+        )
+    finally:
+        curves.close()
+    save_tree(folder / "weights", params)
+
+
+def load(folder: Path, network: Network) -> Network:
+    """Returns the network with the weights that a finished stage wrote."""
+    return network._replace(params=load_tree(folder / "weights", network.params))

@@ -1,0 +1,232 @@
+"""Stage: complete pseudo labels; boundary map, seeds, graph, random walk, GCN (sections 2-5)."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from wsgcn_jax import data
+from wsgcn_jax.gcn.fit import fit_gcn, node_positions
+from wsgcn_jax.graph.affinity import affinity_graph
+from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
+from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
+from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.models.boundary import edges_and_features
+from wsgcn_jax.models.cam import flip_valid
+from wsgcn_jax.pipeline import boundary, networks
+from wsgcn_jax.pipeline.cams import read_cams
+from wsgcn_jax.pipeline.context import Context, name_key
+from wsgcn_jax.pipeline.inference import (
+    Plan,
+    grid_size,
+    longer_side_scale,
+    make_plans,
+    network_size,
+    padded_photos,
+    resize_photo,
+    run_plans,
+    valid_mask,
+)
+from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
+from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.seeds import partial_labels
+from wsgcn_jax.types import Skipped
+
+
+class PhotoInputs(NamedTuple):
+    """What the graph part is given of one photo, on its padded stride-4 grid.
+
+    Attributes:
+        key: PRNG key of this photo.
+        edge: `[H, W] f32` in [0, 1].
+        features: `[H, W, f] f32`.
+        cams: `[c - 1, H, W] f32` in [0, 1], 0 for absent classes.
+        present: `[c - 1] bool`.
+        rgb: `[H, W, 3] f32` in [0, 1].
+        valid: `[H, W] bool`.
+    """
+
+    key: jax.Array
+    edge: jax.Array
+    features: jax.Array
+    cams: jax.Array
+    present: jax.Array
+    rgb: jax.Array
+    valid: jax.Array
+
+
+class PhotoOutputs(NamedTuple):
+    """What the graph part finds in one photo.
+
+    Attributes:
+        seeds: `[H, W] u8`, partial labels, 255 = none.
+        walk: `[c - 1, H, W] f32`, CAMs after the random walk.
+        log_probs: `[c, H, W] f32`, of the GCN.
+    """
+
+    seeds: jax.Array
+    walk: jax.Array
+    log_probs: jax.Array
+
+
+def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
+    """Seeds, walk and GCN of one photo; the caller vmaps.
+
+    Args:
+        photo: the inputs.
+        config: the whole configuration (`graph`, `seeds`, `gcn` are read).
+
+    Returns:
+        The outputs; what they hold in the padding means nothing.
+    """
+    height, width = photo.edge.shape
+    classes = photo.cams.shape[0] + 1
+    settings = config.graph
+    graph = affinity_graph(
+        photo.edge, radius=settings.radius, beta=settings.beta, valid=photo.valid
+    )
+    walk = dense_walk(graph, steps=settings.steps)
+    start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0) * photo.cams
+    walked = random_walk(walk, start.reshape(classes - 1, -1).T)
+
+    seeds = partial_labels(
+        photo.cams,
+        photo.present,
+        valid=photo.valid,
+        floor=config.seeds.floor,
+        low_background=config.seeds.low_alpha,
+        high_background=config.seeds.high_alpha,
+        confident=config.seeds.confident,
+        minimum_score=config.seeds.minimum_score,
+        background_minimum=config.seeds.background_minimum,
+    ).labels
+    weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
+    fit = fit_gcn(
+        photo.key,
+        partial(aggregate, gcn_adjacency(walk)),
+        photo.features.reshape(height * width, -1),
+        seeds.reshape(-1).astype(jnp.int32),
+        photo.valid.reshape(-1),
+        node_positions(height, width),
+        lambda z: laplacian_energy(weights, z.reshape(height, width, classes)),
+        classes=classes,
+        **config.gcn.to_dict(),
+    )
+    return PhotoOutputs(
+        seeds,
+        walked.T.reshape(classes - 1, height, width),
+        fit.log_probs.T.reshape(classes, height, width),
+    )
+
+
+def run(context: Context, folder: Path) -> Sequence[Skipped]:
+    """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
+    settings = context.config.graph
+    split = context.split(context.config.data.pseudo_split)
+    seen = [
+        network_size(size, longer_side_scale(size, settings.longer_side)) for size in split.sizes
+    ]
+    plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
+    net = networks.load(context.folder("boundary"), boundary.network(context))
+    edges = make_edge_program(net, context.config.backbone.name)
+    label = jax.jit(jax.vmap(partial(label_photo, config=context.config)))
+    skipped: list[Skipped] = []
+
+    def path(index: int) -> Path:
+        return folder / f"{split.names[index]}.png"
+
+    def work(plan: Plan) -> None:
+        sizes = [seen[index] for index in plan.indices]
+        inputs = _inputs(context, split, plan, sizes, edges)
+        outputs = jax.tree.map(np.asarray, label(inputs))
+        for row, index in enumerate(plan.indices[: plan.real]):
+            name = split.names[index]
+            height, width = grid_size(sizes[row])
+            one = jax.tree.map(lambda x, r=row, h=height, w=width: x[r][..., :h, :w], outputs)
+            if not np.isfinite(one.log_probs).all():
+                skipped.append(Skipped(name, f"{name}: the GCN's scores are not finite"))
+                continue
+            keys = np.flatnonzero(split.labels[index])
+            with_background = np.concatenate([[0], keys + 1]).astype(np.uint8)
+            scores = one.log_probs[with_background]
+            write_arrays(
+                folder / f"{name}.npz",
+                {
+                    "keys": with_background,
+                    "edge": np.asarray(inputs.edge[row, :height, :width], np.float16),
+                    "seeds": one.seeds,
+                    "walk": one.walk[keys].astype(np.float32),
+                    "log_probs": scores.astype(np.float32),
+                },
+            )
+            full = resize_maps_aligned(scores, split.sizes[index])
+            data.write_mask(path(index), argmax_labels(full, with_background))
+
+    run_plans(plans, path, work, "pseudo labels")
+    return skipped
+
+
+EdgeProgram = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]
+"""(photos `[b, h, w, 3] u8`, real sizes `[b, 2]`) -> edges `[b, H, W]`, features `[b, H, W, f]`."""
+
+
+def make_edge_program(net: networks.Network, backbone: str) -> EdgeProgram:
+    """Compiles boundary maps and node features, averaged over photo and mirror image.
+
+    Args:
+        net: the trained boundary network.
+        backbone: its name, for the normalisation.
+    """
+    variables = {"params": net.params, **net.frozen}
+
+    @jax.jit
+    def program(variables: Any, images: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
+        valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
+        x = normalise(images, backbone, valid)
+        both = jnp.concatenate([x, jax.vmap(flip_valid)(x, sizes[:, 1])])
+        output = net.module.apply(variables, both, jnp.concatenate([valid, valid]))
+        photo, mirror = (jax.tree.map(lambda a, i=i: jnp.split(a, 2)[i], output) for i in (0, 1))
+        return jax.vmap(edges_and_features)(photo, mirror, valid)
+
+    return lambda images, sizes: program(variables, images, sizes)
+
+
+def _inputs(
+    context: Context,
+    split: data.Split,
+    plan: Plan,
+    sizes: Sequence[tuple[int, int]],
+    edges: EdgeProgram,
+) -> PhotoInputs:
+    """Loads one batch and runs the boundary network on it."""
+    photos = [split[index].image for index in plan.indices]
+    real = np.asarray(sizes, np.int32)
+    edge, features = edges(padded_photos(photos, sizes, plan.shape), real)
+    grid = grid_size(plan.shape)
+    classes = len(split.classes)
+    cams = np.zeros((len(photos), classes - 1, *grid), np.float32)
+    rgb = np.zeros((len(photos), *grid, 3), np.float32)
+    key = context.key("gcn")
+    keys = []
+    for row, index in enumerate(plan.indices):
+        height, width = grid_size(sizes[row])
+        cam, ids = read_cams(context.folder("cams"), split.names[index])
+        cams[row, ids - 1, :height, :width] = resize_maps(cam, (height, width))
+        small = resize_photo(photos[row], (height, width), Image.Resampling.LANCZOS)
+        rgb[row, :height, :width] = small.astype(np.float32) / 255
+        keys.append(name_key(key, split.names[index]))
+    return PhotoInputs(
+        jnp.stack(keys),
+        edge,
+        features,
+        jnp.asarray(cams),
+        jnp.asarray(split.labels[list(plan.indices)]),
+        jnp.asarray(rgb),
+        valid_mask(jnp.asarray((real - 1) // 4 + 1), grid),
+    )

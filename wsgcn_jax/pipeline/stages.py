@@ -1,0 +1,121 @@
+"""The order of the stages, what each one reads, and running them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from wsgcn_jax import data
+from wsgcn_jax.pipeline import (
+    boundary,
+    cams,
+    classifier,
+    evaluate,
+    pseudo_labels,
+    segmenter,
+)
+from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.workspace import Workspace, fingerprint, tell
+from wsgcn_jax.types import DataError, Skipped
+
+REVISION = 1
+"""Raise when a change of code makes artefacts of older code wrong."""
+
+
+class Stage(NamedTuple):
+    """One stage of the road.
+
+    Attributes:
+        name: also of its folder in the work folder.
+        needs: the stages it reads.
+        sections: of the configuration that decide its result.
+        run: (context, folder) -> photos it had to leave out.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    sections: tuple[str, ...]
+    run: Callable[[Context, Path], Sequence[Skipped]]
+
+
+def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
+    data.prepare(context.source, folder)
+    names = {name for name in context.splits if name}
+    return sorted({skip for name in names for skip in data.load(folder, name).skipped})
+
+
+STAGES = (
+    Stage("data", (), ("data",), _prepare_data),
+    Stage("classifier", ("data",), ("backbone", "classifier", "seed"), classifier.run),
+    Stage("cams", ("data", "classifier"), ("cams",), cams.run),
+    Stage("boundary", ("data", "cams"), ("backbone", "boundary", "seed"), boundary.run),
+    Stage(
+        "pseudo_labels",
+        ("data", "cams", "boundary"),
+        ("graph", "seeds", "gcn", "seed"),
+        pseudo_labels.run,
+    ),
+    Stage("segmenter", ("data", "pseudo_labels"), ("backbone", "segmenter", "seed"), segmenter.run),
+    Stage("evaluate", ("data", "cams", "pseudo_labels", "segmenter"), ("report",), evaluate.run),
+)
+
+
+def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
+    """Runs the configured stages that are not current yet, in order.
+
+    Args:
+        config: the configuration; `stages` names the ones to run, or "all".
+        workdir: the work folder.
+
+    Returns:
+        Every photo that a stage left out, with the reason.
+
+    Raises:
+        DataError: the input or the work folder cannot be used, a stage's name is unknown, or a
+            stage that was asked for needs one that is not current.
+    """
+    wanted = _wanted(config.stages)
+    context = Context(config, Workspace(workdir))
+    workspace = context.workspace
+    prints: dict[str, str] = {}
+    for stage in STAGES:
+        settings = [config[name] for name in stage.sections]
+        as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
+        if stage.name == "data":  # the folder may move; its content decides
+            as_json = [context.source.fingerprint(), context.splits]
+        prints[stage.name] = fingerprint(
+            REVISION, stage.name, as_json, [prints[need] for need in stage.needs]
+        )
+        if workspace.is_current(stage.name, prints[stage.name]):
+            if stage.name in wanted:
+                tell(f"[{stage.name}] is current")
+            continue
+        if stage.name not in wanted:
+            continue
+        for need in stage.needs:
+            if not workspace.is_current(need, prints[need]):
+                raise DataError(
+                    f"{workspace.root}: stage {stage.name!r} needs {need!r}, which is not current "
+                    f"there; add it to --config.stages"
+                )
+        tell(f"[{stage.name}]")
+        workspace.run(
+            stage.name, prints[stage.name], lambda folder, run=stage.run: run(context, folder)
+        )
+        jax.clear_caches()  # the programs of one stage are no use to the next
+    skipped: dict[Skipped, None] = {}
+    for stage in STAGES:
+        stamp = workspace.stamp(stage.name)
+        skipped.update(dict.fromkeys(stamp.skipped if stamp else ()))
+    return list(skipped)
+
+
+def _wanted(stages: str) -> set[str]:
+    names = [stage.name for stage in STAGES]
+    wanted = names if stages == "all" else [name.strip() for name in stages.split(",")]
+    for name in wanted:
+        if name not in names:
+            raise DataError(f"--config.stages: no stage {name!r}; there are {', '.join(names)}")
+    return set(wanted)
