@@ -31,7 +31,9 @@ def table(scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     Args:
         scores: what `scores.json` holds.
     """
-    found = [(split, title, scores[split][key]) for split, key, title in ROWS if key in scores[split]]
+    found = [
+        (split, title, scores[split][key]) for split, key, title in ROWS if key in scores[split]
+    ]
     classes = list(dict.fromkeys(name for _, _, entry in found for name in entry["iou"]))
     rows = []
     for split, title, entry in found:
@@ -48,8 +50,10 @@ def table_text(scores: dict[str, Any]) -> str:
         return "no true masks: nothing to score"
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     lines = [
-        "  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in
-                  enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in [header, *rows]
     ]
     return "\n".join([*lines, seeds_text(scores)])
@@ -63,7 +67,8 @@ def seeds_text(scores: dict[str, Any]) -> str:
     return (
         f"seeds: background {seeds['background_coverage']:.1f} % of the pixels, "
         f"{seeds['background_precision']:.1f} % of them right; "
-        f"foreground {seeds['foreground_coverage']:.1f} %, {seeds['foreground_precision']:.1f} % right"
+        f"foreground {seeds['foreground_coverage']:.1f} %, "
+        f"{seeds['foreground_precision']:.1f} % right"
     )
 
 
@@ -104,9 +109,14 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
             for stage in ("classifier", "boundary", "segmenter")
         },
         gallery=_gallery(config, workspace, split),
-        legend=[(name, tuple(int(v) for v in PALETTE[i])) for i, name in enumerate(split.classes)],
+        legend=[(name, _rgb(i)) for i, name in enumerate(split.classes)],
     )
     return path
+
+
+def _rgb(label: int) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in PALETTE[label])
+    return red, green, blue
 
 
 _STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")

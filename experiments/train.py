@@ -1,6 +1,6 @@
 """From labelled photos to masks: runs the stages of a configuration.
 
-    python -m experiments.train [--config=configs/shapes.py] [--workdir=DIR] [--config.KEY=VALUE ...]
+    python -m experiments.train [--config=configs/shapes.py] [--workdir=DIR] [--config.KEY=VALUE]
 
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """

@@ -16,17 +16,20 @@ EfficientNetLite0 = efficientnet_lite.EfficientNetLite0
 
 @pytest.fixture(scope="module")
 def variables() -> dict[str, Any]:
-    """Random variables with running statistics that are not the identity."""
-    drawn = jax.jit(EfficientNetLite0().init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    leaves, tree = jax.tree.flatten(drawn)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    # Positive factors near one keep variances positive and activations of a sensible size.
-    moved = [
-        leaf * jax.random.uniform(key, leaf.shape, minval=0.8, maxval=1.2)
-        + (0.1 * jax.random.uniform(key, leaf.shape) if leaf.ndim == 1 else 0.0)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(tree, moved)
+    """Random variables; drawn by NumPy, as compiling the initialisers takes a minute."""
+    rng = np.random.default_rng(0)
+
+    def draw(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        name = path[-1].key
+        if name == "kernel":
+            spread = np.sqrt(2 / np.prod(leaf.shape[:3]))
+            return rng.normal(0, spread, leaf.shape).astype(np.float32)
+        centre = 1.0 if name in ("scale", "var") else 0.0
+        return (centre + rng.uniform(-0.2, 0.2, leaf.shape)).astype(np.float32)
+
+    photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    shapes = jax.eval_shape(EfficientNetLite0().init, jax.random.key(0), photo)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 @pytest.mark.parametrize(
@@ -70,22 +73,26 @@ def test_a_padded_photo_gives_what_the_photo_gives(
 
 def test_the_first_tap_averages_real_cells_only(variables: dict[str, Any]) -> None:
     x = jax.random.normal(jax.random.key(3), (1, 37, 38, 3))
-    _, state = jax.jit(EfficientNetLite0().apply, static_argnames="capture_intermediates")(
-        variables, x, capture_intermediates=_is_block, mutable=("intermediates",)
-    )
-    stage = np.asarray(state["intermediates"]["blocks_0"]["__call__"][0])[0]
+
+    @jax.jit
+    def run(variables: Any) -> tuple[jax.Array, jax.Array]:
+        features, state = EfficientNetLite0().apply(
+            variables, x, capture_intermediates=_is_block, mutable=("intermediates",)
+        )
+        return features.x1[0], state["intermediates"]["blocks_0"]["__call__"][0][0]
+
+    tap, stage = run(variables)
     assert stage.shape == (19, 19, 16)
-    tap = EfficientNetLite0().apply(variables, x).x1[0]
     np.testing.assert_allclose(tap[2, 3], stage[4:6, 6:8].mean((0, 1)), atol=1e-5)
     np.testing.assert_allclose(tap[9, 9], stage[18, 18], atol=1e-5)
 
 
-def _is_block(module: Any, method: str) -> bool:
+def _is_block(module: Any, _: str) -> bool:
     """Picks the first block's output."""
-    return module.name == "blocks_0" and method == "__call__"
+    return module.name == "blocks_0"
 
 
-@pytest.mark.parametrize("frozen", [0, 3, 5])
+@pytest.mark.parametrize("frozen", [0, 3])
 def test_frozen_taps_pass_no_gradient(variables: dict[str, Any], frozen: int) -> None:
     net = EfficientNetLite0(frozen_taps=frozen)
     x = jax.random.normal(jax.random.key(4), (1, 33, 32, 3))
@@ -98,8 +105,8 @@ def test_frozen_taps_pass_no_gradient(variables: dict[str, Any], frozen: int) ->
     norms = {name: float(sum(abs(g).sum() for g in jax.tree.leaves(tree)))
              for name, tree in gradient.items()}
     assert all(np.isfinite(list(norms.values())))
-    # Tap 3 ends with block 4, tap 5 is the head.
-    still = {0: set(), 3: {"conv_stem", "bn0", *(f"blocks_{i}" for i in range(5))}, 5: set(norms)}
+    # Tap 3 ends with block 4.
+    still = {0: set(), 3: {"conv_stem", "bn0", *(f"blocks_{i}" for i in range(5))}}
     assert {name for name, norm in norms.items() if norm == 0} == still[frozen]
 
 

@@ -5,7 +5,7 @@ prepare(source, "workdir/data")
 train = load("workdir/data", "train")
 """
 
-from wsgcn_jax.data.augment import resize_image, resize_longer_side, resize_mask, train_crop
+from wsgcn_jax.data.augment import Crop, resize_image, resize_longer_side, resize_mask, train_crop
 from wsgcn_jax.data.batching import bucket_shape, pad_to, plan_batches
 from wsgcn_jax.data.folder import FolderSource
 from wsgcn_jax.data.labels import PALETTE, VOC_CLASSES
@@ -18,6 +18,7 @@ __all__ = [
     "PALETTE",
     "SHAPES_CLASSES",
     "VOC_CLASSES",
+    "Crop",
     "FolderSource",
     "ShapesSource",
     "Source",

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from wsgcn_jax.models.convolutions import conv
 from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid
 from wsgcn_jax.types import Features
 
@@ -61,17 +62,13 @@ class Conv(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         kernel = self.param("kernel", init, shape)
-        if self.size == 1:
-            # As a product: on CPUs its gradient is four times faster than a convolution's.
-            return x[:, :: self.stride, :: self.stride] @ kernel[0, 0]
         margin = self.size // 2 * self.dilation
-        return lax.conv_general_dilated(
+        return conv(
             x,
             kernel,
-            window_strides=(self.stride, self.stride),
+            stride=self.stride,
+            dilation=self.dilation,
             padding=((margin, margin), (margin, margin)),
-            rhs_dilation=(self.dilation, self.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
 

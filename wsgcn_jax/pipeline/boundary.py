@@ -86,16 +86,14 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     backbone = context.config.backbone.name
     cells = paths(settings.radius)
 
-    def augment(
-        photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    def augment(photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> data.Crop:
         return data.train_crop(rng, *photo, scales=settings.scales, crop=settings.crop)
 
     def loss(
         params: Any, frozen: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         x = normalise(batch["image"], backbone, batch["valid"])
-        output = net.module.apply({"params": params, **frozen}, x, batch["valid"])
+        output = net.apply({"params": params, **frozen}, x, batch["valid"])
         terms = affinity_displacement_loss(
             output.edge_logits,
             output.displacement,

@@ -71,7 +71,6 @@ def make_program(net: networks.Network, backbone: str) -> Program:
     Returns:
         The program; it gives `[b, classes, *grid] f16` in [0, 1], zero in the padding.
     """
-    variables = {"params": net.params, **net.frozen}
 
     @partial(jax.jit, static_argnames="shape")
     def program(
@@ -84,10 +83,10 @@ def make_program(net: networks.Network, backbone: str) -> Program:
     ) -> jax.Array:
         total = jnp.zeros(())
         for images, size in zip(photos, sizes, strict=True):
-            valid = valid_mask(size, images.shape[1:3])
+            valid = valid_mask(size, (images.shape[1], images.shape[2]))
             x = normalise(images, backbone, valid)
             both = jnp.concatenate([x, jax.vmap(flip_valid)(x, size[:, 1])])
-            cam = net.module.apply(variables, both, jnp.concatenate([valid, valid]), method="cam")
+            cam = net.apply(variables, both, jnp.concatenate([valid, valid]), method="cam")
             straight, mirrored = jnp.split(cam, 2)
             cam = straight + jax.vmap(flip_valid)(mirrored, size[:, 1] // CELL)
             to_grid = partial(resize_valid, out_shape=shape)
@@ -95,7 +94,9 @@ def make_program(net: networks.Network, backbone: str) -> Program:
         maps = jnp.moveaxis(total, 3, 1)
         return jax.vmap(normalise_cam)(maps, valid_mask(grids, shape)).astype(jnp.float16)
 
-    return lambda photos, sizes, grids, shape: program(variables, photos, sizes, grids, shape=shape)
+    return lambda photos, sizes, grids, shape: program(
+        net.variables, photos, sizes, grids, shape=shape
+    )
 
 
 def cams_of_batch(

@@ -48,7 +48,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         params: Any, frozen: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         x = normalise(batch["image"], backbone, batch["valid"])
-        logits = net.module.apply({"params": params, **frozen}, x, batch["valid"])
+        logits = net.apply({"params": params, **frozen}, x, batch["valid"])
         right = (logits > 0) == (batch["labels"] > 0.5)
         return multilabel_soft_margin(logits, batch["labels"]), {"accuracy": right.mean()}
 

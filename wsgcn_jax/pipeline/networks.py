@@ -1,6 +1,6 @@
 """Builds the road's three networks from the configuration and feeds their trainers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,18 @@ class Network(NamedTuple):
     module: nn.Module
     params: Any
     frozen: Any
+
+    def apply(self, variables: Any, *args: Any, method: str | None = None) -> Any:
+        """Calls the module (or a method of it) with the given variables.
+
+        They are arguments of the caller's program: taken from here, they would be baked in.
+        """
+        return self.module.apply(variables, *args, method=method)
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """All variables in one tree, as Flax takes them."""
+        return {"params": self.params, **self.frozen}
 
 
 def build(
@@ -71,7 +83,7 @@ def build(
 
 def batches(
     source: Any,
-    transform: Callable[[Any, np.random.Generator], dict[str, np.ndarray]],
+    transform: Callable[[Any, np.random.Generator], Mapping[str, object]],
     *,
     batch_size: int,
     seed: int,
@@ -96,7 +108,7 @@ def run_training(
     folder: Path,
     network: Network,
     source: Any,
-    transform: Callable[[Any, np.random.Generator], dict[str, np.ndarray]],
+    transform: Callable[[Any, np.random.Generator], Mapping[str, object]],
     loss: Loss,
     *,
     settings: ConfigDict,

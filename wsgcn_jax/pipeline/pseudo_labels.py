@@ -183,18 +183,17 @@ def make_edge_program(net: networks.Network, backbone: str) -> EdgeProgram:
         net: the trained boundary network.
         backbone: its name, for the normalisation.
     """
-    variables = {"params": net.params, **net.frozen}
 
     @jax.jit
     def program(variables: Any, images: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
         valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
         x = normalise(images, backbone, valid)
         both = jnp.concatenate([x, jax.vmap(flip_valid)(x, sizes[:, 1])])
-        output = net.module.apply(variables, both, jnp.concatenate([valid, valid]))
+        output = net.apply(variables, both, jnp.concatenate([valid, valid]))
         photo, mirror = (jax.tree.map(lambda a, i=i: jnp.split(a, 2)[i], output) for i in (0, 1))
         return jax.vmap(edges_and_features)(photo, mirror, valid)
 
-    return lambda images, sizes: program(variables, images, sizes)
+    return lambda images, sizes: program(net.variables, images, sizes)
 
 
 def _inputs(

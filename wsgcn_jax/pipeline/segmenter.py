@@ -72,16 +72,14 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     net = network(context, len(split.classes))
     backbone = context.config.backbone.name
 
-    def augment(
-        photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    def augment(photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> data.Crop:
         return data.train_crop(rng, *photo, scales=settings.scales, crop=settings.crop)
 
     def loss(
         params: Any, frozen: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         x = normalise(batch["image"], backbone, batch["valid"])
-        logits = net.module.apply({"params": params, **frozen}, x, batch["valid"])
+        logits = net.apply({"params": params, **frozen}, x, batch["valid"])
         return segmentation_loss(logits, batch["label_map"]), {}
 
     networks.run_training(
@@ -161,7 +159,6 @@ def _make_program(
     net: networks.Network, backbone: str
 ) -> Callable[[list[np.ndarray], np.ndarray, np.ndarray, tuple[int, int]], jax.Array]:
     """(photos of each scale, sizes, grids, padded shape) -> `[b, H, W, c]` on the stride-4 grid."""
-    variables = {"params": net.params, **net.frozen}
 
     @partial(jax.jit, static_argnames="shape")
     def program(
@@ -177,7 +174,7 @@ def _make_program(
             valid = valid_mask(size, (images.shape[1], images.shape[2]))
             x = normalise(images, backbone, valid)
             both = jnp.concatenate([x, jax.vmap(flip_valid)(x, size[:, 1])])
-            logits = net.module.apply(variables, both, jnp.concatenate([valid, valid]))
+            logits = net.apply(variables, both, jnp.concatenate([valid, valid]))
             stride = images.shape[1] // logits.shape[1]
             straight, mirrored = jnp.split(logits, 2)
             logits = (straight + jax.vmap(flip_valid)(mirrored, size[:, 1] // stride)) / 2
@@ -187,5 +184,5 @@ def _make_program(
         return total / len(photos)
 
     return lambda photos, sizes, grids, shape: program(
-        variables, photos, jnp.asarray(sizes), grids, shape=shape
+        net.variables, photos, jnp.asarray(sizes), grids, shape=shape
     )

@@ -1,6 +1,7 @@
 """The order of the stages, what each one reads, and running them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,9 +102,7 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
                     f"there; add it to --config.stages"
                 )
         tell(f"[{stage.name}]")
-        workspace.run(
-            stage.name, prints[stage.name], lambda folder, run=stage.run: run(context, folder)
-        )
+        workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
         jax.clear_caches()  # the programs of one stage are no use to the next
     skipped: dict[Skipped, None] = {}
     for stage in STAGES:

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -128,9 +129,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         DataError: it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # From memory: numpy leaves the file open when it turns out to be damaged.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: missing or damaged; delete its folder and run again") from error
 
 

@@ -1,0 +1,179 @@
+"""The boundary network against golden numbers of PyTorch's, and padded against unpadded."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_weights import golden, golden_variables, irnet_name, nhwc, weight
+
+from wsgcn_jax.models.boundary import (
+    BoundaryNet,
+    BoundaryOutput,
+    edges_and_features,
+    mirror_photo,
+    upsample,
+)
+from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
+from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
+from wsgcn_jax.models.layers import resize_bilinear
+from wsgcn_jax.models.resnet import ResNet
+
+IRN = golden("irn_net")
+PATHS = golden("paths")
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@pytest.fixture(scope="module")
+def net():
+    module = BoundaryNet(ResNet())
+    variables = golden_variables(module, irnet_name)
+    shift = weight("mean_shift.running_mean", (2,))
+    return jax.jit(module.apply), variables, shift
+
+
+def _pick(output, index, size):
+    """Cuts one photo's cells out of a batch's output."""
+    return BoundaryOutput(*(leaf[index, : size[0], : size[1]] for leaf in output))
+
+
+def _run_pair(net, pair):
+    """Runs a photo and its mirror image, zero-padded to 128 as the reference does."""
+    apply, variables, shift = net
+    height, width = pair.shape[1:3]
+    padded = np.pad(pair, ((0, 0), (0, 128 - height), (0, 128 - width), (0, 0)))
+    # No `valid`: the reference's norms count the padding.
+    return apply(variables, padded, None, shift)
+
+
+def test_outputs_match_golden(net):
+    output = _run_pair(net, nhwc(IRN["pair_input"]))
+    np.testing.assert_allclose(output.edge_logits, IRN["raw_edge_logits"][:, 0], atol=1e-4)
+    np.testing.assert_allclose(output.displacement, nhwc(IRN["raw_dp"]), atol=1e-4)
+    edge, features = edges_and_features(*(_pick(output, i, (16, 24)) for i in range(2)))
+    np.testing.assert_allclose(edge, IRN["edge"][0], atol=1e-5)
+    np.testing.assert_allclose(features, nhwc(IRN["features"])[0], atol=1e-5)
+    np.testing.assert_allclose(
+        output.displacement[0, :16, :24], np.moveaxis(IRN["dp"], 0, -1), atol=1e-4
+    )
+
+
+def test_odd_size_matches_golden(net):
+    """Mirrored in its real width, as published: `valid` says where the photo ends."""
+    photo = ((IRN["odd_image"] / 255 - MEAN) / DEVIATION).astype(np.float32)
+    output = _run_pair(net, np.stack([photo, photo[:, ::-1]]))
+    valid = np.zeros((128, 128), bool)
+    valid[:61, :90] = True
+    photo, mirrored = (BoundaryOutput(*(leaf[i] for leaf in output)) for i in range(2))
+    edge, features = edges_and_features(photo, mirrored, valid)
+    np.testing.assert_allclose(edge[:16, :23], IRN["odd_edge"][0], atol=1e-5)
+    np.testing.assert_allclose(
+        features[:16, :23, ::10], nhwc(IRN["odd_features_sub"])[0], atol=1e-5
+    )
+
+
+def test_features_sum_to_the_logit(net):
+    _, variables, _ = net
+    output = _run_pair(net, nhwc(IRN["pair_input"]))
+    total = output.activations.sum(-1) + variables["params"]["edge_bias"][0]
+    np.testing.assert_allclose(total, output.edge_logits, atol=1e-5)
+
+
+def test_loss_and_gradients_match_golden():
+    module = BoundaryNet(ResNet())
+    variables = golden_variables(module, irnet_name)
+    paths = tuple(
+        PATHS["r5_paths_flat"][i, :length] for i, length in enumerate(PATHS["r5_path_length"])
+    )
+    x, labels = nhwc(IRN["adl_input"]), IRN["adl_label16"][None]
+
+    def loss(heads):
+        params = {**heads, "backbone": variables["params"]["backbone"]}
+        output = module.apply({**variables, "params": params}, x)
+        terms = affinity_displacement_loss(
+            output.edge_logits, output.displacement, labels, paths=paths
+        )
+        return terms.total, (terms, output)
+
+    heads = {name: tree for name, tree in variables["params"].items() if name != "backbone"}
+    grads, (terms, output) = jax.jit(jax.grad(loss, has_aux=True))(heads)
+    np.testing.assert_allclose(output.edge_logits, IRN["adl_edge_logits"][0], atol=1e-4)
+    np.testing.assert_allclose(
+        np.array([*terms[1:], terms.total]), IRN["adl_loss_terms"], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        grads["edge_kernel"][:, 0], IRN["adl_grad_fc_edge6_weight"], atol=2e-6
+    )
+    np.testing.assert_allclose(
+        grads["displacement8"]["kernel"], IRN["adl_grad_fc_dp7_3_weight"].T, atol=2e-5
+    )
+    norms = dict(zip(IRN["adl_grad_names"], IRN["adl_grad_l2"], strict=True))
+    for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+        name = irnet_name(tuple(key.key for key in path))
+        assert np.linalg.norm(grad) == pytest.approx(norms.pop(name), rel=1e-3), name
+    assert not norms
+
+
+@pytest.mark.parametrize("backbone", [ResNet((1, 1, 1, 1)), EfficientNetLite0()])
+def test_padded_equals_unpadded(backbone):
+    module = BoundaryNet(backbone)
+    x = jax.random.normal(jax.random.key(1), (1, 61, 90, 3))
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+    valid = np.zeros((2, 80, 112), bool)
+    valid[0, :61, :90] = True
+    padded = jnp.pad(x, ((0, 1), (0, 19), (0, 22), (0, 0)), constant_values=5.0)
+    apply = jax.jit(module.apply)
+    alone, among = apply(variables, x), apply(variables, padded, valid)
+    for a, b in zip(alone, among, strict=True):
+        np.testing.assert_allclose(b[:1, :16, :23], a, atol=2e-5)
+    # The second row of the batch holds no photo at all.
+    assert all(np.isfinite(leaf).all() for leaf in among)
+
+
+def test_no_gradient_reaches_the_backbone():
+    module = BoundaryNet(ResNet((1, 1, 1, 1)))
+    x = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+
+    def loss(params):
+        return sum(leaf.sum() for leaf in module.apply({**variables, "params": params}, x))
+
+    grads = jax.jit(jax.grad(loss))(variables["params"])
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(grads["backbone"]))
+    # (The bias before a group norm's channel mean is the one that may vanish.)
+    assert np.abs(grads["edge1"]["kernel"]).max() > 0
+    assert np.abs(grads["displacement5"]["kernel"]).max() > 0
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_upsample_ignores_padding(factor):
+    x = jax.random.normal(jax.random.key(0), (2, 7, 9, 3))
+    np.testing.assert_allclose(
+        upsample(x, factor, None), resize_bilinear(x, (7 * factor, 9 * factor)), atol=1e-6
+    )
+    # Real cells 1..4 x 2..6, as in a training crop that the photo does not fill.
+    valid = np.zeros((2, 7, 9), bool)
+    valid[:, 1:5, 2:7] = True
+    real = x[:, 1:5, 2:7]
+    result = upsample(x, factor, valid)
+    np.testing.assert_allclose(
+        result[:, factor : 5 * factor, 2 * factor : 7 * factor],
+        resize_bilinear(real, (4 * factor, 5 * factor)),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("width", [5, 6, 7, 8])
+def test_mirror_photo_rounds_the_width_up(width):
+    photo = np.arange(3 * width * 2.0, dtype=np.float32).reshape(3, width, 2)
+    edge = np.repeat(photo[:, -1:], 8 - width, axis=1)
+    wanted = np.concatenate([photo, edge], 1)[:, ::-1]
+    alone, nothing = mirror_photo(photo)
+    np.testing.assert_array_equal(alone, wanted)
+    assert nothing is None
+    padded = np.pad(photo, ((0, 2), (0, 9 - width), (0, 0)), constant_values=-1.0)
+    valid = np.zeros((5, 9), bool)
+    valid[:3, :width] = True
+    mirrored, cells = jax.jit(mirror_photo)(padded, valid)
+    np.testing.assert_array_equal(mirrored[:3, :8], wanted)
+    assert mirrored.shape == (5, 12, 2) and cells[:3, :8].all() and cells.sum() == 24
+    assert (np.asarray(mirrored)[~np.asarray(cells)] == 0).all()

@@ -1,0 +1,103 @@
+"""The whole road at its smallest: every stage, the scores, the report, skipping, resuming."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from configs import test as tiny
+from experiments import run_report
+from wsgcn_jax import data
+from wsgcn_jax.pipeline import stages
+from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.types import DataError
+
+STAGES = [stage.name for stage in stages.STAGES]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("road")
+    assert run_stages(tiny.get_config(), str(folder)) == []
+    return folder
+
+
+def _prints(workdir):
+    return {name: Workspace(workdir).stamp(name) for name in STAGES}
+
+
+def test_every_stage_leaves_what_the_next_one_reads(workdir):
+    split = data.load(workdir / "data", "train")
+    for index, name in enumerate(split.names):
+        mask = data.read_mask(workdir / "pseudo_labels" / f"{name}.png")
+        assert mask.shape == split.sizes[index]
+        allowed = {0, *(np.flatnonzero(split.labels[index]) + 1)}
+        assert set(np.unique(mask)) <= allowed
+    val = data.load(workdir / "data", "val")
+    for index, name in enumerate(val.names):
+        assert data.read_mask(workdir / "segmenter/val" / f"{name}.png").shape == val.sizes[index]
+
+
+def test_scores_and_report(workdir):
+    scores = json.loads((workdir / "scores.json").read_text())
+    for split, key in (("train", "cam"), ("train", "random_walk"), ("train", "gcn")):
+        assert 0 <= scores[split][key]["miou"] <= 100
+    assert "background" in scores["val"]["segmenter"]["iou"]
+    report = run_report.write(tiny.get_config(), workdir, [])
+    page = report.read_text()
+    assert page.count("data:image/png;base64") >= 2 * 8
+    assert "random walk" in run_report.table_text(scores)
+
+
+def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(workdir, tmp_path):
+    copy = tmp_path / "road"
+    shutil.copytree(workdir, copy)
+    before = _prints(copy)
+    run_stages(tiny.get_config(), str(copy))
+    assert _prints(copy) == before
+    config = tiny.get_config()
+    config.report.classes = ("background", "star")
+    run_stages(config, str(copy))
+    after = _prints(copy)
+    assert [name for name in STAGES if after[name] != before[name]] == ["evaluate"]
+    assert set(json.loads((copy / "scores.json").read_text())["train"]["gcn"]["iou"]) <= {
+        "background",
+        "star",
+    }
+
+
+def test_a_run_killed_between_photos_ends_with_the_same_scores(workdir, tmp_path, monkeypatch):
+    copy = tmp_path / "road"
+    shutil.copytree(workdir, copy)
+    config = tiny.get_config()
+    for name in ("pseudo_labels", "segmenter", "evaluate"):
+        shutil.rmtree(copy / name)
+    original, written = stages.pseudo_labels.write_arrays, []
+
+    def dies_on_the_second(path, arrays):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path)
+        original(path, arrays)
+
+    monkeypatch.setattr(stages.pseudo_labels, "write_arrays", dies_on_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(config, str(copy))
+    monkeypatch.undo()
+    assert not Workspace(copy).stamp("pseudo_labels").complete
+    config.stages = "pseudo_labels"
+    run_stages(config, str(copy))
+    for path in (workdir / "pseudo_labels").glob("*.png"):
+        assert path.read_bytes() == (copy / "pseudo_labels" / path.name).read_bytes()
+
+
+def test_a_part_needs_the_stages_before_it(tmp_path):
+    config = tiny.get_config()
+    config.stages = "cams"
+    with pytest.raises(DataError, match=r"'cams' needs 'data'"):
+        run_stages(config, str(tmp_path))
+    config.stages = "camms"
+    with pytest.raises(DataError, match="no stage 'camms'"):
+        run_stages(config, str(tmp_path))

@@ -1,0 +1,121 @@
+"""DeepLab v2: atrous spatial pyramid pooling on a backbone, and its loss (TPAMI 2018)."""
+
+from collections import defaultdict
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from wsgcn_jax.models.cam import resize_valid
+from wsgcn_jax.models.labels import resize_labels
+from wsgcn_jax.models.layers import apply_valid, downsample_valid, resize_bilinear
+from wsgcn_jax.types import IGNORE
+
+
+class DeepLabV2(nn.Module):
+    """A backbone and the sum of dilated 3x3 convolutions of several rates (method, section 7).
+
+    Attributes:
+        backbone: gives `Features`, with an `output_stride`.
+        num_classes: including background.
+        rates: the convolutions' dilations, in cells of `x5`. Published at output stride 8;
+            half of them look equally far at output stride 16.
+    """
+
+    backbone: nn.Module
+    num_classes: int
+    rates: tuple[int, ...] = (6, 12, 18, 24)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """Scores every cell.
+
+        Args:
+            x: `[b, h, w, 3] f32`, normalised.
+            valid: `[b, h, w] bool`, the real pixels; None where all are.
+
+        Returns:
+            Logits `[b, H, W, num_classes] f32` at the backbone's output stride; cells of the
+            padding hold anything (but finite).
+        """
+        stride: int = self.backbone.output_stride  # type: ignore[attr-defined]
+        features = self.backbone(x, valid).x5  # type: ignore[operator]
+        features = apply_valid(features, downsample_valid(valid, stride))
+        shape = (len(self.rates), 3, 3, features.shape[-1], self.num_classes)
+        kernel = self.param("aspp_kernel", nn.initializers.normal(0.01), shape)
+        # One bias for every rate, as published: their sum learns four times as fast as one.
+        bias = self.param("aspp_bias", nn.initializers.zeros, (shape[0], shape[-1]))
+        return dilated_sum(features, kernel, self.rates) + bias.sum(0)[None, None, None]
+
+
+def dilated_sum(x: jax.Array, kernel: jax.Array, rates: tuple[int, ...]) -> jax.Array:
+    """Sums 3x3 convolutions of several dilations, zero-padded to keep the size.
+
+    Few channels come out of many: so one matrix product makes what every tap contributes, and
+    the contributions, not the features, are shifted. Taps that all fall outside are left out,
+    and the centres of all rates are one tap.
+
+    Args:
+        x: `[b, h, w, f] f32`.
+        kernel: `[rates, 3, 3, f, c] f32`.
+        rates: the dilations.
+
+    Returns:
+        `[b, h, w, c] f32`.
+    """
+    height, width = x.shape[1:3]
+    taps = defaultdict(list)
+    for index, rate in enumerate(rates):
+        for i in range(3):
+            for j in range(3):
+                dy, dx = (i - 1) * rate, (j - 1) * rate
+                if abs(dy) < height and abs(dx) < width:
+                    taps[dy, dx].append(kernel[index, i, j])
+    products = jnp.split(x @ jnp.concatenate([sum(k) for k in taps.values()], -1), len(taps), -1)
+    total = jnp.zeros((*x.shape[:3], kernel.shape[-1]), x.dtype)
+    for (dy, dx), product in zip(taps, products, strict=True):
+        moves = ((0, 0, 0), (-dy, dy, 0), (-dx, dx, 0), (0, 0, 0))
+        total = total + lax.pad(product, jnp.zeros((), x.dtype), moves)
+    return total
+
+
+def resize_logits(
+    logits: jax.Array, size: tuple[int, int], *, stride: int, valid: jax.Array | None = None
+) -> jax.Array:
+    """Brings logits to a photo's size (bilinear, half-pixel centres), padding or not.
+
+    Args:
+        logits: `[b, H, W, c] f32`.
+        size: rows h and columns w of the photos, padding included.
+        stride: the network's output stride.
+        valid: `[b, h, w] bool`, the real pixels, a rectangle at the top left; None where all
+            are.
+
+    Returns:
+        `[b, *size, c] f32`; 0 in the padding.
+    """
+    if valid is None:
+        return resize_bilinear(logits, size)
+    pixels = jnp.stack([valid.any(2).sum(1), valid.any(1).sum(1)], -1)
+    cells = jnp.maximum(-(-pixels // stride), 1)
+    return jax.vmap(resize_valid, (0, 0, 0, None))(logits, cells, jnp.maximum(pixels, 1), size)
+
+
+def segmentation_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Averages the cross entropy over the labelled pixels of a batch.
+
+    As published the labels come to the logits' size, by the nearest pixel.
+
+    Args:
+        logits: `[b, H, W, c] f32`.
+        labels: `[b, h, w] u8`, 255 where unknown.
+
+    Returns:
+        `[] f32`; 0 where nothing is labelled.
+    """
+    labels = resize_labels(labels, logits.shape[1:3])
+    known = labels != IGNORE
+    target = jnp.where(known, labels, 0).astype(jnp.int32)
+    chosen = jnp.take_along_axis(nn.log_softmax(logits), target[..., None], axis=-1)[..., 0]
+    return -jnp.where(known, chosen, 0).sum() / jnp.maximum(known.sum(), 1)
