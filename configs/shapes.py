@@ -11,37 +11,38 @@ from configs import default
 def get_config() -> ConfigDict:
     """Returns the embedded default."""
     config = default.get_config()
+    # Photos are enlarged: the mark that tells the classes apart is 15 pixels, one cell of a CAM.
     config.classifier.update(
-        longer_side=(96, 192),
-        crop=128,
-        epochs=8,
-        learning_rate=0.01,
-        head_learning_rate=0.1,
+        longer_side=(160, 256),
+        crop=192,
+        epochs=5,
+        learning_rate=0.02,
+        head_learning_rate=0.2,
         momentum=0.9,
         frozen_taps=0,
     )
-    config.cams.update(scales=(1.0, 2.0), batch_size=8, bucket=32)
+    config.cams.update(scales=(1.0, 2.0), batch_size=8, bucket=160)
     config.boundary.update(
         crop=128,
         batch_size=16,
         epochs=4,
-        learning_rate=0.1,
-        displacement_learning_rate=0.1,
+        learning_rate=0.05,
+        displacement_learning_rate=0.05,
         momentum=0.9,
         radius=5,
     )
-    config.graph.update(batch_size=4)
+    config.graph.update(batch_size=4, bucket=64)
     config.gcn.update(epochs=100)
     config.segmenter.update(
         output_stride=16,
         rates=(3, 6, 9, 12),
         crop=128,
         batch_size=16,
-        epochs=10,
-        learning_rate=0.01,
-        head_learning_rate=0.1,
+        epochs=8,
+        learning_rate=0.005,
+        head_learning_rate=0.005,
         test_scales=(1.0, 1.5),
-        test_bucket=32,
+        test_bucket=160,
         test_batch_size=8,
     )
     return config.lock()

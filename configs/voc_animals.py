@@ -26,11 +26,11 @@ def get_config() -> ConfigDict:
     config.boundary.update(
         crop=288,
         batch_size=8,
-        learning_rate=0.1,
-        displacement_learning_rate=0.1,
+        learning_rate=0.05,
+        displacement_learning_rate=0.05,
         momentum=0.9,
     )
-    config.graph.update(longer_side=224)
+    config.graph.update(longer_side=192, bucket=48)
     config.seeds.update(floor=0.2)
     config.segmenter.update(
         output_stride=16,
@@ -38,8 +38,8 @@ def get_config() -> ConfigDict:
         crop=256,
         batch_size=8,
         epochs=6,
-        learning_rate=0.01,
-        head_learning_rate=0.1,
+        learning_rate=0.005,
+        head_learning_rate=0.005,
         test_scales=(0.75, 1.0),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")

@@ -19,21 +19,17 @@ from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import tell
 from wsgcn_jax.types import DataError
 
-CONFIG = config_flags.DEFINE_config_file("config", "configs/shapes.py", "The configuration.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Where results go; default workdir/CONFIG.")
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
     if len(argv) > 1:
         return _fail(f"unknown argument {argv[1]!r}; options begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every detail at INFO
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    workdir = Path(WORKDIR.value or Path("workdir") / name)
+    workdir = Path(flags.FLAGS.workdir or Path("workdir") / name)
     started = time.monotonic()
     try:
-        skipped = run_stages(CONFIG.value, str(workdir))
-        report = run_report.write(CONFIG.value, workdir, skipped)
+        skipped = run_stages(flags.FLAGS.config, str(workdir))
+        report = run_report.write(flags.FLAGS.config, workdir, skipped)
     except (DataError, FloatingPointError) as error:
         return _fail(str(error))
     if report is not None:
@@ -53,12 +49,17 @@ def _fail(message: str) -> int:
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses the command line; a bad option ends with one line instead of a traceback."""
+    """Parses the command line; a bad option ends with one line instead of a traceback.
+
+    The flags are defined here, since config_flags looks at the command line while it defines.
+    """
     try:
+        config_flags.DEFINE_config_file("config", "configs/shapes.py", "The configuration.")
+        flags.DEFINE_string("workdir", None, "Where results go; default workdir/CONFIG.")
         return flags.FLAGS(list(argv))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        text = error.args[0] if error.args else repr(error)
-        sys.exit(_fail(f"{str(text).strip()} (see configs/default.py for every key)"))
+        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split()).strip("'\"")
+        sys.exit(_fail(f"{text} (see configs/default.py for every key)"))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,14 @@ def golden_variables(
     )
 
 
+def any_variables(module: nn.Module) -> dict[str, Any]:
+    """Fills any network with numbers of sensible size, faster than its `init`."""
+    leaves = {"mean": "running_mean", "var": "running_var"}
+    return golden_variables(
+        module, lambda path: ".".join((*path[:-1], leaves.get(path[-1], path[-1])))
+    )
+
+
 def irnet_name(path: tuple[str, ...]) -> str:
     """Names the variables of IRNet's classifier and boundary network on a ResNet-50."""
     if path[0] == "backbone":
@@ -80,7 +88,9 @@ def irnet_name(path: tuple[str, ...]) -> str:
         return {"edge_kernel": "fc_edge6.weight", "edge_bias": "fc_edge6.bias"}[path[0]]
     if path[0] == "displacement8":
         return "fc_dp7.3.weight"
-    branch = path[0].removesuffix("_norm").replace("edge", "fc_edge").replace("displacement", "fc_dp")
+    branch = (
+        path[0].removesuffix("_norm").replace("edge", "fc_edge").replace("displacement", "fc_dp")
+    )
     layer = 1 if path[0].endswith("_norm") else 0
     return f"{branch}.{layer}." + ("bias" if path[1] == "bias" else "weight")
 

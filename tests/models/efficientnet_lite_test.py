@@ -53,6 +53,17 @@ def test_tap_shapes(stride: int, sizes: list[tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize("stride", [16, 8])
+def test_finer_strides_hold_imagenets_cells(variables: dict[str, Any], stride: int) -> None:
+    x = jax.random.normal(jax.random.key(7), (1, 96, 64, 3))
+    coarse = jax.jit(EfficientNetLite0(output_stride=32).apply)(variables, x).x5
+    fine = jax.jit(EfficientNetLite0(output_stride=stride).apply)(variables, x).x5
+    # SAME padding of even sizes centres a strided cell on the last of the cells it stands for.
+    step = 32 // stride
+    last = fine[:, step - 1 :: step, step - 1 :: step]
+    np.testing.assert_allclose(last, coarse, atol=1e-4 * float(coarse.max()))
+
+
+@pytest.mark.parametrize("stride", [16, 8])
 @pytest.mark.parametrize("size", [(61, 50), (48, 65)])
 def test_a_padded_photo_gives_what_the_photo_gives(
     variables: dict[str, Any], stride: int, size: tuple[int, int]

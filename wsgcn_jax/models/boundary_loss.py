@@ -71,7 +71,7 @@ def affinity_displacement_loss(
             return lax.dynamic_slice(x, (0, offset[0], reach + offset[1]), size)
 
         # A gather of 152 blocks: as so many slices it took XLA a minute to compile.
-        return moved(np.zeros(2, np.int32))[None], jax.vmap(moved)(jnp.asarray(offsets))
+        return moved(jnp.zeros(2, int))[None], jax.vmap(moved)(jnp.asarray(offsets))
 
     here, there = pairs(labels)
     known = (here != IGNORE) & (there != IGNORE)

@@ -39,8 +39,8 @@ class DeepLabV2(nn.Module):
             Logits `[b, H, W, num_classes] f32` at the backbone's output stride; cells of the
             padding hold anything (but finite).
         """
-        stride: int = self.backbone.output_stride  # type: ignore[attr-defined]
-        features = self.backbone(x, valid).x5  # type: ignore[operator]
+        stride: int = self.backbone.output_stride
+        features = self.backbone(x, valid).x5
         features = apply_valid(features, downsample_valid(valid, stride))
         shape = (len(self.rates), 3, 3, features.shape[-1], self.num_classes)
         kernel = self.param("aspp_kernel", nn.initializers.normal(0.01), shape)
@@ -114,7 +114,7 @@ def segmentation_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
     Returns:
         `[] f32`; 0 where nothing is labelled.
     """
-    labels = resize_labels(labels, logits.shape[1:3])
+    labels = resize_labels(labels, (logits.shape[1], logits.shape[2]))
     known = labels != IGNORE
     target = jnp.where(known, labels, 0).astype(jnp.int32)
     chosen = jnp.take_along_axis(nn.log_softmax(logits), target[..., None], axis=-1)[..., 0]

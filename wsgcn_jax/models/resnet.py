@@ -88,7 +88,7 @@ class Bottleneck(nn.Module):
     project: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, valid: jax.Array | None) -> jax.Array:
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """Maps `[b, h, w, c] f32` (`valid` `[b, h, w] bool`) to `[b, H, W, 4 * features]`."""
         y = nn.relu(BatchNorm(name="bn1")(Conv(self.features, 1, name="conv1")(x)))
         y = apply_valid(y, valid)

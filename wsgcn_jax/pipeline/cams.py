@@ -115,8 +115,9 @@ def cams_of_batch(
     """
     photos = [split[index].image for index in plan.indices]
     images, sizes = [], []
+    whole = [network_size((p.shape[0], p.shape[1]), 1.0) for p in photos]
     for scale in scales:
-        seen = [network_size((p.shape[0], p.shape[1]), scale) for p in photos]
+        seen = [network_size(size, scale) for size in whole]
         images.append(padded_photos(photos, seen, network_size(plan.shape, scale)))
         sizes.append(np.asarray(seen, np.int32))
     grids = np.asarray([grid_size((p.shape[0], p.shape[1])) for p in photos], np.int32)

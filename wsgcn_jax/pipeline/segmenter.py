@@ -140,7 +140,7 @@ def predict(
         photos = [split[index].image for index in plan.indices]
         images, seen = [], []
         for scale in scales:
-            seen.append([network_size((p.shape[0], p.shape[1]), scale) for p in photos])
+            seen.append([network_size(sizes[index], scale) for index in plan.indices])
             images.append(padded_photos(photos, seen[-1], network_size(plan.shape, scale)))
         grids = [grid_size(sizes[index]) for index in plan.indices]
         probabilities = np.asarray(
