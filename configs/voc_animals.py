@@ -30,17 +30,17 @@ def get_config() -> ConfigDict:
         displacement_learning_rate=0.05,
         momentum=0.9,
     )
-    config.graph.update(longer_side=192, bucket=48)
+    config.graph.update(longer_side=160, bucket=32)
     config.seeds.update(floor=0.2)
     config.segmenter.update(
         output_stride=16,
         rates=(3, 6, 9, 12),
         crop=256,
         batch_size=8,
-        epochs=6,
+        epochs=4,
         learning_rate=0.005,
         head_learning_rate=0.005,
-        test_scales=(0.75, 1.0),
+        test_scales=(1.0,),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
     return config.lock()

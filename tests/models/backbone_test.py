@@ -44,7 +44,8 @@ def test_packaged_weights_fill_efficientnet() -> None:
     shapes = _shapes("efficientnet_lite0")
     assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda leaf: leaf.shape, shapes)
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(variables))
-    assert min(leaf.min() for leaf in jax.tree.leaves(_named(variables, "var"))) > 0
+    # Zero where a channel never fires.
+    assert min(leaf.min() for leaf in jax.tree.leaves(_named(variables, "var"))) >= 0
 
 
 def _named(tree: Any, name: str) -> Any:

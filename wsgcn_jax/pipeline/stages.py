@@ -21,7 +21,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.workspace import Workspace, fingerprint, tell
 from wsgcn_jax.types import DataError, Skipped
 
-REVISION = 1
+REVISION = 2
 """Raise when a change of code makes artefacts of older code wrong."""
 
 
