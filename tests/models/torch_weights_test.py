@@ -218,9 +218,7 @@ def test_files_written_by_pytorch(tmp_path: Path, zipped: bool) -> None:
         "empty": torch.zeros(0, 3),
     }
     path = tmp_path / "net.pth"
-    torch.save(
-        {"state_dict": tensors, "epoch": 3}, path, _use_new_zipfile_serialization=zipped
-    )
+    torch.save({"state_dict": tensors, "epoch": 3}, path, _use_new_zipfile_serialization=zipped)
     read = read_torch(str(path))
     assert set(read) == set(tensors)
     for name, tensor in tensors.items():

@@ -38,7 +38,7 @@ def random_figure(rng: np.random.Generator, height: int, width: int) -> Figure:
     # Thin at both ends, a belly between, and a disc for the head.
     belly = rng.uniform(0.35, 0.7)
     radii = thick * (0.55 + 0.45 * np.cos(np.clip((steps - belly) * 3.2, -np.pi, np.pi)))
-    head = max(10.0, 0.8 * thick)
+    head = max(12.5, 0.9 * thick)
     radii[0] = head
     centre = path.mean(0)
     spread = np.abs(path - centre).max(0) + head
@@ -47,7 +47,7 @@ def random_figure(rng: np.random.Generator, height: int, width: int) -> Figure:
         room > 0, spread + rng.random(2) * np.maximum(room, 0), np.array([height, width]) / 2
     )
     path = path + (shift - centre)
-    return Figure(path, radii, (path[0, 0], path[0, 1], head - 2.5, rng.uniform(-0.5, 0.5)))
+    return Figure(path, radii, (path[0, 0], path[0, 1], head - 1.5, rng.uniform(-0.5, 0.5)))
 
 
 def distance_to(figure: Figure, height: int, width: int) -> np.ndarray:

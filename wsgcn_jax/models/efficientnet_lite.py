@@ -183,8 +183,8 @@ class EfficientNetLite0(nn.Module):
                 taps.append(x)
         x = Conv(1280, 1, name="conv_head")(x)
         x = self._tap(nn.relu6(BatchNorm(_EPSILON, name="bn1")(x)), 4)
-        taps[0] = _average_pairs(taps[0], downsample_valid(valid, 2))
-        return Features(*taps, x)
+        x1, x2, x3, x4 = taps
+        return Features(_average_pairs(x1, downsample_valid(valid, 2)), x2, x3, x4, x)
 
     def _tap(self, x: jax.Array, index: int) -> jax.Array:
         """Cuts the gradient of the frozen taps."""

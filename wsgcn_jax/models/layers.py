@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+
 def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Resizes with half-pixel centres and no antialiasing (PyTorch's align_corners=False).
 
