@@ -10,7 +10,6 @@ from wsgcn_jax.models.boundary import (
     BoundaryNet,
     BoundaryOutput,
     edges_and_features,
-    mirror_photo,
     upsample,
 )
 from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
@@ -145,20 +144,3 @@ def test_upsample_ignores_padding(factor):
         resize_bilinear(real, (4 * factor, 5 * factor)),
         atol=1e-6,
     )
-
-
-@pytest.mark.parametrize("width", [5, 6, 7, 8])
-def test_mirror_photo_rounds_the_width_up(width):
-    photo = np.arange(3 * width * 2.0, dtype=np.float32).reshape(3, width, 2)
-    edge = np.repeat(photo[:, -1:], 8 - width, axis=1)
-    wanted = np.concatenate([photo, edge], 1)[:, ::-1]
-    alone, nothing = mirror_photo(photo)
-    np.testing.assert_array_equal(alone, wanted)
-    assert nothing is None
-    padded = np.pad(photo, ((0, 2), (0, 9 - width), (0, 0)), constant_values=-1.0)
-    valid = np.zeros((5, 9), bool)
-    valid[:3, :width] = True
-    mirrored, cells = jax.jit(mirror_photo)(padded, valid)
-    np.testing.assert_array_equal(mirrored[:3, :8], wanted)
-    assert mirrored.shape == (5, 12, 2) and cells[:3, :8].all() and cells.sum() == 24
-    assert (np.asarray(mirrored)[~np.asarray(cells)] == 0).all()

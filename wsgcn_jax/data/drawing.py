@@ -7,7 +7,7 @@ from PIL import Image
 
 from wsgcn_jax.data.marks import Mark
 
-_LENGTHS = (46.0, 76.0)
+_LENGTHS = (34.0, 56.0)
 _CONTRAST = 70.0  # of a body to what it lies on, RGB distance
 _TRIES = 50
 _NEAR = 8.0  # how far round a body its surroundings count, pixels
@@ -30,7 +30,7 @@ class Figure(NamedTuple):
 def random_figure(rng: np.random.Generator, height: int, width: int) -> Figure:
     """A bent body with a head at one end that carries the badge."""
     length = min(rng.uniform(*_LENGTHS), 0.62 * max(height, width))
-    thick = length * rng.uniform(0.16, 0.24)
+    thick = length * rng.uniform(0.2, 0.28)
     steps = np.linspace(0, 1, 36)
     bend = rng.uniform(-1.3, 1.3)
     heading = rng.uniform(0, 2 * np.pi) + bend * steps + 0.35 * np.sin(2 * np.pi * steps)

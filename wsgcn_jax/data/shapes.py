@@ -21,7 +21,7 @@ from wsgcn_jax.types import IGNORE
 
 SHAPES_CLASSES = (BACKGROUND, *MARKS)
 
-_DRAWING = 2
+_DRAWING = 3
 """To be raised when the same (seed, index) draws another photo: stored sets are rebuilt."""
 
 _VAL_START = 1_000_000

@@ -194,32 +194,6 @@ def _pointwise(x: jax.Array, features: int, name: str) -> jax.Array:
     return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:3], features)
 
 
-def mirror_photo(
-    image: jax.Array, valid: jax.Array | None = None
-) -> tuple[jax.Array, jax.Array | None]:
-    """Mirrors a photo within its own width, so that the cells of both runs coincide.
-
-    The width is first rounded up to a multiple of 4 by repeating the last column: a photo of
-    another width, mirrored as it is (as published), lands up to 3 pixels beside itself.
-
-    Args:
-        image: `[h, w, c]`, padded at the bottom and right.
-        valid: `[h, w] bool`, the real pixels, a rectangle at the top left; None where all are.
-
-    Returns:
-        the mirrored photo `[h, W, c]` and its real pixels `[h, W] bool` (None if valid is):
-        W is w rounded up to a multiple of 4.
-    """
-    columns = jnp.arange(-(-image.shape[1] // 4) * 4)
-    real = image.shape[1] if valid is None else valid.any(0).sum()
-    rounded = -(-real // 4) * 4
-    source = jnp.clip(rounded - 1 - columns, 0, jnp.maximum(real - 1, 0))
-    if valid is None:
-        return image[:, source], None
-    mirrored = valid[:, :1] & (columns < rounded)[None, :]
-    return image[:, source] * mirrored[..., None].astype(image.dtype), mirrored
-
-
 def edges_and_features(
     photo: BoundaryOutput, mirrored: BoundaryOutput, valid: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
@@ -230,7 +204,9 @@ def edges_and_features(
 
     Args:
         photo: `[H, W, ...]`, one photo's output.
-        mirrored: the same for `mirror_photo` of it.
+        mirrored: the same for the photo mirrored within its real width. Make that a multiple of
+            4 first: at any other (as published) the mirror's cells lie up to 3 pixels beside
+            the photo's.
         valid: `[h, w] bool`, the photo's real pixels, at full size; None where all are.
 
     Returns:
