@@ -56,6 +56,14 @@ def get_config() -> ConfigDict:
     config.boundary.weight_decay = 1e-4
     config.boundary.radius = 10
 
+    config.crf = ConfigDict()
+    # Exact kernels on the stride-4 grid, so for small photos only: cells squared is the cost.
+    config.crf.boundary_labels = False
+    config.crf.seeds = False
+    config.crf.sigma_xy = 12.5  # in cells: the published 50 pixels
+    config.crf.sigma_rgb = 5.0
+    config.crf.weight = 10.0
+
     config.graph = ConfigDict()
     config.graph.longer_side = 0  # of the photo the graph is built on; 0 = its own
     config.graph.bucket = 32  # pixels; the stride-4 grid is padded to multiples of a quarter

@@ -22,10 +22,12 @@ def get_config() -> ConfigDict:
         frozen_taps=0,
     )
     config.cams.update(scales=(1.0, 2.0), batch_size=8, bucket=160)
-    # A CAM is a disc round the mark: sure of the object at its core, of background far from it.
+    # A CAM is a disc round the mark; the CRF finds the object in it.
+    config.crf.update(boundary_labels=True, seeds=True, sigma_rgb=20.0)
+    config.seeds.update(floor=0.3)
     config.boundary.update(
-        foreground=0.75,
-        background=0.05,
+        foreground=0.5,
+        background=0.4,
         crop=128,
         batch_size=16,
         epochs=4,
@@ -35,7 +37,6 @@ def get_config() -> ConfigDict:
         radius=5,
     )
     config.graph.update(batch_size=4, bucket=64)
-    config.seeds.update(floor=0.1, confident=0.15)
     config.gcn.update(epochs=100)
     config.segmenter.update(
         output_stride=16,

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-CORE = {"data", "models", "graph", "gcn", "metrics", "seeds", "train"}
+CORE = {"data", "models", "graph", "gcn", "crf", "metrics", "seeds", "train"}
 ALLOWED = {part: {"types", part} for part in CORE} | {"types": set()}
 ALLOWED["pipeline"] = {"types", "pipeline", *CORE}
 

@@ -1,13 +1,18 @@
 """Stage: the boundary network, trained on labels that confident CAMs give (method section 2)."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
 
 from wsgcn_jax import data
+from wsgcn_jax.crf.mean_field import label_unary, mean_field
 from wsgcn_jax.graph.paths import paths
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.boundary import BoundaryNet
@@ -16,7 +21,8 @@ from wsgcn_jax.models.labels import resize_labels
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.scores import resize_maps
+from wsgcn_jax.pipeline.inference import resize_photo
+from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
 from wsgcn_jax.pipeline.workspace import progress
 from wsgcn_jax.types import IGNORE, Skipped
 
@@ -49,6 +55,63 @@ def confident_labels(
     return np.where(value > foreground, best, unsure).astype(np.uint8)
 
 
+def refined_labels(
+    photo: np.ndarray,
+    cam: np.ndarray,
+    keys: np.ndarray,
+    levels: tuple[float, float],
+    crf: ConfigDict,
+) -> np.ndarray:
+    """Labels where two readings of the CAMs agree, each drawn to the photo's edges by a CRF.
+
+    Args:
+        photo: `[h, w, 3] u8`.
+        cam: `[k, H, W] f32` in [0, 1], on the stride-4 grid.
+        keys: `[k] u8`, class ids.
+        levels: background scores of the sure objects and of the sure background.
+        crf: the section of the configuration.
+
+    Returns:
+        `[H, W] u8`; 255 where the readings disagree.
+    """
+    small = resize_photo(photo, (cam.shape[1], cam.shape[2]), Image.Resampling.LANCZOS)
+    # Padded to one shape per bucket: each new shape would be compiled anew.
+    height, width = (-(-side // GRID_BUCKET) * GRID_BUCKET for side in cam.shape[1:])
+    image = data.pad_to(small, (height, width))
+    valid = np.zeros((height, width), bool)
+    valid[: cam.shape[1], : cam.shape[2]] = True
+    readings = []
+    for level in levels:
+        scores = np.concatenate([np.full((1, *cam.shape[1:]), level, np.float32), cam])
+        best = data.pad_to(scores.argmax(axis=0).astype(np.int32), (height, width))
+        q = _refine(best, image, valid, len(keys) + 1, crf.sigma_xy, crf.sigma_rgb, crf.weight)
+        refined = np.asarray(q).argmax(axis=0)[: cam.shape[1], : cam.shape[2]]
+        readings.append(np.concatenate([[0], keys]).astype(np.uint8)[refined])
+    sure, loose = readings
+    return np.where(sure > 0, sure, np.where(loose > 0, IGNORE, 0)).astype(np.uint8)
+
+
+GRID_BUCKET = 8
+
+
+@partial(jax.jit, static_argnums=3)
+def _refine(
+    labels: jax.Array,
+    image: jax.Array,
+    valid: jax.Array,
+    classes: int,
+    sigma_xy: float,
+    sigma_rgb: float,
+    weight: float,
+) -> jax.Array:
+    return mean_field(
+        label_unary(labels, classes),
+        image.astype(jnp.float32),
+        valid=valid,
+        bilateral=(sigma_xy, sigma_rgb, weight),
+    )
+
+
 class LabelledPhotos:
     """Photos with the stage's own label maps, for the trainer."""
 
@@ -74,12 +137,17 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     todo = [i for i, name in enumerate(split.names) if not (labels / f"{name}.png").exists()]
     for index in progress(todo, "boundary labels"):
         cam, keys = read_cams(context.folder("cams"), split.names[index])
-        label_map = confident_labels(
-            resize_maps(cam, split.sizes[index]),
-            keys,
-            foreground=settings.foreground,
-            background=settings.background,
-        )
+        levels = (settings.foreground, settings.background)
+        if context.config.crf.boundary_labels:
+            small = refined_labels(split[index].image, cam, keys, levels, context.config.crf)
+            label_map = nearest_labels(small, split.sizes[index])
+        else:
+            label_map = confident_labels(
+                resize_maps(cam, split.sizes[index]),
+                keys,
+                foreground=levels[0],
+                background=levels[1],
+            )
         data.write_mask(labels / f"{split.names[index]}.png", label_map)
 
     net = network(context)

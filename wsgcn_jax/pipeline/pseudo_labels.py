@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from wsgcn_jax import data
+from wsgcn_jax.crf.mean_field import mean_field
 from wsgcn_jax.gcn.fit import fit_gcn, node_positions
 from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
@@ -105,6 +106,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         confident=config.seeds.confident,
         minimum_score=config.seeds.minimum_score,
         background_minimum=config.seeds.background_minimum,
+        refine=partial(_refine, photo, config) if config.crf.seeds else None,
     ).labels
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
     fit = fit_gcn(
@@ -122,6 +124,19 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         seeds,
         walked.T.reshape(classes - 1, height, width),
         fit.log_probs.T.reshape(classes, height, width),
+    )
+
+
+def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Array:
+    """Draws scores `[c, H, W]` to the photo's edges; absent classes stay out of it."""
+    known = jnp.concatenate([jnp.ones(1, bool), photo.present])[:, None, None]
+    unary = jnp.where(known, -jnp.log(jnp.clip(scores, 1e-5, 1.0)), 1e3)
+    return mean_field(
+        unary,
+        photo.rgb * 255,
+        valid=photo.valid,
+        gaussian=(4.0, 3.0),
+        bilateral=(20.0, config.crf.sigma_rgb, config.crf.weight),
     )
 
 

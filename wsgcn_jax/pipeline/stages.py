@@ -51,11 +51,11 @@ STAGES = (
     Stage("data", (), ("data",), _prepare_data),
     Stage("classifier", ("data",), ("backbone", "classifier", "seed"), classifier.run),
     Stage("cams", ("data", "classifier"), ("cams",), cams.run),
-    Stage("boundary", ("data", "cams"), ("backbone", "boundary", "seed"), boundary.run),
+    Stage("boundary", ("data", "cams"), ("backbone", "boundary", "crf", "seed"), boundary.run),
     Stage(
         "pseudo_labels",
         ("data", "cams", "boundary"),
-        ("graph", "seeds", "gcn", "seed"),
+        ("graph", "seeds", "crf", "gcn", "seed"),
         pseudo_labels.run,
     ),
     Stage("segmenter", ("data", "pseudo_labels"), ("backbone", "segmenter", "seed"), segmenter.run),

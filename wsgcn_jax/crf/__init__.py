@@ -1,0 +1,1 @@
+"""The dense CRF that draws labels to the edges of the photo."""
