@@ -57,9 +57,11 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     try:
         config_flags.DEFINE_config_file("config", "configs/shapes.py", "The configuration.")
         flags.DEFINE_string("workdir", None, "Where results go; default workdir/CONFIG.")
-        return flags.FLAGS(list(argv))
+        rest = flags.FLAGS(list(argv))
+        _ = flags.FLAGS.config.stages  # a file that failed to load says so on its first use
+        return rest
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split()).strip("'\"")
+        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split())
         sys.exit(_fail(f"{text} (see configs/default.py for every key)"))
 
 

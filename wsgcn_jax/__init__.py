@@ -3,6 +3,7 @@
 The stages of the road as plain, pure functions. Nothing is computed on import.
 """
 
+from wsgcn_jax.crf.mean_field import label_unary, mean_field
 from wsgcn_jax.gcn.fit import fit_gcn, node_positions
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import apply_gcn, init_gcn
@@ -26,9 +27,11 @@ __all__ = [
     "gcn_losses",
     "init_gcn",
     "iou",
+    "label_unary",
     "laplacian_energy",
     "laplacian_graph",
     "laplacian_stencil",
+    "mean_field",
     "mean_iou",
     "node_positions",
     "partial_labels",
