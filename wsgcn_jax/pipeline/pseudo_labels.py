@@ -93,7 +93,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         photo.edge, radius=settings.radius, beta=settings.beta, valid=photo.valid
     )
     walk = dense_walk(graph, steps=settings.steps)
-    start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0) * photo.cams
+    start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
     walked = random_walk(walk, start.reshape(classes - 1, -1).T)
 
     seeds = partial_labels(
