@@ -60,7 +60,8 @@ def get_config() -> ConfigDict:
     # Exact kernels on the stride-4 grid, so for small photos only: cells squared is the cost.
     config.crf.boundary_labels = False
     config.crf.seeds = False
-    config.crf.sigma_xy = 12.5  # in cells: the published 50 pixels
+    config.crf.longer_side = 0  # of the photo that boundary labels are refined on; 0 = its own
+    config.crf.sigma_xy = 50.0  # in pixels of the photo
     config.crf.sigma_rgb = 5.0
     config.crf.weight = 10.0
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.metrics import confusion_matrix
-from wsgcn_jax.pipeline.boundary import confident_labels
+from wsgcn_jax.pipeline.boundary_labels import confident_labels
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS, confusions_by_threshold
 from wsgcn_jax.pipeline.inference import make_plans, network_size
@@ -44,7 +44,7 @@ def test_every_threshold_equals_scoring_its_labels():
 
 def test_confident_labels_leave_the_middle_unlabelled():
     cam = np.array([[[0.01, 0.2, 0.9]], [[0.02, 0.1, 0.95]]], np.float32)
-    labels = confident_labels(cam, np.array([8, 15], np.uint8), foreground=0.3, background=0.05)
+    labels = confident_labels(cam, np.array([8, 15], np.uint8), (0.3, 0.05))
     assert labels.tolist() == [[0, 255, 15]]
 
 

@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from wsgcn_jax import data
-from wsgcn_jax.models.backbone import normalise
-from wsgcn_jax.models.cam import flip_valid, normalise_cam, resize_valid
+from wsgcn_jax.models.cam import normalise_cam
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import (
-    CELL,
     Plan,
+    ScaledPhotos,
     grid_size,
     make_plans,
+    mirrored_mean_on_grid,
     network_size,
-    padded_photos,
     run_plans,
+    scaled_photos,
     valid_mask,
 )
 from wsgcn_jax.pipeline.workspace import read_arrays, write_arrays
@@ -57,8 +57,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     return ()
 
 
-Program = Callable[[list[np.ndarray], list[np.ndarray], np.ndarray, tuple[int, int]], jax.Array]
-"""(photos of each scale, their real sizes, sizes of the grids, padded grid) -> CAMs."""
+Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]
+"""(photos, `[b, 2] i32` real sizes of the grids, padded grid) -> CAMs `[b, c - 1, H, W] f16`."""
 
 
 def make_program(net: networks.Network, backbone: str) -> Program:
@@ -69,34 +69,22 @@ def make_program(net: networks.Network, backbone: str) -> Program:
         backbone: its name, for the normalisation.
 
     Returns:
-        The program; it gives `[b, classes, *grid] f16` in [0, 1], zero in the padding.
+        The program; its CAMs lie in [0, 1] and are zero in the padding.
     """
 
     @partial(jax.jit, static_argnames="shape")
     def program(
-        variables: Any,
-        photos: list[jax.Array],
-        sizes: list[jax.Array],
-        grids: jax.Array,
-        *,
-        shape: tuple[int, int],
+        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
     ) -> jax.Array:
-        total = jnp.zeros(())
-        for images, size in zip(photos, sizes, strict=True):
-            valid = valid_mask(size, (images.shape[1], images.shape[2]))
-            x = normalise(images, backbone, valid)
-            both = jnp.concatenate([x, jax.vmap(flip_valid)(x, size[:, 1])])
-            cam = net.apply(variables, both, jnp.concatenate([valid, valid]), method="cam")
-            straight, mirrored = jnp.split(cam, 2)
-            cam = straight + jax.vmap(flip_valid)(mirrored, size[:, 1] // CELL)
-            to_grid = partial(resize_valid, out_shape=shape)
-            total = total + jax.vmap(to_grid)(cam, size // CELL, grids)
-        maps = jnp.moveaxis(total, 3, 1)
+        cam = partial(
+            mirrored_mean_on_grid, net, variables, backbone=backbone, shape=shape, method="cam"
+        )
+        # Each CAM is divided by its maximum in the end, so a mean is as good as a sum.
+        each = [cam(x, size, grids) for x, size in zip(*photos, strict=True)]
+        maps = jnp.moveaxis(jnp.stack(each).mean(axis=0), 3, 1)
         return jax.vmap(normalise_cam)(maps, valid_mask(grids, shape)).astype(jnp.float16)
 
-    return lambda photos, sizes, grids, shape: program(
-        net.variables, photos, sizes, grids, shape=shape
-    )
+    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
 
 
 def cams_of_batch(
@@ -114,16 +102,10 @@ def cams_of_batch(
         `[b, classes, H, W] f16`, H x W the padded grid.
     """
     photos = [split[index].image for index in plan.indices]
-    images, sizes = [], []
-    whole = [network_size((p.shape[0], p.shape[1]), 1.0) for p in photos]
-    for scale in scales:
-        seen = [network_size(size, scale) for size in whole]
-        images.append(padded_photos(photos, seen, network_size(plan.shape, scale)))
-        sizes.append(np.asarray(seen, np.int32))
     grids = np.asarray([grid_size((p.shape[0], p.shape[1])) for p in photos], np.int32)
     # A photo may be up to half a cell larger than the size at which the network sees it.
     shape = (plan.shape[0] // 4 + 2, plan.shape[1] // 4 + 2)
-    return np.asarray(program(images, sizes, grids, shape))
+    return np.asarray(program(scaled_photos(photos, plan.shape, scales), grids, shape))
 
 
 def read_cams(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

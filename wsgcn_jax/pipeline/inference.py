@@ -6,8 +6,9 @@ mirrors at any width, which shifts the mirror's cells by up to 12 pixels.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,9 @@ import numpy as np
 from PIL import Image
 
 from wsgcn_jax import data
+from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.models.cam import flip_valid, resize_valid
+from wsgcn_jax.pipeline.networks import Network
 from wsgcn_jax.pipeline.workspace import progress
 
 CELL = 16
@@ -130,3 +134,96 @@ def valid_mask(sizes: jax.Array, shape: tuple[int, int]) -> jax.Array:
     rows = jnp.arange(shape[0])[None, :, None] < sizes[:, 0, None, None]
     columns = jnp.arange(shape[1])[None, None, :] < sizes[:, 1, None, None]
     return rows & columns
+
+
+class ScaledPhotos(NamedTuple):
+    """The photos of a batch at several scales.
+
+    Attributes:
+        images: `[b, h, w, 3] u8` for each scale, padded.
+        sizes: `[b, 2] i32` for each scale, the real heights and widths.
+    """
+
+    images: tuple[jax.Array, ...]
+    sizes: tuple[jax.Array, ...]
+
+
+def scaled_photos(
+    photos: Sequence[np.ndarray], shape: tuple[int, int], scales: Sequence[float]
+) -> ScaledPhotos:
+    """Resizes the photos of a batch for multi-scale inference.
+
+    Args:
+        photos: `[h, w, 3] u8` each.
+        shape: padded shape at scale 1 (`Plan.shape`).
+        scales: of the photo.
+    """
+    whole = [network_size((p.shape[0], p.shape[1]), 1.0) for p in photos]
+    images, sizes = [], []
+    for scale in scales:
+        seen = [network_size(size, scale) for size in whole]
+        images.append(jnp.asarray(padded_photos(photos, seen, network_size(shape, scale))))
+        sizes.append(jnp.asarray(seen, jnp.int32))
+    return ScaledPhotos(tuple(images), tuple(sizes))
+
+
+def photo_and_mirror(
+    net: Network,
+    variables: Any,
+    images: jax.Array,
+    sizes: jax.Array,
+    backbone: str,
+    *,
+    method: str | None = None,
+) -> tuple[Any, Any]:
+    """Runs a network on photos and on their mirror images, in one batch.
+
+    Args:
+        net: the network.
+        variables: its variables.
+        images: `[b, h, w, 3] u8`, padded.
+        sizes: `[b, 2] i32`, real heights and widths.
+        backbone: name of the backbone, for the normalisation.
+        method: of the module; None for its call.
+
+    Returns:
+        What the network gives for the photos and for the mirror images (still mirrored).
+    """
+    valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
+    x = normalise(images, backbone, valid)
+    both = jnp.concatenate([x, jax.vmap(flip_valid)(x, sizes[:, 1])])
+    output = net.apply(variables, both, jnp.concatenate([valid, valid]), method=method)
+    straight, mirrored = (jax.tree.map(lambda a, i=i: jnp.split(a, 2)[i], output) for i in (0, 1))
+    return straight, mirrored
+
+
+def mirrored_mean_on_grid(
+    net: Network,
+    variables: Any,
+    images: jax.Array,
+    sizes: jax.Array,
+    grids: jax.Array,
+    *,
+    backbone: str,
+    shape: tuple[int, int],
+    method: str | None = None,
+) -> jax.Array:
+    """Mean score map of photos and mirror images, resized to the stride-4 grid.
+
+    Args:
+        net: a network with one score map.
+        variables: its variables.
+        images: `[b, h, w, 3] u8`, padded.
+        sizes: `[b, 2] i32`, real heights and widths, multiples of 16.
+        grids: `[b, 2] i32`, real rows and columns of the grids.
+        backbone: name of the backbone, for the normalisation.
+        shape: padded shape of the grid.
+        method: of the module; None for its call.
+
+    Returns:
+        `[b, *shape, c] f32`, 0 in the padding.
+    """
+    straight, mirrored = photo_and_mirror(net, variables, images, sizes, backbone, method=method)
+    stride = images.shape[1] // straight.shape[1]
+    mean = (straight + jax.vmap(flip_valid)(mirrored, sizes[:, 1] // stride)) / 2
+    return jax.vmap(partial(resize_valid, out_shape=shape))(mean, sizes // stride, grids)

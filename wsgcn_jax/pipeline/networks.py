@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from wsgcn_jax import data
 from wsgcn_jax.models.backbone import imagenet_variables, make_backbone
 from wsgcn_jax.pipeline.workspace import Curves
 from wsgcn_jax.train.checkpoint import load_tree, save_tree
@@ -102,6 +103,35 @@ def batches(
     elements = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
     stacked = elements.random_map(transform).batch(batch_size, drop_remainder=True)
     return iter(stacked.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
+
+
+class LabelledPhotos:
+    """The photos of a split that have a label map in a folder, with it."""
+
+    def __init__(self, split: data.Split, folder: Path) -> None:
+        """Takes the photos and the folder of their palette PNGs."""
+        self._split, self._folder = split, folder
+        self._indices = [i for i, n in enumerate(split.names) if (folder / f"{n}.png").exists()]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns photo and label map."""
+        index = self._indices[position]
+        mask = data.read_mask(self._folder / f"{self._split.names[index]}.png")
+        return self._split[index].image, mask
+
+
+def crop_with_labels(
+    scales: tuple[float, float], crop: int
+) -> Callable[[tuple[np.ndarray, np.ndarray], np.random.Generator], data.Crop]:
+    """Returns the augmentation of `LabelledPhotos`: random scale, mirror, crop."""
+
+    def augment(photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> data.Crop:
+        return data.train_crop(rng, *photo, scales=scales, crop=crop)
+
+    return augment
 
 
 def run_training(

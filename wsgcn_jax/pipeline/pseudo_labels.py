@@ -17,9 +17,7 @@ from wsgcn_jax.gcn.fit import fit_gcn, node_positions
 from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
-from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.boundary import edges_and_features
-from wsgcn_jax.models.cam import flip_valid
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context, name_key
@@ -30,6 +28,7 @@ from wsgcn_jax.pipeline.inference import (
     make_plans,
     network_size,
     padded_photos,
+    photo_and_mirror,
     resize_photo,
     run_plans,
     valid_mask,
@@ -201,11 +200,8 @@ def make_edge_program(net: networks.Network, backbone: str) -> EdgeProgram:
 
     @jax.jit
     def program(variables: Any, images: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
+        photo, mirror = photo_and_mirror(net, variables, images, sizes, backbone)
         valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
-        x = normalise(images, backbone, valid)
-        both = jnp.concatenate([x, jax.vmap(flip_valid)(x, sizes[:, 1])])
-        output = net.apply(variables, both, jnp.concatenate([valid, valid]))
-        photo, mirror = (jax.tree.map(lambda a, i=i: jnp.split(a, 2)[i], output) for i in (0, 1))
         return jax.vmap(edges_and_features)(photo, mirror, valid)
 
     return lambda images, sizes: program(net.variables, images, sizes)

@@ -11,39 +11,21 @@ import numpy as np
 
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise
-from wsgcn_jax.models.cam import flip_valid, resize_valid
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import (
     Plan,
+    ScaledPhotos,
     grid_size,
     make_plans,
+    mirrored_mean_on_grid,
     network_size,
-    padded_photos,
     run_plans,
-    valid_mask,
+    scaled_photos,
 )
 from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps
 from wsgcn_jax.types import Skipped
-
-
-class PseudoLabelled:
-    """The photos that have a pseudo label, with it."""
-
-    def __init__(self, split: data.Split, folder: Path) -> None:
-        """Takes the photos and the folder of the pseudo labels."""
-        self._split, self._folder = split, folder
-        self._indices = [i for i, n in enumerate(split.names) if (folder / f"{n}.png").exists()]
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns photo and label map."""
-        index = self._indices[position]
-        mask = data.read_mask(self._folder / f"{self._split.names[index]}.png")
-        return self._split[index].image, mask
 
 
 def network(context: Context, classes: int) -> networks.Network:
@@ -72,9 +54,6 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     net = network(context, len(split.classes))
     backbone = context.config.backbone.name
 
-    def augment(photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> data.Crop:
-        return data.train_crop(rng, *photo, scales=settings.scales, crop=settings.crop)
-
     def loss(
         params: Any, frozen: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -85,8 +64,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     networks.run_training(
         folder,
         net,
-        PseudoLabelled(split, context.folder("pseudo_labels")),
-        augment,
+        networks.LabelledPhotos(split, context.folder("pseudo_labels")),
+        networks.crop_with_labels(settings.scales, settings.crop),
         loss,
         settings=settings,
         rates={"backbone": settings.learning_rate, "head": settings.head_learning_rate},
@@ -138,13 +117,13 @@ def predict(
 
     def work(plan: Plan) -> None:
         photos = [split[index].image for index in plan.indices]
-        images, seen = [], []
-        for scale in scales:
-            seen.append([network_size(sizes[index], scale) for index in plan.indices])
-            images.append(padded_photos(photos, seen[-1], network_size(plan.shape, scale)))
         grids = [grid_size(sizes[index]) for index in plan.indices]
         probabilities = np.asarray(
-            program(images, np.asarray(seen, np.int32), np.asarray(grids, np.int32), plan.shape)
+            program(
+                scaled_photos(photos, plan.shape, scales),
+                np.asarray(grids, np.int32),
+                grid_size(plan.shape),
+            )
         )
         for row, index in enumerate(plan.indices[: plan.real]):
             height, width = grids[row]
@@ -157,32 +136,15 @@ def predict(
 
 def _make_program(
     net: networks.Network, backbone: str
-) -> Callable[[list[np.ndarray], np.ndarray, np.ndarray, tuple[int, int]], jax.Array]:
-    """(photos of each scale, sizes, grids, padded shape) -> `[b, H, W, c]` on the stride-4 grid."""
+) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
+    """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
 
     @partial(jax.jit, static_argnames="shape")
     def program(
-        variables: Any,
-        photos: list[jax.Array],
-        sizes: jax.Array,
-        grids: jax.Array,
-        *,
-        shape: tuple[int, int],
+        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
     ) -> jax.Array:
-        total = jnp.zeros(())
-        for images, size in zip(photos, sizes, strict=True):
-            valid = valid_mask(size, (images.shape[1], images.shape[2]))
-            x = normalise(images, backbone, valid)
-            both = jnp.concatenate([x, jax.vmap(flip_valid)(x, size[:, 1])])
-            logits = net.apply(variables, both, jnp.concatenate([valid, valid]))
-            stride = images.shape[1] // logits.shape[1]
-            straight, mirrored = jnp.split(logits, 2)
-            logits = (straight + jax.vmap(flip_valid)(mirrored, size[:, 1] // stride)) / 2
-            to_grid = partial(resize_valid, out_shape=grid_size(shape))
-            logits = jax.vmap(to_grid)(logits, size // stride, grids)
-            total = total + jax.nn.softmax(logits)
-        return total / len(photos)
+        logits = partial(mirrored_mean_on_grid, net, variables, backbone=backbone, shape=shape)
+        each = [jax.nn.softmax(logits(x, n, grids)) for x, n in zip(*photos, strict=True)]
+        return jnp.stack(each).mean(axis=0)
 
-    return lambda photos, sizes, grids, shape: program(
-        net.variables, photos, jnp.asarray(sizes), grids, shape=shape
-    )
+    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
