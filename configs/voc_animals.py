@@ -41,9 +41,9 @@ def get_config() -> ConfigDict:
         rates=(3, 6, 9, 12),
         crop=256,
         batch_size=8,
-        epochs=4,
-        learning_rate=0.005,
-        head_learning_rate=0.005,
+        epochs=8,
+        learning_rate=0.002,
+        head_learning_rate=0.001,
         test_scales=(1.0,),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")

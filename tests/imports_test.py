@@ -7,8 +7,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CORE = {"data", "models", "graph", "gcn", "crf", "metrics", "seeds", "train"}
-ALLOWED = {part: {"types", part} for part in CORE} | {"types": set()}
-ALLOWED["pipeline"] = {"types", "pipeline", *CORE}
+BASE = {"types", "positions"}
+ALLOWED = {part: {*BASE, part} for part in CORE} | {part: set() for part in BASE}
+ALLOWED["pipeline"] = {"pipeline", *BASE, *CORE}
 
 
 def _imports(path):

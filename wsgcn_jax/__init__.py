@@ -4,13 +4,14 @@ The stages of the road as plain, pure functions. Nothing is computed on import.
 """
 
 from wsgcn_jax.crf.mean_field import label_unary, mean_field
-from wsgcn_jax.gcn.fit import fit_gcn, node_positions
+from wsgcn_jax.gcn.fit import fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import apply_gcn, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_graph, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
+from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, seed_quality
 from wsgcn_jax.types import DataError
 

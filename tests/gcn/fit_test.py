@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wsgcn_jax.gcn.fit import fit_gcn, node_positions
+from wsgcn_jax.gcn.fit import fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, apply_gcn, dropout_mask, init_gcn
+from wsgcn_jax.positions import node_positions
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = ("gc1.weight", "gc1.bias", "gc2.weight", "gc2.bias")

@@ -105,17 +105,3 @@ def fit_gcn(
     carry = (init, optimiser.init(init))
     (params, _), losses = jax.lax.scan(step, carry, jnp.arange(epochs))
     return GCNFit(apply_gcn(params, aggregate, propagated), params, losses)
-
-
-def node_positions(height: int, width: int) -> jax.Array:
-    """Numbers the nodes of a grid so that the number survives padding.
-
-    Args:
-        height: rows of the (padded) grid, below 65,536.
-        width: columns.
-
-    Returns:
-        `[height * width] u32`, row * 65536 + column.
-    """
-    rows, columns = jnp.arange(height, dtype=jnp.uint32), jnp.arange(width, dtype=jnp.uint32)
-    return (rows[:, None] * jnp.uint32(65536) + columns[None, :]).reshape(-1)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from wsgcn_jax.positions import bits_by_position
+
 
 class GCNParams(NamedTuple):
     """Weights of the GCN: `w1 [f, hidden]`, `b1 [hidden]`, `w2 [hidden, c]`, `b2 [c]`."""
@@ -70,10 +72,6 @@ def apply_gcn(
 def dropout_mask(key: jax.Array, positions: jax.Array, hidden: int, *, dropout: float) -> jax.Array:
     """Which hidden units of which nodes are kept, decided by position, not by array index.
 
-    `jax.random.bernoulli` draws by index, so padding a photo would redraw every real node's mask.
-    Here one random word of `key` is mixed with each (node, unit) by an integer hash with full
-    avalanche (two multiply-xorshift rounds), which is also several times cheaper than threefry.
-
     Args:
         key: PRNG key of this epoch.
         positions: `[n] u32`, a number that identifies a node whatever the padding.
@@ -83,13 +81,4 @@ def dropout_mask(key: jax.Array, positions: jax.Array, hidden: int, *, dropout: 
     Returns:
         `[n, hidden] bool`.
     """
-    seeds = jax.random.bits(key, (2,), jnp.uint32)
-    units = jnp.arange(hidden, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
-    word = _mix(positions ^ seeds[0])[:, None] ^ _mix(units ^ seeds[1])[None, :]
-    return _mix(word) >= jnp.uint32(round(dropout * 2**32))
-
-
-def _mix(x: jax.Array) -> jax.Array:
-    x = (x ^ (x >> 16)) * jnp.uint32(0x21F0AAAD)
-    x = (x ^ (x >> 15)) * jnp.uint32(0x735A2D97)
-    return x ^ (x >> 15)
+    return bits_by_position(key, positions, hidden) >= jnp.uint32(round(dropout * 2**32))

@@ -2,30 +2,99 @@
 
 With S the affinities, d their column sums and T = S / d (columns sum to 1), the published system
 needs T^256. It is kept here as the power of the symmetric P = D^-1/2 S D^-1/2, since
-T^n = D^1/2 P^n D^-1/2: symmetric squarings do not drift in float32 as squarings of T do.
+T^n = D^1/2 P^n D^-1/2. A power is stored in one of three ways that multiply alike (`Power`):
+`Dense` (the published one), `Steps` (the edge list, walked step by step) and `Factored`
+(`fast_walk`). All are symmetric, so a gradient is the same product once more.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import jraph
 
 
+class Kernel(Protocol):
+    """A symmetric `[n, n]` matrix that knows how to multiply; a pytree, so it maps and compiles."""
+
+    def times(self, x: jax.Array) -> jax.Array:
+        """Multiplies `[n, f] f32` from the left."""
+        ...
+
+
+class Power(Kernel, Protocol):
+    """P^n."""
+
+    def stretched(self, s: jax.Array) -> Kernel:
+        """Multiplies every entry (i, j) by exp|s_i - s_j|, s `[n] f32`."""
+        ...
+
+
 class Walk(NamedTuple):
-    """The n-step random walk of one photo, exact and dense.
+    """The n-step random walk of one photo.
 
     Attributes:
-        power: `[n, n] f32`, P^n, symmetric, entries in [0, 1].
+        power: P^n.
         degree: `[n] f32`, column sums d of the affinities, at least 1 (self loops).
     """
 
-    power: jax.Array
+    power: Power
     degree: jax.Array
 
 
+class Dense(NamedTuple):
+    """Every entry: `[n, n] f32`, symmetric."""
+
+    matrix: jax.Array
+
+    def times(self, x: jax.Array) -> jax.Array:
+        """Multiplies `[n, f] f32` from the left."""
+        return self.matrix @ x
+
+    def stretched(self, s: jax.Array) -> "Dense":
+        """Multiplies every entry (i, j) by exp|s_i - s_j|."""
+        return Dense(self.matrix * jnp.exp(jnp.abs(s[:, None] - s[None, :])))
+
+
+class Steps(NamedTuple):
+    """One step as an edge list (`weights`, `senders`, `receivers`: `[e]`), and how many of them.
+
+    Memory grows with the edges only, but a product costs `length` sweeps over them.
+    """
+
+    weights: jax.Array
+    senders: jax.Array
+    receivers: jax.Array
+    length: jax.Array
+
+    def times(self, x: jax.Array) -> jax.Array:
+        """Multiplies `[n, f] f32` from the left."""
+
+        def step(_: int, x: jax.Array) -> jax.Array:
+            sent = self.weights[:, None] * x[self.senders]
+            return jax.ops.segment_sum(sent, self.receivers, x.shape[0])
+
+        return jax.lax.fori_loop(0, self.length, step, x)
+
+    def stretched(self, s: jax.Array) -> Dense:
+        """Multiplies every entry by exp|s_i - s_j|, for which the entries must be known: n^2."""
+        return Dense(self.times(jnp.eye(len(s), dtype=s.dtype))).stretched(s)
+
+
+class Mean(NamedTuple):
+    """A power whose entries (i, j) are multiplied by cosh(s_i - s_j), a sum of two products."""
+
+    power: Power
+    s: jax.Array
+
+    def times(self, x: jax.Array) -> jax.Array:
+        """Multiplies `[n, f] f32` from the left."""
+        up, down = jnp.exp(self.s)[:, None], jnp.exp(-self.s)[:, None]
+        return (up * self.power.times(down * x) + down * self.power.times(up * x)) / 2
+
+
 def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
-    """Raises the one-step walk to `steps` by repeated squaring (method section 3).
+    """Raises the one-step walk to `steps` by repeated squaring (method section 3). The oracle.
 
     Args:
         graph: affinity graph of one photo (`affinity_graph`), both directions and self loops.
@@ -47,7 +116,53 @@ def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     power = affinity * scale[:, None] * scale[None, :]
     for _ in range(steps.bit_length() - 1):
         power = power @ power
-    return Walk(power, degree)
+    return Walk(Dense(power), degree)
+
+
+def sparse_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
+    """Keeps the walk as the edges of one step, walked anew in every product. Exact, any graph.
+
+    Args:
+        graph: symmetric weighted graph with self loops (`affinity_graph`, or your own).
+        steps: length of the walk.
+
+    Returns:
+        The walk.
+    """
+    degree = jax.ops.segment_sum(graph.edges, graph.receivers, graph.nodes.shape[0])
+    scale = jax.lax.rsqrt(degree)
+    weights = graph.edges * scale[graph.senders] * scale[graph.receivers]
+    length = jnp.asarray(steps, jnp.int32)
+    return Walk(Steps(weights, graph.senders, graph.receivers, length), degree)
+
+
+@jax.custom_vjp
+def multiply(power: Kernel, x: jax.Array) -> jax.Array:
+    """A symmetric matrix times x, with the gradient with respect to x.
+
+    The gradient is the same product of g. Left to itself XLA would multiply by the transposed
+    matrix, which on the CPU takes six times as long, and could not turn a loop of traced length
+    round. The matrix is taken for a constant.
+
+    Args:
+        power: the matrix.
+        x: `[n, f] f32`.
+
+    Returns:
+        `[n, f] f32`.
+    """
+    return power.times(x)
+
+
+def _multiply_forward(power: Kernel, x: jax.Array) -> tuple[jax.Array, Kernel]:
+    return power.times(x), power
+
+
+def _multiply_backward(power: Kernel, g: jax.Array) -> tuple[None, jax.Array]:
+    return None, power.times(g)
+
+
+multiply.defvjp(_multiply_forward, _multiply_backward)
 
 
 def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
@@ -61,44 +176,47 @@ def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
         `[n, c] f32`, out_j = sum_i x_i T^n_ij. Total mass moves, none is made.
     """
     root = jnp.sqrt(walk.degree)[:, None]
-    return (walk.power @ (x * root)) / root
+    return multiply(walk.power, x * root) / root
 
 
 class Adjacency(NamedTuple):
     """The GCN's adjacency A = R^-1 (K + I): K symmetric, R the row sums of K + I.
 
     Attributes:
-        kernel: `[n, n] f32`, K.
+        kernel: K.
         rows: `[n] f32`, R, at least 1.
     """
 
-    kernel: jax.Array
+    kernel: Kernel
     rows: jax.Array
 
 
-def gcn_adjacency(walk: Walk) -> Adjacency:
-    """The GCN's adjacency: max(T^n, its transpose) + I, rows normalised (WSGCN, section 3.2).
+def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
+    """Makes T^n symmetric, adds I and normalises the rows (WSGCN, section 3.2).
 
-    max(T^n, T^n^T)_ij is (P^n)_ij exp|s_i - s_j| with s = log(d) / 2, so no second matrix is made.
+    max(T^n, T^n^T)_ij is (P^n)_ij exp|s_i - s_j| with s = log(d) / 2; the mean of the two has
+    cosh in its place.
 
     Args:
         walk: the walk of one photo.
+        symmetrise: "max", as published, or "mean".
 
     Returns:
         The adjacency.
+
+    Raises:
+        ValueError: `symmetrise` is neither.
     """
     s = 0.5 * jnp.log(walk.degree)
-    kernel = walk.power * jnp.exp(jnp.abs(s[:, None] - s[None, :]))
-    return Adjacency(kernel, 1.0 + kernel.sum(axis=1))
+    if symmetrise not in ("max", "mean"):
+        raise ValueError(f"symmetrise must be 'max' or 'mean', got {symmetrise!r}")
+    kernel: Kernel = walk.power.stretched(s) if symmetrise == "max" else Mean(walk.power, s)
+    ones = jnp.ones((len(s), 1), s.dtype)
+    return Adjacency(kernel, 1.0 + kernel.times(ones)[:, 0])
 
 
-@jax.custom_vjp
 def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
-    """A x, with the gradient with respect to x.
-
-    K is symmetric, so A^T g is the same product once more, of g / R. Left to itself XLA would
-    multiply by the transposed matrix, which on the CPU takes six times as long. The adjacency is
-    taken for a constant: it is not differentiated.
+    """A x, with the gradient with respect to x; the adjacency is taken for a constant.
 
     Args:
         adjacency: of one photo.
@@ -107,16 +225,4 @@ def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
     Returns:
         `[n, f] f32`.
     """
-    return (adjacency.kernel @ x + x) / adjacency.rows[:, None]
-
-
-def _aggregate_forward(adjacency: Adjacency, x: jax.Array) -> tuple[jax.Array, Adjacency]:
-    return aggregate(adjacency, x), adjacency
-
-
-def _aggregate_backward(adjacency: Adjacency, g: jax.Array) -> tuple[Adjacency, jax.Array]:
-    g = g / adjacency.rows[:, None]
-    return jax.tree.map(jnp.zeros_like, adjacency), adjacency.kernel @ g + g
-
-
-aggregate.defvjp(_aggregate_forward, _aggregate_backward)
+    return (multiply(adjacency.kernel, x) + x) / adjacency.rows[:, None]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from wsgcn_jax import data
 from wsgcn_jax.crf.mean_field import mean_field
-from wsgcn_jax.gcn.fit import fit_gcn, node_positions
+from wsgcn_jax.gcn.fit import fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
@@ -35,6 +35,7 @@ from wsgcn_jax.pipeline.inference import (
 )
 from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
 from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels
 from wsgcn_jax.types import Skipped
 

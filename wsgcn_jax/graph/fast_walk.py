@@ -1,0 +1,271 @@
+"""The random walk of a full-size photo, factored: what mixes is smooth, what does not is local.
+
+P^n is nearly a matrix of low rank plus a few entries. Inside a region the walk mixes: there P^n
+is determined by what it makes of a few dozen test vectors (Nystroem). *Slow* nodes, on boundaries,
+have a degree of about 1 and keep most of a walker to themselves and a few neighbours: their block
+of P^n is the power of their own block of P, which is local, so it is raised in small windows.
+Walks from one slow node to another through a region are in the first part already.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import xlogy
+
+from wsgcn_jax.graph import grid
+from wsgcn_jax.graph.affinity import degree as degrees
+from wsgcn_jax.graph.paths import path_offsets
+from wsgcn_jax.graph.walk import Walk, dense_walk
+from wsgcn_jax.positions import bits_by_position, node_positions
+
+_SLOW = 1.05  # nodes of a smaller degree are slow
+_SHARE = 6  # at most every sixth node is slow and coupled; the most frozen ones go without
+_TILE, _IN_WINDOW = 8, 96  # a window is a tile with what one step reaches; slow nodes in it
+_PARTNERS = 16  # other slow nodes that a slow node is coupled to
+_NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
+_TERMS = 3  # rank of the kernel exp|s_i - s_j|
+_KNOTS = 64
+
+
+class Local(NamedTuple):
+    """The entries among slow nodes: a diagonal, and for some nodes a few partners.
+
+    Attributes:
+        diagonal: `[n] f32`, 0 for nodes that are not slow.
+        nodes: `[b] i32`; n where there is none.
+        partners: `[b, j] i32`, other nodes; symmetric: who has a partner is its partner.
+        values: `[b, j] f32`, the entry of each pair.
+    """
+
+    diagonal: jax.Array
+    nodes: jax.Array
+    partners: jax.Array
+    values: jax.Array
+
+
+class Factored(NamedTuple):
+    """basis diag(weights) basis^T + local.
+
+    Attributes:
+        basis: `[n, r] f32`.
+        transposed: `[r, n] f32`, the same; reading it along the columns takes thrice the time.
+        weights: `[r] f32`.
+        local: the rest.
+    """
+
+    basis: jax.Array
+    transposed: jax.Array
+    weights: jax.Array
+    local: Local
+
+    def times(self, x: jax.Array) -> jax.Array:
+        """Multiplies `[n, f] f32` from the left."""
+        local = self.local
+        smooth = self.basis @ (self.weights[:, None] * (self.transposed @ x))
+        seen = jnp.einsum("bj,bjf->bf", local.values, x[local.partners])
+        rest = local.diagonal[:, None] * x
+        return (smooth + rest).at[local.nodes].add(seen, mode="drop", unique_indices=True)
+
+    def stretched(self, s: jax.Array) -> "Factored":
+        """Multiplies every entry (i, j) by exp|s_i - s_j|, in as many columns as before."""
+        terms, scale = _kernel_factors(s, jnp.abs(self.basis).max(axis=1) > 0)
+        wide = (terms[:, :, None] * self.basis[:, None, :]).reshape(len(s), -1)
+        signs = (scale[:, None] * self.weights[None, :]).reshape(-1)
+        basis, weights = _compress(wide, signs, self.basis.shape[1])
+        local = self.local
+        ours = s.at[local.nodes].get(mode="clip")[:, None]
+        stretch = jnp.exp(jnp.abs(ours - s[local.partners]))
+        return Factored(basis, basis.T, weights, local._replace(values=local.values * stretch))
+
+
+def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: int = 48) -> Walk:
+    """Factors the n-step walk of one photo without ever making an n x n matrix.
+
+    Args:
+        stencil: `[p, H, W] f32`, of `affinity_stencil`; 0 between padding and anything.
+        radius: the one that made it.
+        steps: length of the walk.
+        basis: columns of the smooth part, the one knob; H * W of them or more: exact and dense.
+
+    Returns:
+        The walk.
+    """
+    height, width = stencil.shape[1:]
+    n = height * width
+    offsets = path_offsets(radius)
+    if basis >= n:
+        loops = jnp.ones((height, width), stencil.dtype)
+        return dense_walk(grid.stencil_graph(stencil, offsets, loops), steps=steps)
+    degree = degrees(stencil, radius=radius)
+    step = _step_weights(stencil, degree, offsets)
+    both = np.concatenate([offsets, -offsets])
+    slow = (degree < _SLOW).reshape(-1)
+
+    bits = bits_by_position(jax.random.key(0), node_positions(height, width), basis)
+    signs = jnp.where(bits >> 31, 1.0, -1.0).astype(stencil.dtype)
+    tests = jnp.where(slow[:, None], 0.0, signs * jnp.sqrt(degree).reshape(-1, 1))
+    walked = _walk(step, degree, both, tests.reshape(height, width, -1), steps).reshape(n, -1)
+    core = tests.T @ walked
+    strength, modes = jnp.linalg.eigh((core + core.T) / 2)
+    real = strength > jnp.maximum(strength[-1] * _NOISE, 1e-20)
+    smooth = walked @ (modes * jnp.where(real, jax.lax.rsqrt(jnp.where(real, strength, 1.0)), 0.0))
+    local = _local_power(step, degree, both, steps, reach=radius - 1)
+    ones = jnp.ones(basis, stencil.dtype)
+    return Walk(Factored(smooth, smooth.T, ones, local), degree.reshape(-1))
+
+
+def _step_weights(stencil: jax.Array, degree: jax.Array, offsets: np.ndarray) -> jax.Array:
+    """P without its diagonal, `[2 p, H, W]`: weights of the offsets, then of their opposites."""
+    scale = jax.lax.rsqrt(degree)
+    others = grid.neighbours(scale, offsets)
+    forth = [w * scale * other for w, other in zip(stencil, others, strict=True)]
+    back = [grid.shift(w, -dy, -dx) for w, (dy, dx) in zip(forth, offsets.tolist(), strict=True)]
+    return jnp.stack([*forth, *back])
+
+
+def _walk(
+    step: jax.Array, degree: jax.Array, offsets: np.ndarray, x: jax.Array, steps: int
+) -> jax.Array:
+    """P^n x by Chebyshev polynomials: x^n needs a few times sqrt(n) products, not n.
+
+    x^n is the mean of T_|s|(x) over the sum s of n signs (Sachdeva & Vishnoi, 2014, section 3.1).
+    """
+    weights = _chebyshev_weights(steps)
+
+    def once(x: jax.Array) -> jax.Array:
+        total = x / degree[..., None]
+        for weight, other in zip(step, grid.neighbours(x, offsets), strict=True):
+            total += weight[..., None] * other
+        return total
+
+    def term(
+        carry: tuple[jax.Array, jax.Array, jax.Array], weight: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
+        total, before, now = carry
+        return (total + weight * now, now, 2 * once(now) - before), None
+
+    first = once(x)
+    # T_-1 = T_1, so the recurrence also makes T_1 of T_0.
+    start = (jnp.zeros_like(x), first, x)
+    (total, _, _), _ = jax.lax.scan(term, start, jnp.asarray(weights, x.dtype))
+    return total
+
+
+def _chebyshev_weights(steps: int) -> np.ndarray:
+    """Weights of T_0, T_1, ... in x^n; the tail, below 1e-5 in sum, is cut."""
+    chances = np.array([1.0])
+    for _ in range(steps):
+        chances = np.convolve(chances, [0.5, 0.5])
+    sums = np.abs(2 * np.arange(steps + 1) - steps)
+    weights = np.bincount(sums, weights=chances)
+    return weights[: int(np.searchsorted(weights.cumsum(), 1 - 1e-5)) + 1]
+
+
+def _kernel_factors(s: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """exp|s_i - s_j| = sum_k scale_k terms_ik terms_jk, nearly: `[n, q]` and `[q]`.
+
+    The leading eigenvectors on quantiles of the used nodes' s, continued to all nodes.
+    """
+    count = used.sum()
+    ordered = jnp.sort(jnp.where(used, s, jnp.inf))
+    at = ((jnp.arange(_KNOTS) + 0.5) / _KNOTS * count).astype(jnp.int32)
+    knots = jnp.where(count > 0, ordered[at], 0.0)
+    values, vectors = jnp.linalg.eigh(jnp.exp(jnp.abs(knots[:, None] - knots[None, :])))
+    order = jnp.argsort(-jnp.abs(values))[:_TERMS]
+    scale = values[order]
+    safe = jnp.where(jnp.abs(scale) > 1e-6, scale, jnp.inf)  # few distinct values: rank below q
+    return jnp.exp(jnp.abs(s[:, None] - knots[None, :])) @ vectors[:, order] / safe, scale
+
+
+def _compress(wide: jax.Array, signs: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
+    """The best `basis diag(weights) basis^T` of given rank of `wide diag(signs) wide^T`."""
+    gram, turn = jnp.linalg.eigh(wide.T @ wide)
+    real = gram > jnp.maximum(gram[-1] * 1e-6, 1e-20)
+    root = jnp.where(real, jnp.sqrt(jnp.where(real, gram, 1.0)), 0.0)
+    inverse = jnp.where(real, 1 / jnp.where(real, root, 1.0), 0.0)
+    core = (root[:, None] * turn.T * signs[None, :]) @ (turn * root[None, :])
+    weights, vectors = jnp.linalg.eigh((core + core.T) / 2)
+    order = jnp.argsort(-jnp.abs(weights))[:rank]
+    return wide @ ((turn * inverse[None, :]) @ vectors[:, order]), weights[order]
+
+
+def _local_power(
+    step: jax.Array, degree: jax.Array, offsets: np.ndarray, steps: int, *, reach: int
+) -> Local:
+    """The n-th power of P among slow nodes, raised in windows of a tile and what a step reaches."""
+    height, width = degree.shape
+    n = height * width
+    flat = degree.reshape(-1)
+    # The faster of the slow ones matter more, where there is no room for all.
+    pace = jnp.where(flat < _SLOW, flat - 1.0, 0.0)
+    windows = _windows(height, width, reach)
+    pace_there, place = jax.lax.top_k(
+        jnp.append(pace, 0.0)[windows], min(_IN_WINDOW, windows.shape[1])
+    )
+    members = jnp.where(pace_there > 0, jnp.take_along_axis(windows, place, axis=1), n)
+    powers = jnp.linalg.matrix_power(_window_matrices(step, flat, offsets, members, width), steps)
+
+    nodes = jax.lax.top_k(pace, max(1, n // _SHARE))[1]
+    nodes = jnp.where(pace[nodes] > 0, nodes, n)
+    tile = (nodes // width // _TILE) * -(-width // _TILE) + nodes % width // _TILE
+    tile = jnp.minimum(tile, len(windows) - 1)
+    theirs = members[tile]
+    mine = theirs == nodes[:, None]
+    known = mine.any(axis=1) & (nodes < n)
+    row = powers[tile, mine.argmax(axis=1)]
+    frozen = jnp.where(flat < _SLOW, jnp.exp(-xlogy(1.0 * steps, flat)), 0.0)
+    own = jnp.where(known, jnp.where(mine, row, 0.0).sum(axis=1), frozen[jnp.minimum(nodes, n - 1)])
+    diagonal = frozen.at[nodes].set(own, mode="drop")
+
+    other = jnp.where(known[:, None] & ~mine & (theirs < n), row, 0.0)
+    values, which = jax.lax.top_k(other, min(_PARTNERS, other.shape[1]))
+    partners = jnp.take_along_axis(theirs, which, axis=1)
+    # Windows are cut differently for the two nodes of a pair: their mean is symmetric, and a pair
+    # of which one is not among the other's partners is dropped.
+    slot = jnp.full(n + 1, len(nodes)).at[nodes].set(jnp.arange(len(nodes)), mode="drop")
+    slot = slot.at[n].set(len(nodes))[partners]
+    back = jnp.append(partners, jnp.full((1, partners.shape[1]), n), axis=0)[slot]
+    answer = jnp.append(values, jnp.zeros((1, values.shape[1]), values.dtype), axis=0)[slot]
+    same = back == nodes[:, None, None]
+    values = jnp.where(same.any(-1), (values + jnp.where(same, answer, 0.0).sum(-1)) / 2, 0.0)
+    return Local(diagonal, nodes, jnp.minimum(partners, n - 1), values)
+
+
+def _windows(height: int, width: int, reach: int) -> np.ndarray:
+    """Node numbers in the window of each tile, `[tiles, cells] i32`; n outside the grid."""
+    index = np.full((height + 2 * reach + _TILE, width + 2 * reach + _TILE), height * width)
+    inner = np.arange(height * width).reshape(height, width)
+    index[reach : reach + height, reach : reach + width] = inner
+    side = _TILE + 2 * reach
+    return np.stack(
+        [
+            index[y : y + side, x : x + side].reshape(-1)
+            for y in range(0, height, _TILE)
+            for x in range(0, width, _TILE)
+        ]
+    ).astype(np.int32)
+
+
+def _window_matrices(
+    step: jax.Array, degree: jax.Array, offsets: np.ndarray, members: jax.Array, width: int
+) -> jax.Array:
+    """P among the members of each window, `[tiles, m, m]`; 0 where there is no member."""
+    n = len(degree)
+    span = int(np.abs(offsets).max())
+    table = np.full((2 * span + 3,) * 2, len(offsets))  # one more on each side: out of reach
+    table[offsets[:, 0] + span + 1, offsets[:, 1] + span + 1] = np.arange(len(offsets))
+    table[span + 1, span + 1] = len(offsets) + 1
+    rows, columns = members // width, members % width
+    dy, dx = (
+        jnp.clip(at[:, None, :] - at[:, :, None], -span - 1, span + 1) + span + 1
+        for at in (rows, columns)
+    )
+    entries = jnp.concatenate(
+        [step.reshape(len(offsets), n), jnp.zeros((1, n), step.dtype), 1.0 / degree[None]]
+    )
+    kind = jnp.asarray(table)[dy, dx]
+    here = jnp.minimum(members, n - 1)[:, :, None]
+    there = (members < n)[:, :, None] & (members < n)[:, None, :]
+    return jnp.where(there, entries.reshape(-1)[kind * n + here], 0.0)
