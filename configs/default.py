@@ -72,6 +72,11 @@ def get_config() -> ConfigDict:
     config.graph.radius = 5
     config.graph.beta = 10.0
     config.graph.steps = 256
+    config.graph.walk = (
+        "fast"  # or dense: exact, but memory and time grow with cells squared, cubed
+    )
+    config.graph.basis = 64  # columns of the fast walk, from fast to exact
+    config.graph.symmetrise = "max"  # or mean
     config.graph.laplacian_radius = 2
 
     config.seeds = ConfigDict()

@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
         displacement_learning_rate=0.05,
         momentum=0.9,
     )
-    config.graph.update(longer_side=160, bucket=32)
+    config.graph.update(bucket=64)
     config.seeds.update(floor=0.2)
     config.segmenter.update(
         output_stride=16,

@@ -8,8 +8,9 @@ from wsgcn_jax.gcn.fit import fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import apply_gcn, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
+from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_graph, laplacian_stencil
-from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
+from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk, sparse_walk
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, seed_quality
@@ -23,6 +24,7 @@ __all__ = [
     "apply_gcn",
     "confusion_matrix",
     "dense_walk",
+    "fast_walk",
     "fit_gcn",
     "gcn_adjacency",
     "gcn_losses",
@@ -38,4 +40,5 @@ __all__ = [
     "partial_labels",
     "random_walk",
     "seed_quality",
+    "sparse_walk",
 ]

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.graph.affinity import affinity_graph
-from wsgcn_jax.graph.walk import Adjacency, aggregate, dense_walk, gcn_adjacency, random_walk
+from wsgcn_jax.graph.walk import (
+    Adjacency,
+    Dense,
+    aggregate,
+    dense_walk,
+    gcn_adjacency,
+    random_walk,
+    sparse_walk,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -22,9 +30,10 @@ def _dense(adjacency):
     return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])))
 
 
-def test_walk_and_adjacency_meet_the_golden_matrices(golden):
+@pytest.mark.parametrize("make", [dense_walk, sparse_walk])
+def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
     with jax.enable_x64(True):
-        walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
+        walk = make(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
         x = golden["cam"] * (1 - golden["edge"])
         ours = random_walk(walk, jnp.asarray(x.reshape(2, -1).T, jnp.float64))
         adjacency = _dense(gcn_adjacency(walk))
@@ -46,10 +55,26 @@ def test_float32_walk_stays_near_the_float64_one(golden):
 def test_gradient_of_aggregate_is_the_transposed_product():
     half = jax.random.uniform(jax.random.key(0), (9, 9))
     kernel = half + half.T
-    adjacency = Adjacency(kernel, 1 + kernel.sum(axis=1))
+    adjacency = Adjacency(Dense(kernel), 1 + kernel.sum(axis=1))
     g = jax.random.normal(jax.random.key(1), (9, 4))
     _, pull = jax.vjp(lambda x: aggregate(adjacency, x), jnp.ones((9, 4)))
     np.testing.assert_allclose(pull(g)[0], _dense(adjacency).T @ g, atol=1e-6)
+
+
+def test_mean_is_the_mean_of_the_walk_and_its_transpose(golden):
+    with jax.enable_x64(True):
+        graph = affinity_graph(jnp.asarray(golden["edge"], jnp.float64))
+        walk = dense_walk(graph)
+        # Row vectors times T^n: the identity's rows give T^n itself.
+        transition = np.asarray(random_walk(walk, jnp.eye(560))).T
+        expected = (transition + transition.T) / 2 + np.eye(560)
+        expected /= expected.sum(axis=1, keepdims=True)
+        for made in (walk, sparse_walk(graph)):
+            np.testing.assert_allclose(
+                _dense(gcn_adjacency(made, symmetrise="mean")), expected, atol=1e-10
+            )
+        with pytest.raises(ValueError, match="symmetrise"):
+            gcn_adjacency(walk, symmetrise="min")
 
 
 def test_padding_is_isolated():

@@ -20,12 +20,12 @@ from wsgcn_jax.graph.paths import path_offsets
 from wsgcn_jax.graph.walk import Walk, dense_walk
 from wsgcn_jax.positions import bits_by_position, node_positions
 
-_SLOW = 1.05  # nodes of a smaller degree are slow
+_SLOW = 1.1  # nodes of a smaller degree are slow
 _SHARE = 6  # at most every sixth node is slow and coupled; the most frozen ones go without
 _TILE, _IN_WINDOW = 8, 96  # a window is a tile with what one step reaches; slow nodes in it
 _PARTNERS = 16  # other slow nodes that a slow node is coupled to
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
-_TERMS = 3  # rank of the kernel exp|s_i - s_j|
+_TERMS = 6  # rank of the kernel exp|s_i - s_j|
 _KNOTS = 64
 
 
@@ -69,25 +69,26 @@ class Factored(NamedTuple):
         return (smooth + rest).at[local.nodes].add(seen, mode="drop", unique_indices=True)
 
     def stretched(self, s: jax.Array) -> "Factored":
-        """Multiplies every entry (i, j) by exp|s_i - s_j|, in as many columns as before."""
+        """Multiplies every entry (i, j) by exp|s_i - s_j|, in twice as many columns as before."""
         terms, scale = _kernel_factors(s, jnp.abs(self.basis).max(axis=1) > 0)
         wide = (terms[:, :, None] * self.basis[:, None, :]).reshape(len(s), -1)
         signs = (scale[:, None] * self.weights[None, :]).reshape(-1)
-        basis, weights = _compress(wide, signs, self.basis.shape[1])
+        basis, weights = _compress(wide, signs, 2 * self.basis.shape[1])
         local = self.local
         ours = s.at[local.nodes].get(mode="clip")[:, None]
         stretch = jnp.exp(jnp.abs(ours - s[local.partners]))
         return Factored(basis, basis.T, weights, local._replace(values=local.values * stretch))
 
 
-def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: int = 48) -> Walk:
+def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: int = 64) -> Walk:
     """Factors the n-step walk of one photo without ever making an n x n matrix.
 
     Args:
         stencil: `[p, H, W] f32`, of `affinity_stencil`; 0 between padding and anything.
         radius: the one that made it.
         steps: length of the walk.
-        basis: columns of the smooth part, the one knob; H * W of them or more: exact and dense.
+        basis: columns of the adjacency's smooth part, the one knob; as many test vectors are
+            walked, of which half the modes are kept. H * W or more: exact and dense.
 
     Returns:
         The walk.
@@ -109,10 +110,12 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
     walked = _walk(step, degree, both, tests.reshape(height, width, -1), steps).reshape(n, -1)
     core = tests.T @ walked
     strength, modes = jnp.linalg.eigh((core + core.T) / 2)
+    strength, modes = strength[-(basis // 2) :], modes[:, -(basis // 2) :]
     real = strength > jnp.maximum(strength[-1] * _NOISE, 1e-20)
-    smooth = walked @ (modes * jnp.where(real, jax.lax.rsqrt(jnp.where(real, strength, 1.0)), 0.0))
+    scale = jnp.where(real, jax.lax.rsqrt(jnp.where(real, strength, 1.0)), 0.0)
+    smooth = walked @ (modes * scale[None, :])
     local = _local_power(step, degree, both, steps, reach=radius - 1)
-    ones = jnp.ones(basis, stencil.dtype)
+    ones = jnp.ones(basis // 2, stencil.dtype)
     return Walk(Factored(smooth, smooth.T, ones, local), degree.reshape(-1))
 
 
@@ -176,7 +179,9 @@ def _kernel_factors(s: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array
     order = jnp.argsort(-jnp.abs(values))[:_TERMS]
     scale = values[order]
     safe = jnp.where(jnp.abs(scale) > 1e-6, scale, jnp.inf)  # few distinct values: rank below q
-    return jnp.exp(jnp.abs(s[:, None] - knots[None, :])) @ vectors[:, order] / safe, scale
+    return jnp.exp(jnp.abs(s[:, None] - knots[None, :])) @ (
+        vectors[:, order] / safe[None, :]
+    ), scale
 
 
 def _compress(wide: jax.Array, signs: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:

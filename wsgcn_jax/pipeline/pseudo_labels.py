@@ -14,9 +14,10 @@ from PIL import Image
 from wsgcn_jax import data
 from wsgcn_jax.crf.mean_field import mean_field
 from wsgcn_jax.gcn.fit import fit_gcn
-from wsgcn_jax.graph.affinity import affinity_graph
+from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
+from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
-from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
+from wsgcn_jax.graph.walk import Walk, aggregate, dense_walk, gcn_adjacency, random_walk
 from wsgcn_jax.models.boundary import edges_and_features
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
@@ -37,7 +38,7 @@ from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_al
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.types import DataError, Skipped
 
 
 class PhotoInputs(NamedTuple):
@@ -89,10 +90,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
     height, width = photo.edge.shape
     classes = photo.cams.shape[0] + 1
     settings = config.graph
-    graph = affinity_graph(
-        photo.edge, radius=settings.radius, beta=settings.beta, valid=photo.valid
-    )
-    walk = dense_walk(graph, steps=settings.steps)
+    walk = _walk(photo, settings)
     start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
     walked = random_walk(walk, start.reshape(classes - 1, -1).T)
 
@@ -111,7 +109,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
     fit = fit_gcn(
         photo.key,
-        partial(aggregate, gcn_adjacency(walk)),
+        partial(aggregate, gcn_adjacency(walk, symmetrise=settings.symmetrise)),
         photo.features.reshape(height * width, -1),
         seeds.reshape(-1).astype(jnp.int32),
         photo.valid.reshape(-1),
@@ -125,6 +123,14 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         walked.T.reshape(classes - 1, height, width),
         fit.log_probs.T.reshape(classes, height, width),
     )
+
+
+def _walk(photo: PhotoInputs, settings: ConfigDict) -> Walk:
+    options = {"radius": settings.radius, "beta": settings.beta, "valid": photo.valid}
+    if settings.walk == "dense":
+        return dense_walk(affinity_graph(photo.edge, **options), steps=settings.steps)
+    stencil = affinity_stencil(photo.edge, **options)
+    return fast_walk(stencil, radius=settings.radius, steps=settings.steps, basis=settings.basis)
 
 
 def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Array:
@@ -143,6 +149,8 @@ def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Ar
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
     settings = context.config.graph
+    if settings.walk not in ("dense", "fast"):
+        raise DataError(f"graph.walk: {settings.walk!r} is neither dense nor fast")
     split = context.split(context.config.data.pseudo_split)
     seen = [
         network_size(size, longer_side_scale(size, settings.longer_side)) for size in split.sizes

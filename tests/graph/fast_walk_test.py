@@ -1,0 +1,113 @@
+"""The factored walk against the dense one, and its invariances."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
+from wsgcn_jax.graph.fast_walk import _chebyshev_weights, _walk, fast_walk
+from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, multiply, random_walk
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _edges(height=36, width=45):
+    """Three regions behind boundaries that range from shut to leaky, and some clutter."""
+    y, x = np.mgrid[:height, :width]
+    ring = np.abs(np.hypot(y - 16, x - 18) - 11)
+    wall = np.abs(x - 35 - 2 * np.sin(y / 5))
+    edge = np.maximum(np.exp(-((ring / 1.5) ** 2)), 0.97 * np.exp(-((wall / 1.8) ** 2)))
+    clutter = np.random.default_rng(0).random((height, width)) * 0.05
+    return jnp.asarray(np.clip(edge + clutter, 0, 1), jnp.float32)
+
+
+def _dense(adjacency):
+    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])))
+
+
+def test_full_basis_is_the_golden_adjacency():
+    golden = np.load(GOLDEN / "affinity.npz")
+    with jax.enable_x64(True):
+        stencil = affinity_stencil(jnp.asarray(golden["edge"], jnp.float64))
+        adjacency = _dense(gcn_adjacency(fast_walk(stencil, basis=560)))
+    np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
+
+
+def test_near_the_dense_adjacency_and_walk():
+    edges = _edges()
+    dense, fast = dense_walk(affinity_graph(edges)), fast_walk(affinity_stencil(edges))
+    ours, theirs = _dense(gcn_adjacency(fast)), _dense(gcn_adjacency(dense))
+    # The size of what is left: the rank of exp|s - t|, and walks that leave a window.
+    assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
+    np.testing.assert_allclose(ours.sum(axis=1), 1, atol=1e-5)
+    x = jax.random.uniform(jax.random.key(0), (edges.size, 2))
+    apart = np.abs(random_walk(fast, x) - random_walk(dense, x))
+    assert np.quantile(apart, 0.99) < 0.01 and apart.mean() < 0.001
+
+
+def test_a_larger_basis_is_nearer():
+    edges = _edges()
+    exact = _dense(gcn_adjacency(dense_walk(affinity_graph(edges))))
+    errors = [
+        np.linalg.norm(_dense(gcn_adjacency(fast_walk(affinity_stencil(edges), basis=b))) - exact)
+        for b in (8, 64, edges.size)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product():
+    kernel = gcn_adjacency(fast_walk(affinity_stencil(_edges(20, 21)))).kernel
+    matrix = np.asarray(kernel.times(jnp.eye(420)))
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+    g = jax.random.normal(jax.random.key(1), (420, 3))
+    _, pull = jax.vjp(lambda x: multiply(kernel, x), jnp.ones((420, 3)))
+    np.testing.assert_allclose(pull(g)[0], matrix.T @ g, atol=1e-5)
+
+
+def test_padding_and_vmap_change_no_real_node():
+    edges = _edges(30, 33)
+    wide = jnp.full((40, 48), 0.5).at[:30, :33].set(edges)
+    valid = jnp.zeros((40, 48), bool).at[:30, :33].set(True)
+    x = jax.random.uniform(jax.random.key(2), (30, 33, 2))
+    alone = aggregate(gcn_adjacency(fast_walk(affinity_stencil(edges))), x.reshape(-1, 2))
+
+    def padded(edges, valid, x):
+        adjacency = gcn_adjacency(fast_walk(affinity_stencil(edges, valid=valid)))
+        return aggregate(adjacency, x.reshape(-1, 2)).reshape(40, 48, 2)[:30, :33]
+
+    wide_x = jnp.full((40, 48, 2), 9.0).at[:30, :33].set(x)
+    together = jax.vmap(padded)(*(jnp.stack([a, a]) for a in (wide, valid, wide_x)))
+    for one in together:
+        np.testing.assert_allclose(one.reshape(-1, 2), alone, atol=2e-4)
+
+
+@pytest.mark.parametrize("edge", [0.0, 1.0])
+def test_a_photo_without_boundaries_and_one_of_nothing_else(edge):
+    edges = jnp.full((24, 24), edge)
+    ours = _dense(gcn_adjacency(fast_walk(affinity_stencil(edges))))
+    theirs = _dense(gcn_adjacency(dense_walk(affinity_graph(edges))))
+    assert np.isfinite(ours).all()
+    assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 256])
+def test_chebyshev_weights_give_the_power(steps):
+    weights = _chebyshev_weights(steps)
+    x = np.linspace(-1, 1, 201)
+    ours = np.polynomial.chebyshev.chebval(x, weights)
+    np.testing.assert_allclose(ours, x**steps, atol=2e-5)
+
+
+def test_walking_by_polynomials_equals_walking_step_by_step():
+    # P of a ring of equal affinities, written as a stencil of one row.
+    weights = jnp.full((2, 1, 9), 0.25).at[0, 0, -1].set(0).at[1, 0, 0].set(0)
+    offsets = np.array([[0, 1], [0, -1]])
+    degree = jnp.full((1, 9), 2.0)
+    matrix = np.eye(9) / 2 + np.diag(np.full(8, 0.25), 1) + np.diag(np.full(8, 0.25), -1)
+    x = jax.random.normal(jax.random.key(3), (1, 9, 2))
+    ours = _walk(weights, degree, offsets, x, 30)
+    # The polynomials' tail, cut at 1e-5, meets values of about 3.
+    np.testing.assert_allclose(ours[0], np.linalg.matrix_power(matrix, 30) @ x[0], atol=3e-5)
