@@ -1,0 +1,44 @@
+"""Timings and agreement, measured side by side in one run.
+
+    python -m experiments.benchmark NAME [--json=FILE] [options; --help lists them]
+
+Exit status: 0 measured, 2 the input cannot be used.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.types import DataError
+
+BENCHMARKS: dict[str, str] = {}
+"""Name of a module in `experiments.benchmarks`, and what it measures."""
+
+
+def main(argv: list[str]) -> int:
+    """Runs one benchmark; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
+    parser.set_defaults(module=None)
+    commands = parser.add_subparsers(metavar="NAME", required=True)
+    for name, what in BENCHMARKS.items():
+        module = importlib.import_module(f"experiments.benchmarks.{name}")
+        command = commands.add_parser(name, help=what, description=module.__doc__)
+        command.add_argument("--json", type=Path, help="also write the figures to this file")
+        module.add_options(command)
+        command.set_defaults(module=module)
+    options = parser.parse_args(argv)
+    try:
+        figures = options.module.run(options)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        write_atomic(options.json, json.dumps(figures, indent=1).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

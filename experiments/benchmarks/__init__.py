@@ -1,0 +1,1 @@
+"""One module a benchmark: `add_options(parser)` and `run(options) -> figures`."""
