@@ -97,6 +97,7 @@ def get_config() -> ConfigDict:
     config.gcn.laplacian_weight = 0.01
 
     config.segmenter = ConfigDict()
+    config.segmenter.supervision = "pseudo"  # or truth: the pseudo split's true masks, to compare
     config.segmenter.output_stride = 8
     config.segmenter.rates = (6, 12, 18, 24)
     config.segmenter.scales = (0.5, 1.5)
@@ -104,11 +105,20 @@ def get_config() -> ConfigDict:
     config.segmenter.batch_size = 10
     config.segmenter.epochs = 20
     config.segmenter.learning_rate = 2.5e-4
-    config.segmenter.head_learning_rate = 2.5e-3
+    config.segmenter.head_learning_rate = 2.5e-3  # its biases: twice that, undecayed
+    config.segmenter.rate_every = 10  # updates between two changes of the rates
     config.segmenter.momentum = 0.9
     config.segmenter.weight_decay = 5e-4
     config.segmenter.frozen_taps = 0
+    config.segmenter.train_norms = True  # scales and biases of batch norms; published: False
+    config.segmenter.batch_statistics = False  # batch norm by the batch (published with ImageNet)
+    config.segmenter.undilated_first = False  # first block of a dilated stage (ditto)
+    config.segmenter.multi_scale = ()  # more scales, each with a loss, and the maximum's: (.5, .75)
+    config.segmenter.accumulate = 1  # parts of a batch, one after the other; published: 2
+    config.segmenter.bfloat16 = False  # compute; parameters and statistics stay float32
+    config.segmenter.ema = 0.0  # decay of the averaged weights that are kept; 0 = the last
     config.segmenter.test_scales = (0.5, 0.75, 1.0, 1.25, 1.5)
+    config.segmenter.test_longer_side = 1024  # larger photos are seen at this size
     config.segmenter.test_batch_size = 4
     config.segmenter.test_bucket = 128
 

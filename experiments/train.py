@@ -5,18 +5,21 @@
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
 
+import errno
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from experiments import run_report
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import tell
+from wsgcn_jax.train.hosts import is_primary, join_hosts
 from wsgcn_jax.types import DataError
 
 
@@ -28,11 +31,20 @@ def main(argv: Sequence[str]) -> int:
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(flags.FLAGS.workdir or Path("workdir") / name)
     started = time.monotonic()
+    join_hosts()
+    # A resumed run need not compile again what the killed one had compiled.
+    jax.config.update("jax_compilation_cache_dir", str(workdir.absolute() / "compiled"))
     try:
         skipped = run_stages(flags.FLAGS.config, str(workdir))
+        if not is_primary():
+            return 0
         report = run_report.write(flags.FLAGS.config, workdir, skipped)
     except (DataError, FloatingPointError) as error:
         return _fail(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _fail(f"{workdir}: the disk is full; make room and start the same command again")
     if report is not None:
         print(run_report.table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")

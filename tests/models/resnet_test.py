@@ -83,7 +83,8 @@ def test_dilation_of_every_block_at_stride_8():
         block = Bottleneck(4, 1, dilation, project=True)
         result = jax.jit(block.apply)(any_variables(block), both)
         change = result[1:] - result[:1]
-        rows, columns = np.nonzero(np.abs(change[0]).max(-1))
+        # Above rounding: the last rows of the two pictures may take other vector instructions.
+        rows, columns = np.nonzero(np.abs(change[0]).max(-1) > 1e-5)
         reach = {6 - dilation, 6, 6 + dilation}
         assert set(rows) == reach and set(columns) == reach
     module = ResNet((1, 2, 2, 2), output_stride=8)

@@ -1,12 +1,17 @@
 """The training loop: a killed run ends with the weights of one that was not."""
 
+import errno
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from golden_weights import golden
 
+from wsgcn_jax.train import checkpoint
 from wsgcn_jax.train.checkpoint import load_tree, save_tree
-from wsgcn_jax.train.loop import train
+from wsgcn_jax.train.loop import TrainState, make_update, train
 from wsgcn_jax.train.optim import grouped_sgd, poly_schedule
 from wsgcn_jax.types import DataError
 
@@ -21,7 +26,7 @@ class Numbers:
         if self.place == self.dies_at:
             raise KeyboardInterrupt
         self.place += 1
-        return {"x": jnp.float32(np.sin(self.place))}
+        return {"x": np.float32([np.sin(self.place)])}
 
     def get_state(self):
         return {"place": self.place}
@@ -31,10 +36,11 @@ class Numbers:
 
 
 def _loss(params, frozen, batch):
-    return (params["w"]["kernel"].sum() - batch["x"] * frozen["gain"]) ** 2, {}
+    error = params["w"]["kernel"].sum() - batch["x"].mean() * frozen["gain"]
+    return error**2, ({}, frozen)
 
 
-def _run(folder, numbers, steps=20, report=lambda step, scalars: None, x=1.0):
+def _run(folder, numbers, steps=20, report=lambda step, scalars: None, x=1.0, **options):
     return train(
         {"w": {"kernel": jnp.full((3,), x)}},
         {"gain": jnp.float32(2.0)},
@@ -45,7 +51,8 @@ def _run(folder, numbers, steps=20, report=lambda step, scalars: None, x=1.0):
         folder=folder,
         save_every=3,
         report=report,
-    )
+        **options,
+    ).params
 
 
 def test_resumed_run_ends_with_the_same_weights(tmp_path):
@@ -58,9 +65,88 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path):
     np.testing.assert_array_equal(again["w"]["kernel"], whole["w"]["kernel"])
 
 
-def test_nan_loss_names_the_step(tmp_path):
-    with pytest.raises(FloatingPointError, match="step 0"):
-        _run(tmp_path, Numbers(), x=float("nan"))
+class Poisoned(Numbers):
+    """Its fifth batch is infinite."""
+
+    def __next__(self):
+        batch = super().__next__()
+        return {"x": batch["x"] + (np.float32(np.inf) if self.place == 5 else 0)}
+
+
+def test_nan_names_the_step_and_saves_the_batch_that_caused_it(tmp_path):
+    steps = []
+    with pytest.raises(FloatingPointError, match=r"step 4; the batch is in .*bad_batch_step_4"):
+        _run(tmp_path / "run", Poisoned(), report=lambda step, scalars: steps.append(step))
+    assert steps == [1, 2, 3, 4]
+    with np.load(tmp_path / "bad_batch_step_4_host_0.npz") as batch:
+        assert np.isinf(batch["x"]).all()
+    # What came before is kept: with a sound batch the run goes on from there.
+    steps.clear()
+    _run(tmp_path / "run", Numbers(), report=lambda step, scalars: steps.append(step))
+    assert steps[0] == 4
+
+
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_it(tmp_path, caplog):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        _run(folder, Numbers(dies_at=11))
+    for file in (folder / "9").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    steps = []
+    again = _run(folder, Numbers(), report=lambda step, scalars: steps.append(step))
+    assert steps[0] == 7
+    assert "checkpoint 9 is damaged" in caplog.text
+    assert (tmp_path / "damaged_checkpoint_9").is_dir()
+    whole = _run(tmp_path / "whole", Numbers())
+    np.testing.assert_array_equal(again["w"]["kernel"], whole["w"]["kernel"])
+
+
+def test_full_disk_is_one_clear_error(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "save", full)
+    with pytest.raises(DataError, match="the disk is full; make room"):
+        _run(tmp_path, Numbers())
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    keys = jax.random.split(jax.random.key(0), 3)
+    params = {"w": {"kernel": jax.random.normal(keys[0], (3,))}}
+    batch = {"x": jax.random.normal(keys[1], (8, 3)), "y": jax.random.normal(keys[2], (8,))}
+
+    def loss(params, seen, batch):
+        error = batch["x"] @ params["w"]["kernel"] - batch["y"]
+        return (error**2).mean(), ({"error": error.mean()}, seen + 1)
+
+    optimiser = grouped_sgd({"all": 0.1}, lambda path: "all", steps=5)
+    state = TrainState(jnp.zeros((), int), params, jnp.zeros(()), optimiser.init(params), None)
+    whole, scalars = jax.jit(make_update(loss, optimiser))(state, batch)
+    parts, mean = jax.jit(make_update(loss, optimiser, accumulate=4))(state, batch)
+    assert (whole.statistics, parts.statistics) == (1, 4)  # every part moves them
+    np.testing.assert_allclose(
+        parts.params["w"]["kernel"], whole.params["w"]["kernel"], rtol=1e-5, atol=1e-6
+    )
+    for name in ("loss", "error", "grad_norm"):
+        np.testing.assert_allclose(mean[name], scalars[name], rtol=1e-5, atol=1e-6)
+
+
+def test_average_follows_the_parameters(tmp_path):
+    optimiser = grouped_sgd({"all": 0.05}, lambda path: "all", steps=20)
+    params = {"w": {"kernel": jnp.ones(3)}}
+    frozen = {"gain": jnp.float32(2.0)}
+    state = TrainState(jnp.zeros((), int), params, frozen, optimiser.init(params), params)
+    update = jax.jit(make_update(_loss, optimiser, average=0.8))
+    numbers, expected = Numbers(), np.ones(3)
+    for _ in range(3):
+        state, _ = update(state, next(numbers))
+        expected = 0.8 * expected + 0.2 * np.asarray(state.params["w"]["kernel"])
+    np.testing.assert_allclose(state.average["w"]["kernel"], expected, rtol=1e-6)
+    trained = _run(tmp_path, Numbers(), steps=20, average=0.8)
+    assert not np.array_equal(
+        trained["w"]["kernel"], _run(tmp_path / "b", Numbers())["w"]["kernel"]
+    )
 
 
 def test_groups_learn_at_their_own_rate_and_only_kernels_decay():
@@ -84,6 +170,25 @@ def test_poly_schedule():
     schedule = poly_schedule(0.1, 50)
     for step in (0, 10, 49):
         assert float(schedule(step)) == pytest.approx(0.1 * (1 - step / 50) ** 0.9, rel=1e-5)
+
+
+def test_staircase_matches_golden():
+    file = golden("deeplab")
+    for group, factor in enumerate((1, 10, 20)):
+        schedule = poly_schedule(2.5e-4 * factor, 20000, every=10)
+        for step, rates in zip(file["lr_iters"], file["lr_after_step"], strict=True):
+            assert float(schedule(step)) == pytest.approx(rates[group], rel=1e-5)
+
+
+def test_only_kernels_with_a_gradient_decay():
+    optimiser = grouped_sgd(
+        {"all": 1.0}, lambda path: "all", steps=10, momentum=0.0, weight_decay=0.5
+    )
+    params = {"aspp_kernel": jnp.ones(2), "frozen": {"kernel": jnp.ones(2)}}
+    grads = {"aspp_kernel": jnp.array([1.0, 0.0]), "frozen": {"kernel": jnp.zeros(2)}}
+    updates, _ = optimiser.update(grads, optimiser.init(params), params)
+    np.testing.assert_allclose(updates["aspp_kernel"], [-1.5, -0.5])
+    np.testing.assert_array_equal(updates["frozen"]["kernel"], [0.0, 0.0])
 
 
 def test_saved_trees_come_back_and_others_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,13 @@ _BACKBONES = {
         (127.0, 127.0, 127.0),
         (128.0, 128.0, 128.0),
     ),
+    # DeepLab's COCO weights (golden section 10): BGR there, so their stem's kernel is turned.
+    "resnet101_caffe": _Backbone(
+        partial(resnet.ResNet, stage_sizes=resnet.RESNET101, caffe=True),
+        resnet.torch_name,
+        (122.675, 116.669, 104.008),
+        (1.0, 1.0, 1.0),
+    ),
 }
 BACKBONES = tuple(_BACKBONES)
 """The names that the functions below take."""
@@ -59,21 +67,28 @@ def _backbone(name: str) -> _Backbone:
     return _BACKBONES[name]
 
 
-def make_backbone(name: str, *, output_stride: int = 16, frozen_taps: int = 0) -> nn.Module:
+def make_backbone(
+    name: str, *, output_stride: int = 16, frozen_taps: int = 0, **options: bool
+) -> nn.Module:
     """Gives a backbone: a module from normalised photos to five taps (`types.Features`).
 
     Args:
         name: one of BACKBONES.
         output_stride: 16 or 8.
         frozen_taps: how many leading taps let no gradient through; IRNet's classifier: 3.
+        **options: of `resnet.ResNet`; those that are False do not count.
 
     Returns:
         A Flax module.
 
     Raises:
-        DataError: there is no such backbone.
+        DataError: there is no such backbone, or it has no such option.
     """
-    return _backbone(name).make(output_stride=output_stride, frozen_taps=frozen_taps)
+    wanted = {option: True for option, value in options.items() if value}
+    if wanted and not name.startswith("resnet"):
+        raise DataError(f"{name} has no {', '.join(wanted)}; only the ResNets do")
+    make = _backbone(name).make
+    return make(output_stride=output_stride, frozen_taps=frozen_taps, **wanted)
 
 
 def normalise(images: jax.Array, name: str, valid: jax.Array | None = None) -> jax.Array:

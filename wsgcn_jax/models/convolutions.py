@@ -28,15 +28,16 @@ def conv(
     """Convolves all channels with all.
 
     Args:
-        x: `[b, h, w, c] f32`.
+        x: `[b, h, w, c]`, f32 or bf16, which is also what is computed in.
         kernel: `[k, k, c, d] f32`.
         stride: of rows and columns.
         dilation: distance of the filter's taps.
         padding: zeros added (before, after) rows and (before, after) columns; none for k = 1.
 
     Returns:
-        `[b, H, W, d] f32`.
+        `[b, H, W, d]` of `x`'s dtype.
     """
+    kernel = kernel.astype(x.dtype)
     if kernel.shape[:2] == (1, 1):
         x = x[:, ::stride, ::stride]
         product = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
@@ -65,15 +66,16 @@ def depthwise_conv(
     gradient but (unlike elsewhere) no forward-mode derivative.
 
     Args:
-        x: `[b, h, w, c] f32`.
+        x: `[b, h, w, c]`, f32 or bf16, which is also what is computed in.
         kernel: `[k, k, 1, c] f32`.
         stride: of rows and columns.
         dilation: distance of the filter's taps.
         padding: zeros added (before, after) rows and (before, after) columns.
 
     Returns:
-        `[b, H, W, c] f32`.
+        `[b, H, W, c]` of `x`'s dtype.
     """
+    kernel = kernel.astype(x.dtype)
     if jax.default_backend() == "cpu":
         # Padded out here, so that the gradient of the padding is JAX's business.
         padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))

@@ -1,6 +1,7 @@
 """DeepLab v2: atrous spatial pyramid pooling on a backbone, and its loss (TPAMI 2018)."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -9,7 +10,12 @@ from jax import lax
 
 from wsgcn_jax.models.cam import resize_valid
 from wsgcn_jax.models.labels import resize_labels
-from wsgcn_jax.models.layers import apply_valid, downsample_valid, resize_bilinear
+from wsgcn_jax.models.layers import (
+    apply_valid,
+    downsample_valid,
+    extend_valid,
+    resize_bilinear,
+)
 from wsgcn_jax.types import IGNORE
 
 
@@ -32,7 +38,7 @@ class DeepLabV2(nn.Module):
         """Scores every cell.
 
         Args:
-            x: `[b, h, w, 3] f32`, normalised.
+            x: `[b, h, w, 3]`, normalised; what is computed in (f32 or bf16) is its dtype.
             valid: `[b, h, w] bool`, the real pixels; None where all are.
 
         Returns:
@@ -41,14 +47,72 @@ class DeepLabV2(nn.Module):
         """
         stride: int = self.backbone.output_stride
         features = self.backbone(x, valid).x5
-        features = apply_valid(features, downsample_valid(valid, stride))
+        cells = extend_valid(downsample_valid(valid, stride), features)
+        features = apply_valid(features, cells)
         shape = (len(self.rates), 3, 3, features.shape[-1], self.num_classes)
         # A tenth of the published deviation: with 1280 features and 36 taps the first logits
         # would be so large that the first steps wreck the backbone.
         kernel = self.param("aspp_kernel", nn.initializers.normal(0.001), shape)
         # One bias for every rate, as published: their sum learns four times as fast as one.
         bias = self.param("aspp_bias", nn.initializers.zeros, (shape[0], shape[-1]))
+        # bf16 becomes f32 again: a sum of 36 taps and a softmax want it.
         return dilated_sum(features, kernel, self.rates) + bias.sum(0)[None, None, None]
+
+    def multi_scale(
+        self, x: jax.Array, valid: jax.Array | None = None, *, scales: Sequence[float]
+    ) -> tuple[jax.Array, ...]:
+        """Scores every cell at several scales of the photo (MSC, golden section 10).
+
+        Args:
+            x: as in a call.
+            valid: as in a call.
+            scales: of the photo, besides 1; published: 0.5, 0.75.
+
+        Returns:
+            Logits of scale 1, of every other scale at its own size, and the largest of all at
+            scale 1's cells.
+        """
+        each = [self(x, valid)]
+        for scale in scales:
+            small, real = scale_photos(x, valid, scale)
+            each.append(self(small, real))
+        size = (each[0].shape[1], each[0].shape[2])
+        fused = each[0]
+        for logits in each[1:]:
+            fused = jnp.maximum(fused, resize_bilinear(logits, size))
+        return (*each, fused)
+
+
+def scale_photos(
+    x: jax.Array, valid: jax.Array | None, scale: float
+) -> tuple[jax.Array, jax.Array | None]:
+    """Resizes photos bilinearly; sides are rounded down, coordinates divided by `scale` itself.
+
+    Args:
+        x: `[b, h, w, c]`, f32 or bf16.
+        valid: `[b, h, w] bool`, the real pixels; None where all are.
+        scale: of the photo.
+
+    Returns:
+        (photos, their real pixels: those that are made of real pixels only).
+    """
+    size = (int(x.shape[1] * scale), int(x.shape[2] * scale))
+
+    def resize(y: jax.Array) -> jax.Array:
+        return jax.image.scale_and_translate(
+            y.astype(jnp.promote_types(y.dtype, jnp.float32)),
+            (y.shape[0], *size, y.shape[3]),
+            (1, 2),
+            jnp.full(2, scale),
+            jnp.zeros(2),
+            "linear",
+            antialias=False,
+        )
+
+    small = resize(x).astype(x.dtype)
+    if valid is None:
+        return small, None
+    return small, resize(valid[..., None].astype(jnp.float32))[..., 0] > 1 - 1e-4
 
 
 def dilated_sum(x: jax.Array, kernel: jax.Array, rates: tuple[int, ...]) -> jax.Array:
@@ -59,14 +123,15 @@ def dilated_sum(x: jax.Array, kernel: jax.Array, rates: tuple[int, ...]) -> jax.
     and the centres of all rates are one tap.
 
     Args:
-        x: `[b, h, w, f] f32`.
+        x: `[b, h, w, f]`, f32 or bf16, which is also what is computed in.
         kernel: `[rates, 3, 3, f, c] f32`.
         rates: the dilations.
 
     Returns:
-        `[b, h, w, c] f32`.
+        `[b, h, w, c]` of `x`'s dtype.
     """
     height, width = x.shape[1:3]
+    kernel = kernel.astype(x.dtype)
     taps = defaultdict(list)
     for index, rate in enumerate(rates):
         for i in range(3):

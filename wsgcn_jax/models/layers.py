@@ -88,7 +88,9 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises `[b, h, w, c] f32` per channel."""
+        """Normalises `[b, h, w, c]` (f32 or bf16; statistics are f32) per channel."""
+        dtype = x.dtype
+        x = x.astype(jnp.promote_types(dtype, jnp.float32))
         shape = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
@@ -104,7 +106,25 @@ class BatchNorm(nn.Module):
                 running_var.value = 0.9 * running_var.value + 0.1 * unbiased
         # Folded into one multiply-add, which XLA fuses into its neighbours.
         factor = scale * lax.rsqrt(var + self.epsilon)
-        return x * _last(factor) + _last(bias - mean * factor)
+        return (x * _last(factor) + _last(bias - mean * factor)).astype(dtype)
+
+
+def extend_valid(valid: jax.Array | None, x: jax.Array) -> jax.Array | None:
+    """Repeats the last row and column of `valid` where `x` has one cell more.
+
+    Only where a max pool rounds up: its last cell belongs to whatever the cell before it does.
+
+    Args:
+        valid: `[b, h, w] bool`, or None where everything is real.
+        x: `[b, H, W, c]`, H and W at least h and w.
+
+    Returns:
+        `[b, H, W] bool`, or None.
+    """
+    if valid is None:
+        return None
+    more = [(0, x.shape[axis] - valid.shape[axis]) for axis in (1, 2)]
+    return jnp.pad(valid, ((0, 0), *more), mode="edge")
 
 
 def _last(x: jax.Array) -> jax.Array:

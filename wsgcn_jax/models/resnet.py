@@ -1,6 +1,7 @@
 """ResNet backbones with five taps, in the layout of torchvision's weights."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from wsgcn_jax.models.convolutions import conv
-from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid
+from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid, extend_valid
 from wsgcn_jax.types import Features
 
 RESNET50 = (3, 4, 6, 3)
@@ -73,36 +74,42 @@ class Conv(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions round a shortcut; the stride sits on the 3x3 (torchvision).
+    """1x1, 3x3, 1x1 convolutions round a shortcut.
 
     Attributes:
         features: channels of the 3x3; four times as many come out.
         stride: of the block.
         dilation: of the 3x3.
         project: whether the shortcut is a convolution (the first block of a stage).
+        caffe: the stride sits on the first 1x1 (Caffe), not on the 3x3 (torchvision).
+        use_batch_stats: see `layers.BatchNorm`.
     """
 
     features: int
     stride: int
     dilation: int
     project: bool
+    caffe: bool = False
+    use_batch_stats: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """Maps `[b, h, w, c] f32` (`valid` `[b, h, w] bool`) to `[b, H, W, 4 * features]`."""
-        y = nn.relu(BatchNorm(name="bn1")(Conv(self.features, 1, name="conv1")(x)))
-        y = apply_valid(y, valid)
-        y = Conv(self.features, 3, self.stride, self.dilation, name="conv2")(y)
-        y = nn.relu(BatchNorm(name="bn2")(y))
-        y = BatchNorm(name="bn3")(Conv(4 * self.features, 1, name="conv3")(y))
+        norm = partial(BatchNorm, use_batch_stats=self.use_batch_stats)
+        first, second = (self.stride, 1) if self.caffe else (1, self.stride)
+        y = nn.relu(norm(name="bn1")(Conv(self.features, 1, first, name="conv1")(x)))
+        y = apply_valid(y, downsample_valid(valid, first))
+        y = Conv(self.features, 3, second, self.dilation, name="conv2")(y)
+        y = nn.relu(norm(name="bn2")(y))
+        y = norm(name="bn3")(Conv(4 * self.features, 1, name="conv3")(y))
         if self.project:
             x = Conv(4 * self.features, 1, self.stride, name="downsample_0")(x)
-            x = BatchNorm(name="downsample_1")(x)
+            x = norm(name="downsample_1")(x)
         return nn.relu(x + y)
 
 
 class ResNet(nn.Module):
-    """ResNet-50 or -101 with frozen batch norm (IRNet's and DeepLab's backbone).
+    """ResNet-50 or -101 (IRNet's and DeepLab's backbone), by default with frozen batch norm.
 
     Attributes:
         stage_sizes: blocks of the four stages.
@@ -110,11 +117,20 @@ class ResNet(nn.Module):
             the last two stages, as in DeepLab).
         frozen_taps: how many leading taps let no gradient through; 3 is what CAM training
             publishes.
+        caffe: strides on each stage's first 1x1, as DeepLab's COCO weights want it.
+        ceil_pool: the max pool rounds up, as in Caffe (golden section 10): where the stem's
+            side is even there is one cell more than `ceil(h / 4)`, half outside the photo.
+        undilated_first: the first block of a dilated stage is not (golden quirk 28).
+        use_batch_stats: batch norm by the batch's statistics.
     """
 
     stage_sizes: tuple[int, ...] = RESNET50
     output_stride: int = 16
     frozen_taps: int = 0
+    caffe: bool = False
+    ceil_pool: bool = False
+    undilated_first: bool = False
+    use_batch_stats: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> Features:
@@ -133,9 +149,9 @@ class ResNet(nn.Module):
         if self.output_stride not in _STRIDES:
             raise ValueError(f"output_stride is {self.output_stride}; use 16 or 8")
         x = Conv(64, 7, 2, name="conv1")(apply_valid(x, valid))
-        x = nn.relu(BatchNorm(name="bn1")(x))
-        x = _max_pool(apply_valid(x, downsample_valid(valid, 2)))
-        stride = 4
+        x = nn.relu(BatchNorm(use_batch_stats=self.use_batch_stats, name="bn1")(x))
+        x = _max_pool(apply_valid(x, downsample_valid(valid, 2)), ceil=self.ceil_pool)
+        cells = extend_valid(downsample_valid(valid, 4), x)
         taps = [self._tap(x, 0)]
         settings = zip(
             self.stage_sizes,
@@ -150,11 +166,13 @@ class ResNet(nn.Module):
                 x = Bottleneck(
                     64 * 2**stage,
                     stage_stride if first else 1,
-                    dilation,
+                    1 if first and self.undilated_first else dilation,
                     project=first,
+                    caffe=self.caffe,
+                    use_batch_stats=self.use_batch_stats,
                     name=f"layer{stage + 1}_{block}",
-                )(x, downsample_valid(valid, stride))
-                stride *= stage_stride if first else 1
+                )(x, cells)
+                cells = downsample_valid(cells, stage_stride if first else 1)
             taps.append(self._tap(x, stage + 1))
         return Features(*taps)
 
@@ -163,14 +181,17 @@ class ResNet(nn.Module):
         return lax.stop_gradient(x) if index < self.frozen_taps else x
 
 
-def _max_pool(x: jax.Array) -> jax.Array:
+def _max_pool(x: jax.Array, *, ceil: bool) -> jax.Array:
     """Takes the maximum of 3x3 cells at stride 2, padded by one; x must not be negative.
+
+    `ceil` adds the last window of an even side, which only half lies in the picture.
 
     Zeros are then as good as the customary -inf outside the picture; and on CPUs the gradient
     of maxima of strided slices is four times faster than a reduction window's.
     """
-    height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    height, width = (side + 1 - side % 2 if ceil else side for side in x.shape[1:3])
+    margin = (1, 2 if ceil else 1)
+    x = jnp.pad(x, ((0, 0), margin, margin, (0, 0)))
     rows = [x[:, i : i + height : 2] for i in range(3)]
     x = jnp.maximum(jnp.maximum(rows[0], rows[1]), rows[2])
     columns = [x[:, :, i : i + width : 2] for i in range(3)]

@@ -47,7 +47,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
 
     def loss(
         params: Any, frozen: Any, batch: dict[str, jax.Array]
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"])
         output = net.apply({"params": params, **frozen}, x, batch["valid"])
         terms = affinity_displacement_loss(
@@ -56,7 +56,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             resize_labels(batch["label_map"], output.edge_logits.shape[1:]),
             paths=cells,
         )
-        return terms.total, {"positive": terms.positive, "negative": terms.negative}
+        return terms.total, ({"positive": terms.positive, "negative": terms.negative}, frozen)
 
     networks.run_training(
         folder,

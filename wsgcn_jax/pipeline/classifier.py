@@ -46,11 +46,11 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
 
     def loss(
         params: Any, frozen: Any, batch: dict[str, jax.Array]
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"])
         logits = net.apply({"params": params, **frozen}, x, batch["valid"])
         right = (logits > 0) == (batch["labels"] > 0.5)
-        return multilabel_soft_margin(logits, batch["labels"]), {"accuracy": right.mean()}
+        return multilabel_soft_margin(logits, batch["labels"]), ({"accuracy": right.mean()}, frozen)
 
     networks.run_training(
         folder,

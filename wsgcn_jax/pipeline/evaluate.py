@@ -1,4 +1,4 @@
-"""Stage: scores against the true masks. The only place that reads them."""
+"""Stage: scores against the true masks; besides `segmenter.supervision=truth` their only reader."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
 from wsgcn_jax.pipeline.workspace import progress, read_arrays
 from wsgcn_jax.seeds import seed_quality
+from wsgcn_jax.train.hosts import is_primary
 from wsgcn_jax.types import DataError, Example, Skipped
 
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
@@ -36,8 +37,9 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         if confusion.any():
             scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
     text = json.dumps(scores, indent=1).encode()
-    write_atomic(folder / "scores.json", text)
-    write_atomic(context.workspace.root / "scores.json", text)
+    if is_primary():
+        write_atomic(folder / "scores.json", text)
+        write_atomic(context.workspace.root / "scores.json", text)
     return ()
 
 

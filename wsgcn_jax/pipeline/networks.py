@@ -1,5 +1,6 @@
 """Builds the road's three networks from the configuration and feeds their trainers."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,14 @@ from wsgcn_jax import data
 from wsgcn_jax.models.backbone import imagenet_variables, make_backbone
 from wsgcn_jax.pipeline.workspace import Curves
 from wsgcn_jax.train.checkpoint import load_tree, save_tree
+from wsgcn_jax.train.hosts import is_primary
 from wsgcn_jax.train.loop import Loss, train
 from wsgcn_jax.train.optim import grouped_sgd
+from wsgcn_jax.types import DataError
 
 
 class Network(NamedTuple):
-    """A Flax module with its variables: `params` train, `frozen` (batch statistics) do not."""
+    """A Flax module with its variables: gradients move `params`, and not `frozen` (statistics)."""
 
     module: nn.Module
     params: Any
@@ -46,6 +49,7 @@ def build(
     *,
     output_stride: int = 16,
     frozen_taps: int = 0,
+    **options: bool,
 ) -> Network:
     """Puts a head on the configured backbone with its ImageNet weights.
 
@@ -55,6 +59,7 @@ def build(
         head: backbone -> module, which calls it "backbone".
         output_stride: of the backbone.
         frozen_taps: how many leading taps pass no gradient.
+        **options: of the backbone, see `models.backbone.make_backbone`.
 
     Returns:
         The network.
@@ -63,7 +68,8 @@ def build(
         DataError: the ImageNet weights cannot be had.
     """
     name = config.backbone.name
-    module = head(make_backbone(name, output_stride=output_stride, frozen_taps=frozen_taps))
+    backbone = make_backbone(name, output_stride=output_stride, frozen_taps=frozen_taps, **options)
+    module = head(backbone)
     imagenet = imagenet_variables(name, config.backbone.weights or None)
 
     @jax.jit
@@ -89,20 +95,28 @@ def batches(
     batch_size: int,
     seed: int,
 ) -> Any:
-    """Shuffled, augmented, endless batches whose place can be saved.
+    """This host's share of shuffled, augmented, endless batches; its place can be saved.
+
+    All hosts' shares together hold the same elements, augmented alike, however many hosts there
+    are: they are drawn before they are shared out.
 
     Args:
         source: random access, `len` and `[]`.
         transform: (element, generator of this element and epoch) -> arrays of fixed shapes.
-        batch_size: elements a batch; the remainder of an epoch flows into the next.
+        batch_size: elements a batch, all hosts together; the remainder of an epoch flows into
+            the next.
         seed: of order and augmentation.
 
     Returns:
-        A Grain iterator.
+        A Grain iterator of batches of `batch_size / hosts`.
     """
-    elements = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-    stacked = elements.random_map(transform).batch(batch_size, drop_remainder=True)
-    return iter(stacked.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
+    hosts = jax.process_count()
+    elements = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(transform)
+    share = elements[jax.process_index() :: hosts] if hosts > 1 else elements
+    stacked = share.batch(batch_size // hosts, drop_remainder=True)
+    threads = min(16, max(2, os.cpu_count() or 2))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    return iter(stacked.to_iter_dataset(options))
 
 
 class LabelledPhotos:
@@ -149,16 +163,28 @@ def run_training(
     """Trains a network as its section of the configuration says and writes its weights.
 
     Args:
-        folder: of the stage; checkpoints, curves and finally `weights` go there.
+        folder: of the stage; checkpoints, curves and finally `weights` and `statistics` go there.
         network: what to train.
         source: random access to the training photos.
         transform: augmentation.
         loss: the objective.
-        settings: the section (`batch_size`, `epochs`, `momentum`, `weight_decay`).
+        settings: the section (`batch_size`, `epochs`, `momentum`, `weight_decay`, and, where
+            it has them, `rate_every`, `accumulate` and `ema`).
         rates: learning rate of each group of parameters.
         group_of: path of a parameter -> its group.
         seed: of order and augmentation.
+
+    Raises:
+        DataError: the batches cannot be split over the devices.
     """
+    accumulate = settings.get("accumulate", 1)
+    parts = jax.device_count() * accumulate
+    if settings.batch_size % parts:
+        raise DataError(
+            f"{folder.name}.batch_size: {settings.batch_size} cannot be split over "
+            f"{jax.device_count()} devices and {accumulate} accumulated parts; use a multiple of "
+            f"{parts}"
+        )
     steps = max(1, settings.epochs * len(source) // settings.batch_size)
     optimiser = grouped_sgd(
         rates,
@@ -166,10 +192,11 @@ def run_training(
         steps=steps,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
+        every=settings.get("rate_every", 1),
     )
-    curves = Curves(folder, folder.name, steps)
+    curves = Curves(folder, folder.name, steps) if is_primary() else None
     try:
-        params = train(
+        trained = train(
             network.params,
             network.frozen,
             batches(source, transform, batch_size=settings.batch_size, seed=seed),
@@ -178,13 +205,20 @@ def run_training(
             steps=steps,
             folder=folder / "checkpoints",
             save_every=max(10, steps // 20),
-            report=curves,
+            accumulate=accumulate,
+            average=settings.get("ema", 0.0),
+            report=curves or (lambda step, scalars: None),
         )
     finally:
-        curves.close()
-    save_tree(folder / "weights", params)
+        if curves is not None:
+            curves.close()
+    save_tree(folder / "statistics", trained.statistics)
+    save_tree(folder / "weights", trained.params)
 
 
 def load(folder: Path, network: Network) -> Network:
-    """Returns the network with the weights that a finished stage wrote."""
-    return network._replace(params=load_tree(folder / "weights", network.params))
+    """Returns the network with the variables that a finished stage wrote."""
+    frozen = network.frozen
+    if (folder / "statistics").is_dir():  # older work folders have none: they are ImageNet's
+        frozen = load_tree(folder / "statistics", frozen)
+    return network._replace(params=load_tree(folder / "weights", network.params), frozen=frozen)

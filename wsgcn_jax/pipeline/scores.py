@@ -68,6 +68,31 @@ def argmax_labels(
     return best.astype(np.uint8)
 
 
+def argmax_resized(
+    maps: np.ndarray, size: tuple[int, int], keys: np.ndarray, *, strip: int = 128
+) -> np.ndarray:
+    """Resizes score maps as `resize_maps` and labels every pixel, a strip of rows at a time.
+
+    The maps of 21 classes at 6000x4000 would take two gigabytes.
+
+    Args:
+        maps: `[k, h, w] f32`.
+        size: (height, width) of the result.
+        keys: `[k] u8`, class ids.
+        strip: rows at a time.
+
+    Returns:
+        `[*size] u8`.
+    """
+    shapes = zip(size, maps.shape[1:], strict=True)
+    rows, columns = (_linear(n, m, aligned=False) for n, m in shapes)
+    strips = [
+        argmax_labels(_resample(maps, rows[top : top + strip], columns), keys)
+        for top in range(0, size[0], strip)
+    ]
+    return np.concatenate(strips)
+
+
 def nearest_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes a label map `[h, w] u8` to `size` without mixing classes."""
     image = Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST)

@@ -1,6 +1,6 @@
 """Stage: DeepLab trained on the pseudo labels, and its masks of the validation photos."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,24 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.inference import (
-    Plan,
-    ScaledPhotos,
-    grid_size,
-    make_plans,
-    mirrored_mean_on_grid,
-    network_size,
-    run_plans,
-    scaled_photos,
-)
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
+from wsgcn_jax.train.loop import Loss
+from wsgcn_jax.types import DataError, Skipped
 
 
 def network(context: Context, classes: int) -> networks.Network:
@@ -44,6 +36,9 @@ def network(context: Context, classes: int) -> networks.Network:
         ),
         output_stride=settings.output_stride,
         frozen_taps=settings.frozen_taps,
+        use_batch_stats=settings.batch_statistics,
+        undilated_first=settings.undilated_first,
+        ceil_pool=context.config.backbone.name.endswith("caffe"),
     )
 
 
@@ -52,99 +47,121 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     settings = context.config.segmenter
     split = context.split(context.config.data.pseudo_split)
     net = network(context, len(split.classes))
-    backbone = context.config.backbone.name
-
-    def loss(
-        params: Any, frozen: Any, batch: dict[str, jax.Array]
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        x = normalise(batch["image"], backbone, batch["valid"])
-        logits = net.apply({"params": params, **frozen}, x, batch["valid"])
-        return segmentation_loss(logits, batch["label_map"]), {}
-
+    describe(folder, _description(context.config, split.classes))
     networks.run_training(
         folder,
         net,
-        networks.LabelledPhotos(split, context.folder("pseudo_labels")),
+        _training_photos(context, split),
         networks.crop_with_labels(settings.scales, settings.crop),
-        loss,
+        make_loss(net, settings, context.config.backbone.name),
         settings=settings,
-        rates={"backbone": settings.learning_rate, "head": settings.head_learning_rate},
-        group_of=lambda path: "backbone" if path[0] == "backbone" else "head",
+        rates={
+            "backbone": settings.learning_rate,
+            "norm": settings.learning_rate if settings.train_norms else 0.0,
+            "head": settings.head_learning_rate,
+            "head_bias": 2 * settings.head_learning_rate,
+        },
+        group_of=_group,
         seed=context.config.seed + 2,
     )
     if context.config.data.val_split:
+        val = context.split(context.config.data.val_split)
+        (folder / "val").mkdir(exist_ok=True)
         predict(
-            networks.load(folder, net),
-            context.split(context.config.data.val_split),
-            folder / "val",
-            backbone=backbone,
-            scales=settings.test_scales,
-            batch_size=settings.test_batch_size,
-            bucket=settings.test_bucket,
+            load_segmenter(folder),
+            val.sizes,
+            lambda index: val[index].image,
+            lambda index: folder / "val" / f"{val.names[index]}.png",
+            "segmenter on val",
         )
     return ()
 
 
-def predict(
-    net: networks.Network,
-    split: data.Split,
-    folder: Path,
-    *,
-    backbone: str,
-    scales: Sequence[float],
-    batch_size: int,
-    bucket: int,
-) -> None:
-    """Writes a mask for every photo: mean probability over scales and mirror images.
+def make_loss(net: networks.Network, settings: ConfigDict, backbone: str) -> Loss:
+    """Builds the objective: the cross entropy, or its sum over scales and their maximum.
 
     Args:
-        net: the trained segmenter.
-        split: the photos.
-        folder: where `NAME.png` goes.
+        net: the segmenter.
+        settings: its section of the configuration.
         backbone: name of the backbone, for the normalisation.
-        scales: of the photo.
-        batch_size: photos a batch.
-        bucket: padded sides are multiples of this.
     """
-    folder.mkdir(exist_ok=True)
-    program = _make_program(net, backbone)
-    keys = np.arange(len(split.classes), dtype=np.uint8)
-    sizes = [network_size(size, 1.0) for size in split.sizes]
-    plans = make_plans(sizes, batch_size=batch_size, bucket=bucket)
+    dtype = jnp.bfloat16 if settings.bfloat16 else jnp.float32
+    moving = ["batch_stats"] if settings.batch_statistics else []
+    scales = tuple(settings.multi_scale)
 
-    def path(index: int) -> Path:
-        return folder / f"{split.names[index]}.png"
+    def loss(
+        params: Any, frozen: Any, batch: dict[str, jax.Array]
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        x = normalise(batch["image"], backbone, batch["valid"]).astype(dtype)
+        run = partial(net.module.apply, {"params": params, **frozen}, x, batch["valid"])
+        if not scales:
+            logits, moved = run(mutable=moving)
+            return segmentation_loss(logits, batch["label_map"]), ({}, {**frozen, **moved})
+        each, moved = run(scales=scales, method="multi_scale", mutable=moving)
+        losses = [segmentation_loss(logits, batch["label_map"]) for logits in each]
+        return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**frozen, **moved})
 
-    def work(plan: Plan) -> None:
-        photos = [split[index].image for index in plan.indices]
-        grids = [grid_size(sizes[index]) for index in plan.indices]
-        probabilities = np.asarray(
-            program(
-                scaled_photos(photos, plan.shape, scales),
-                np.asarray(grids, np.int32),
-                grid_size(plan.shape),
+    return loss
+
+
+def _group(path: tuple[str, ...]) -> str:
+    """The published groups: ASPP kernels learn ten times, their biases twenty times as fast."""
+    if path[0] != "backbone":
+        return "head_bias" if path[-1].endswith("bias") else "head"
+    return "norm" if path[-1] in ("scale", "bias") else "backbone"
+
+
+def _description(config: ConfigDict, classes: Sequence[str]) -> Description:
+    settings = config.segmenter
+    return Description(
+        classes=tuple(classes),
+        backbone=config.backbone.name,
+        output_stride=settings.output_stride,
+        rates=tuple(settings.rates),
+        undilated_first=settings.undilated_first,
+        scales=tuple(settings.test_scales),
+        fuse="max" if settings.multi_scale else "mean",
+        longer_side=settings.test_longer_side,
+        batch_size=settings.test_batch_size,
+        bucket=settings.test_bucket,
+    )
+
+
+def _training_photos(context: Context, split: data.Split) -> Any:
+    supervision = context.config.segmenter.supervision
+    if supervision == "pseudo":
+        return networks.LabelledPhotos(split, context.folder("pseudo_labels"))
+    if supervision != "truth":
+        raise DataError(f"segmenter.supervision: {supervision!r} is neither pseudo nor truth")
+    return TruePhotos(split)
+
+
+class TruePhotos:
+    """The photos of a split with their true masks: the fully supervised reference.
+
+    Besides the scores this is the only reader of true masks, and only by
+    `segmenter.supervision=truth`.
+    """
+
+    def __init__(self, split: data.Split) -> None:
+        """Takes the photos.
+
+        Raises:
+            DataError: one has no mask.
+        """
+        self._split = split
+        self._indices = [i for i in range(len(split)) if split[i].mask is not None]
+        if not self._indices:
+            raise DataError(
+                f"{split}: no photo has a true mask; give masks, or train with "
+                "--config.segmenter.supervision=pseudo"
             )
-        )
-        for row, index in enumerate(plan.indices[: plan.real]):
-            height, width = grids[row]
-            scores = np.moveaxis(probabilities[row, :height, :width], 2, 0)
-            full = resize_maps(scores, split.sizes[index])
-            data.write_mask(path(index), argmax_labels(full, keys))
 
-    run_plans(plans, path, work, "segmenter on val")
+    def __len__(self) -> int:
+        return len(self._indices)
 
-
-def _make_program(
-    net: networks.Network, backbone: str
-) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
-    """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
-
-    @partial(jax.jit, static_argnames="shape")
-    def program(
-        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
-    ) -> jax.Array:
-        logits = partial(mirrored_mean_on_grid, net, variables, backbone=backbone, shape=shape)
-        each = [jax.nn.softmax(logits(x, n, grids)) for x, n in zip(*photos, strict=True)]
-        return jnp.stack(each).mean(axis=0)
-
-    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
+    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns photo and true mask."""
+        example = self._split[self._indices[position]]
+        assert example.mask is not None
+        return example.image, example.mask

@@ -19,6 +19,7 @@ from wsgcn_jax.pipeline import (
 )
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.workspace import Workspace, fingerprint, tell
+from wsgcn_jax.train.hosts import is_primary, wait_for_all
 from wsgcn_jax.types import DataError, Skipped
 
 REVISION = 2
@@ -42,7 +43,9 @@ class Stage(NamedTuple):
 
 
 def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
-    data.prepare(context.source, folder)
+    if is_primary():
+        data.prepare(context.source, folder)
+    wait_for_all("prepared")
     names = {name for name in context.splits if name}
     return sorted({skip for name in names for skip in data.load(folder, name).skipped})
 
@@ -61,6 +64,13 @@ STAGES = (
     Stage("segmenter", ("data", "pseudo_labels"), ("backbone", "segmenter", "seed"), segmenter.run),
     Stage("evaluate", ("data", "cams", "pseudo_labels", "segmenter"), ("report",), evaluate.run),
 )
+
+
+def _needs(stage: Stage, config: ConfigDict) -> tuple[str, ...]:
+    """The fully supervised reference reads the true masks instead of the pseudo labels."""
+    if stage.name == "segmenter" and config.segmenter.supervision == "truth":
+        return ("data",)
+    return stage.needs
 
 
 def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
@@ -83,11 +93,12 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
     prints: dict[str, str] = {}
     for stage in STAGES:
         settings = [config[name] for name in stage.sections]
+        needs = _needs(stage, config)
         as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
         if stage.name == "data":  # the folder may move; its content decides
             as_json = [context.source.fingerprint(), context.splits]
         prints[stage.name] = fingerprint(
-            REVISION, stage.name, as_json, [prints[need] for need in stage.needs]
+            REVISION, stage.name, as_json, [prints[need] for need in needs]
         )
         if workspace.is_current(stage.name, prints[stage.name]):
             if stage.name in wanted:
@@ -95,7 +106,7 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
             continue
         if stage.name not in wanted:
             continue
-        for need in stage.needs:
+        for need in needs:
             if not workspace.is_current(need, prints[need]):
                 raise DataError(
                     f"{workspace.root}: stage {stage.name!r} needs {need!r}, which is not current "

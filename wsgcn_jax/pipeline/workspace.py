@@ -21,6 +21,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.train.hosts import is_primary, wait_for_all
 from wsgcn_jax.types import DataError, Skipped
 
 T = TypeVar("T")
@@ -60,9 +61,9 @@ class Workspace:
         self.root = Path(root).absolute()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / ".writable"
+            probe = self.root / f".writable.{os.getpid()}"
             probe.write_text("")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
                 f"{self.root}: cannot be written ({error.strerror}); name another --workdir"
@@ -89,6 +90,8 @@ class Workspace:
     def run(self, stage: str, print_: str, work: Callable[[Path], Sequence[Skipped]]) -> None:
         """Runs a stage's work in its folder, fresh or where it was left.
 
+        Several hosts share the folder: the first one keeps it, all of them work.
+
         Args:
             stage: name of the stage.
             print_: its fingerprint.
@@ -100,15 +103,23 @@ class Workspace:
         folder, old = self.folder(stage), self.stamp(stage)
         if old is None and folder.exists() and any(folder.iterdir()):
             raise DataError(f"{folder}: not a stage's folder; move it or name another --workdir")
-        if old is not None and old.fingerprint != print_:
+        wait_for_all(f"{stage}: looked")
+        spent = 0.0
+        if old is not None and old.fingerprint == print_:
+            spent = old.seconds
+        elif old is not None and is_primary():
             shutil.rmtree(folder)
-            old = None
-        folder.mkdir(exist_ok=True)
-        spent = old.seconds if old else 0.0
         started = time.monotonic()
-        self._write(stage, Stamp(print_, False, spent))
+        if is_primary():
+            folder.mkdir(exist_ok=True)
+            self._write(stage, Stamp(print_, False, spent))
+        wait_for_all(f"{stage}: begun")
         skipped = tuple(work(folder))
-        self._write(stage, Stamp(print_, True, spent + time.monotonic() - started, skipped))
+        wait_for_all(f"{stage}: done")
+        if is_primary():
+            seconds = spent + time.monotonic() - started
+            self._write(stage, Stamp(print_, True, seconds, skipped))
+        wait_for_all(f"{stage}: stamped")
 
     def _write(self, stage: str, stamp: Stamp) -> None:
         text = json.dumps(stamp._asdict(), indent=1)

@@ -1,31 +1,34 @@
 """Orbax checkpoints of a training run: weights, optimiser and the data iterator's place."""
 
+import contextlib
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
+from etils import epath
 
+from wsgcn_jax.train.hosts import is_primary, wait_for_all
 from wsgcn_jax.types import DataError
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest kept; every write is atomic."""
+    """The checkpoints of one run, newest kept; every write is asynchronous and atomic."""
 
-    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+    def __init__(self, folder: epath.PathLike, *, keep: int = 2) -> None:
         """Opens (and creates) the folder of a run's checkpoints.
 
         Args:
-            folder: where they live.
-            keep: how many of the newest stay on disk.
+            folder: where they live; `gs://` too.
+            keep: how many of the newest stay.
         """
+        self._folder = epath.Path(folder).resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
-
-    def latest(self) -> int | None:
-        """Returns the step of the newest complete checkpoint, or None."""
-        return self._manager.latest_step()
+        with _disk_errors(self._folder):
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def save(self, step: int, state: Any, data: dict[str, Any]) -> None:
         """Saves asynchronously.
@@ -33,43 +36,89 @@ class Checkpoints:
         Args:
             step: number of updates that `state` has seen.
             state: tree of arrays.
-            data: the data iterator's state, plain JSON.
-        """
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data)
-            ),
-        )
-
-    def restore(self, state: Any) -> tuple[int, Any, dict[str, Any]]:
-        """Restores the newest checkpoint.
-
-        Args:
-            state: a tree of the same structure, shapes and dtypes.
-
-        Returns:
-            (step, state, data iterator's state).
+            data: the data iterator's state, plain JSON; the same on every host.
 
         Raises:
-            FileNotFoundError: there is no checkpoint.
+            DataError: the disk is full.
         """
-        step = self.latest()
-        if step is None:
-            raise FileNotFoundError(f"no checkpoint in {self._manager.directory}")
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(jax.tree.map(np.asarray, state)),
-                data=ocp.args.JsonRestore(),
-            ),
+        with _disk_errors(self._folder):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data)
+                ),
+            )
+
+    def restore(self, state: Any) -> tuple[int, Any, dict[str, Any]] | None:
+        """Restores the newest checkpoint that can be read; damaged ones are set aside, not lost.
+
+        Args:
+            state: a tree of the same structure, shapes, dtypes and shardings.
+
+        Returns:
+            (step, state, data iterator's state); None where there is none.
+        """
+        like = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                restored = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore()
+                    ),
+                )
+            except Exception as error:  # whatever a damaged file makes Orbax and TensorStore raise
+                self._set_aside(step, error)
+                continue
+            return step, restored["state"], restored["data"]
+        return None
+
+    def _set_aside(self, step: int, error: Exception) -> None:
+        """Renames a damaged checkpoint; the step will be written again."""
+        damaged = self._folder / str(step)
+        aside = self._folder.parent / f"damaged_checkpoint_{step}"
+        reason = " ".join(str(error).split())[:200]
+        logging.warning(
+            "checkpoint %s is damaged (%s): moved to %s; going on from the one before it",
+            *(damaged, reason, aside.name),
         )
-        return step, restored["state"], restored["data"]
+        if is_primary():
+            if aside.exists():
+                aside.rmtree()
+            damaged.rename(aside)
+        wait_for_all(f"damaged checkpoint {step}")
+        self._manager.reload()
+
+    def must_save(self, step: int) -> bool:
+        """Tells whether the job is about to be taken off its machines (on TPU pods)."""
+        return self._manager.reached_preemption(step)
 
     def close(self) -> None:
-        """Waits for pending writes."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for pending writes.
+
+        Raises:
+            DataError: the disk is full.
+        """
+        with _disk_errors(self._folder):
+            try:
+                self._manager.wait_until_finished()
+            finally:
+                self._manager.close()
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: epath.Path | Path) -> Iterator[None]:
+    """Turns a full disk, which every layer reports in a way of its own, into one sentence."""
+    try:
+        yield
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left" in str(error) or "quota exceeded" in str(error):
+            raise DataError(
+                f"{folder}: the disk is full; make room and start the same command again: it goes "
+                "on from the newest checkpoint"
+            ) from error
+        raise
 
 
 def save_tree(path: Path, tree: Any) -> None:
@@ -78,8 +127,11 @@ def save_tree(path: Path, tree: Any) -> None:
     Args:
         path: folder to write; what stood there is replaced.
         tree: arrays.
+
+    Raises:
+        DataError: the disk is full.
     """
-    with ocp.StandardCheckpointer() as writer:
+    with _disk_errors(path), ocp.StandardCheckpointer() as writer:
         writer.save(path.absolute(), tree, force=True)
 
 
@@ -94,12 +146,13 @@ def load_tree(path: Path, template: Any) -> Any:
         The arrays.
 
     Raises:
-        DataError: there is nothing at `path`, or it has another structure.
+        DataError: there is nothing at `path`, it is damaged, or has another structure.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no weights there; run the stage that trains them")
     with ocp.StandardCheckpointer() as reader:
         try:
             return reader.restore(path.absolute(), template)
-        except (ValueError, KeyError) as error:
-            raise DataError(f"{path}: weights of another network ({error})") from error
+        except (ValueError, KeyError, OSError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise DataError(f"{path}: damaged, or weights of another network ({reason})") from error

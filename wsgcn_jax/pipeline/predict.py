@@ -1,0 +1,212 @@
+"""Masks from a trained segmenter, without the configuration that trained it."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wsgcn_jax import data
+from wsgcn_jax.data.files import read_text, write_atomic
+from wsgcn_jax.models.backbone import BACKBONES, make_backbone
+from wsgcn_jax.models.deeplab import DeepLabV2
+from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.inference import (
+    Plan,
+    ScaledPhotos,
+    grid_size,
+    make_plans,
+    mirrored_mean_on_grid,
+    network_size,
+    resize_photo,
+    run_plans,
+    scaled_photos,
+)
+from wsgcn_jax.pipeline.scores import argmax_resized, resize_maps
+from wsgcn_jax.train.checkpoint import load_tree
+from wsgcn_jax.types import DataError
+
+_FILE = "network.json"
+
+Refine = Callable[[np.ndarray, np.ndarray], Any]
+"""(photo `[h, w, 3] u8`, probabilities `[c, h, w] f32`) -> better probabilities."""
+
+
+class Description(NamedTuple):
+    """What rebuilds a trained segmenter; lies beside its weights as `network.json`.
+
+    Attributes:
+        classes: names, background first.
+        backbone: its name.
+        output_stride: of the backbone.
+        rates: of the ASPP.
+        undilated_first: see `models.resnet.ResNet`.
+        scales: of the photo, at which it is seen.
+        fuse: "mean" of the scales' probabilities, or "max" of their logits (as published).
+        longer_side: larger photos are seen at this size, which bounds the memory.
+        batch_size: photos at a time.
+        bucket: padded sides are multiples of this.
+    """
+
+    classes: tuple[str, ...]
+    backbone: str
+    output_stride: int
+    rates: tuple[int, ...]
+    undilated_first: bool
+    scales: tuple[float, ...]
+    fuse: str
+    longer_side: int
+    batch_size: int
+    bucket: int
+
+
+class Segmenter(NamedTuple):
+    """A trained network and its description."""
+
+    network: networks.Network
+    description: Description
+
+
+def describe(folder: Path, description: Description) -> None:
+    """Writes `network.json` beside the weights."""
+    write_atomic(folder / _FILE, json.dumps(description._asdict(), indent=1).encode())
+
+
+def load_segmenter(folder: Path) -> Segmenter:
+    """Rebuilds a segmenter from its stage's folder or from the work folder around it.
+
+    Args:
+        folder: holds `network.json`, `weights` and `statistics`, or a `segmenter` that does.
+
+    Raises:
+        DataError: they are not there, or damaged.
+    """
+    if not (folder / _FILE).exists() and (folder / "segmenter" / _FILE).exists():
+        folder = folder / "segmenter"
+    description = _read_description(folder / _FILE)
+    module = DeepLabV2(
+        backbone=make_backbone(
+            description.backbone,
+            output_stride=description.output_stride,
+            undilated_first=description.undilated_first,
+        ),
+        num_classes=len(description.classes),
+        rates=description.rates,
+    )
+    photo = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    shapes = dict(jax.eval_shape(module.init, jax.random.key(0), photo))
+    params = load_tree(folder / "weights", shapes.pop("params"))
+    frozen = load_tree(folder / "statistics", shapes)
+    return Segmenter(networks.Network(module, params, frozen), description)
+
+
+def _read_description(path: Path) -> Description:
+    """Reads and checks the description: it is a file like any other."""
+    text = read_text(path, what="the trained segmenter's description")
+    try:
+        raw = json.loads(text)
+        for key in ("classes", "rates", "scales"):
+            raw[key] = tuple(raw[key])
+        found = Description(**raw)
+        numbers = (*found.rates, *found.scales, found.longer_side, found.batch_size, found.bucket)
+        if (
+            found.backbone not in BACKBONES
+            or found.output_stride not in (8, 16)
+            or found.fuse not in ("mean", "max")
+            or not all(isinstance(name, str) for name in found.classes)
+            or not 2 <= len(found.classes) <= 255
+            or not found.scales
+            or not all(0 < number <= 10**5 for number in numbers)
+        ):
+            raise ValueError("a value is out of its range")
+        return found
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{path}: damaged ({error}); train the segmenter again") from error
+
+
+def seen_size(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+    """Returns the size at which the network sees a photo: its own, or what is bearable."""
+    return network_size(size, min(1.0, longer_side / max(size)))
+
+
+def predict(
+    segmenter: Segmenter,
+    sizes: Sequence[tuple[int, int]],
+    read: Callable[[int], np.ndarray],
+    path: Callable[[int], Path],
+    what: str,
+    *,
+    refine: Refine | None = None,
+) -> list[tuple[int, str]]:
+    """Writes a mask for every photo that has none yet, at the photo's own size.
+
+    Args:
+        segmenter: the network.
+        sizes: (height, width) of every photo.
+        read: index -> photo `[h, w, 3] u8`; DataError where it cannot be read.
+        path: index -> its mask's file.
+        what: a word for the progress line.
+        refine: applied to the probabilities at the size at which the network sees the photo.
+
+    Returns:
+        (index, reason) of the photos that could not be read.
+    """
+    network, description = segmenter
+    program = _make_program(network, description)
+    keys = np.arange(len(description.classes), dtype=np.uint8)
+    seen = [seen_size(size, description.longer_side) for size in sizes]
+    plans = make_plans(seen, batch_size=description.batch_size, bucket=description.bucket)
+    broken: dict[int, str] = {}
+
+    def photo(index: int) -> np.ndarray:
+        try:
+            return resize_photo(read(index), seen[index])
+        except DataError as error:
+            broken[index] = str(error)
+            return np.zeros((*seen[index], 3), np.uint8)
+
+    def work(plan: Plan) -> None:
+        photos = [photo(index) for index in plan.indices]
+        grids = [grid_size(seen[index]) for index in plan.indices]
+        probabilities = np.asarray(
+            program(
+                scaled_photos(photos, plan.shape, description.scales),
+                np.asarray(grids, np.int32),
+                grid_size(plan.shape),
+            )
+        )
+        for row, index in enumerate(plan.indices[: plan.real]):
+            if index in broken:
+                continue
+            height, width = grids[row]
+            scores = np.moveaxis(probabilities[row, :height, :width], 2, 0)
+            if refine is not None:
+                scores = np.asarray(refine(photos[row], resize_maps(scores, seen[index])))
+            data.write_mask(path(index), argmax_resized(scores, sizes[index], keys))
+
+    run_plans(plans, path, work, what)
+    return sorted(broken.items())
+
+
+def _make_program(
+    net: networks.Network, description: Description
+) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
+    """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
+
+    @partial(jax.jit, static_argnames="shape")
+    def program(
+        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
+    ) -> jax.Array:
+        logits = partial(
+            mirrored_mean_on_grid, net, variables, backbone=description.backbone, shape=shape
+        )
+        each = jnp.stack([logits(x, n, grids) for x, n in zip(*photos, strict=True)])
+        if description.fuse == "max":
+            return jax.nn.softmax(each.max(axis=0))
+        return jax.nn.softmax(each).mean(axis=0)
+
+    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
