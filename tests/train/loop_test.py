@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -86,17 +87,31 @@ def test_nan_names_the_step_and_saves_the_batch_that_caused_it(tmp_path):
     assert steps[0] == 4
 
 
-def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_it(tmp_path, caplog):
+def _halve_every_file(folder):
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _zero_the_arrays(folder):
+    for file in (folder / "state").rglob("d/*"):
+        file.write_bytes(bytes(file.stat().st_size))
+
+
+def _lose_the_state(folder):
+    shutil.rmtree(folder / "state")
+
+
+@pytest.mark.parametrize("damage", [_halve_every_file, _zero_the_arrays, _lose_the_state])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_it(tmp_path, caplog, damage):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         _run(folder, Numbers(dies_at=11))
-    for file in (folder / "9").rglob("*"):
-        if file.is_file():
-            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    damage(folder / "9")
     steps = []
     again = _run(folder, Numbers(), report=lambda step, scalars: steps.append(step))
     assert steps[0] == 7
-    assert "checkpoint 9 is damaged" in caplog.text
+    assert "9 is damaged" in caplog.text
     assert (tmp_path / "damaged_checkpoint_9").is_dir()
     whole = _run(tmp_path / "whole", Numbers())
     np.testing.assert_array_equal(again["w"]["kernel"], whole["w"]["kernel"])
@@ -143,10 +158,9 @@ def test_average_follows_the_parameters(tmp_path):
         state, _ = update(state, next(numbers))
         expected = 0.8 * expected + 0.2 * np.asarray(state.params["w"]["kernel"])
     np.testing.assert_allclose(state.average["w"]["kernel"], expected, rtol=1e-6)
-    trained = _run(tmp_path, Numbers(), steps=20, average=0.8)
-    assert not np.array_equal(
-        trained["w"]["kernel"], _run(tmp_path / "b", Numbers())["w"]["kernel"]
-    )
+    trained = _run(tmp_path / "averaged", Numbers(), steps=20, average=0.8)
+    plain = _run(tmp_path / "plain", Numbers())
+    assert not np.array_equal(trained["w"]["kernel"], plain["w"]["kernel"])
 
 
 def test_groups_learn_at_their_own_rate_and_only_kernels_decay():
