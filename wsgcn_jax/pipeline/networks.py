@@ -112,11 +112,29 @@ def batches(
     """
     hosts = jax.process_count()
     elements = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(transform)
-    share = elements[jax.process_index() :: hosts] if hosts > 1 else elements
-    stacked = share.batch(batch_size // hosts, drop_remainder=True)
+    if hosts > 1:
+        elements = grain.MapDataset.source(_Share(elements, batch_size))
+    stacked = elements.batch(batch_size // hosts, drop_remainder=True)
     threads = min(16, max(2, os.cpu_count() or 2))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     return iter(stacked.to_iter_dataset(options))
+
+
+class _Share:
+    """What this host contributes to every batch: its run of neighbours, so that all hosts' shares
+    one after the other are the batch that a single host would have drawn."""
+
+    def __init__(self, elements: Any, batch_size: int) -> None:
+        self._elements, self._batch = elements, batch_size
+        self._part = batch_size // jax.process_count()
+        self._first = jax.process_index() * self._part
+
+    def __len__(self) -> int:
+        return len(self._elements) // self._batch * self._part
+
+    def __getitem__(self, position: int) -> Any:
+        batch, place = divmod(position, self._part)
+        return self._elements[batch * self._batch + self._first + place]
 
 
 class LabelledPhotos:

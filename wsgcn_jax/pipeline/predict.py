@@ -170,7 +170,8 @@ def predict(
             return np.zeros((*seen[index], 3), np.uint8)
 
     def work(plan: Plan) -> None:
-        photos = [photo(index) for index in plan.indices]
+        once = {index: photo(index) for index in dict.fromkeys(plan.indices)}
+        photos = [once[index] for index in plan.indices]
         grids = [grid_size(seen[index]) for index in plan.indices]
         probabilities = np.asarray(
             program(

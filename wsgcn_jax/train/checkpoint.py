@@ -152,7 +152,12 @@ def load_tree(path: Path, template: Any) -> Any:
         raise DataError(f"{path}: no weights there; run the stage that trains them")
     with ocp.StandardCheckpointer() as reader:
         try:
-            return reader.restore(path.absolute(), template)
+            tree = reader.restore(path.absolute(), template)
         except (ValueError, KeyError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             raise DataError(f"{path}: damaged, or weights of another network ({reason})") from error
+    # Orbax may give what is stored, whatever shape was asked for.
+    wanted, found = (jax.tree.map(lambda x: x.shape, t) for t in (template, tree))
+    if wanted != found:
+        raise DataError(f"{path}: weights of another network; its description does not fit them")
+    return tree

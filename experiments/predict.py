@@ -1,0 +1,172 @@
+"""Masks for any folder of photos, from a trained segmenter.
+
+    python -m experiments.predict --checkpoint=DIR --images=DIR --out=DIR [--crf]
+
+DIR is the work folder of `experiments.train`, or its `segmenter` folder. `OUT/NAME.png` is a
+palette PNG of the photo's size; a photo that has one already is left as it is. Exit status: 0
+all well, 2 the input cannot be used, 3 done, but photos had to be left out.
+"""
+
+import argparse
+import errno
+import hashlib
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import logging
+from PIL import Image
+
+from wsgcn_jax.data.files import read_bytes, write_atomic
+from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.pipeline.predict import Refine, Segmenter, load_segmenter, predict
+from wsgcn_jax.types import DataError, Skipped
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+STAMP = "predict.json"
+_ORIENTATION = 0x0112  # EXIF; from 5 on the photo lies on its side
+
+
+def main(argv: Sequence[str]) -> int:
+    """Predicts; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.predict", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="of a trained segmenter")
+    parser.add_argument("--images", type=Path, required=True, help="folder of photos")
+    parser.add_argument("--out", type=Path, required=True, help="where the masks go")
+    parser.add_argument("--crf", action="store_true", help="draw the masks to the photos' edges")
+    options = parser.parse_args(argv)
+    logging.set_verbosity(logging.WARNING)
+    # Strange metadata of a photo is not for the user's eyes.
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        skipped = predict_folder(options.checkpoint, options.images, options.out, crf=options.crf)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: {options.out}: the disk is full; make room, start again", file=sys.stderr)
+        return 2
+    for name, reason in skipped:
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} photos were left out", file=sys.stderr)
+    return 3 if skipped else 0
+
+
+def predict_folder(checkpoint: Path, images: Path, out: Path, *, crf: bool) -> list[Skipped]:
+    """Writes a mask for every photo of a folder and of the folders in it.
+
+    Args:
+        checkpoint: a work folder, or a segmenter's folder.
+        images: the photos; files of other kinds are passed over.
+        out: where the masks go, in the same sub-folders.
+        crf: whether to refine the masks.
+
+    Returns:
+        The photos that cannot be read, and why.
+
+    Raises:
+        DataError: a folder cannot be used.
+    """
+    files = _photos(images, out)
+    segmenter = load_segmenter(checkpoint)
+    _stamp(out, segmenter, crf=crf)
+    skipped, readable, sizes = [], [], []
+    for file in files:
+        try:
+            sizes.append(_size(images / file))
+            readable.append(file)
+        except DataError as error:
+            skipped.append(Skipped(str(file), str(error)))
+
+    def read(index: int) -> np.ndarray:
+        path = images / readable[index]
+        photo = decode_photo(read_bytes(path, what="photo"), name=f"photo {path}")
+        if photo.shape[:2] != sizes[index]:
+            raise DataError(f"photo {path} changed, or its metadata lies; save it again.")
+        return photo
+
+    broken = predict(
+        segmenter,
+        sizes,
+        read,
+        lambda index: out / readable[index].with_suffix(".png"),
+        "masks",
+        refine=_crf() if crf else None,
+    )
+    skipped += [Skipped(str(readable[index]), reason) for index, reason in broken]
+    return skipped
+
+
+def _photos(images: Path, out: Path) -> list[Path]:
+    """The photos below a folder, relative to it; each mask's name must be one photo's only."""
+    if not images.is_dir():
+        raise DataError(f"the photo folder {images} is missing; give another by --images.")
+    if out.resolve().is_relative_to(images.resolve()):
+        raise DataError(f"{out} lies in {images}: masks would be taken for photos; move --out.")
+    files: dict[Path, Path] = {}
+    for path in sorted(images.rglob("*")):
+        file = path.relative_to(images)
+        hidden = any(part.startswith(".") for part in file.parts)
+        if path.suffix.lower() not in SUFFIXES or hidden or not path.is_file():
+            continue
+        other = files.setdefault(file.with_suffix(""), file)
+        if other != file:
+            raise DataError(f"{images}: {other} and {file} would share one mask; rename one.")
+    if not files:
+        raise DataError(f"{images} holds no photo ({', '.join(SUFFIXES)}); give another folder.")
+    return list(files.values())
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width of a photo, from its first bytes."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            lies = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception as error:  # Pillow's readers raise half a dozen unrelated types
+        raise DataError(f"photo {path} cannot be read ({error}); replace it.") from error
+    return (width, height) if lies else (height, width)
+
+
+def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:
+    """Says in the folder what makes its masks, so that two networks' masks never mix."""
+    weights = hashlib.sha256()
+    for leaf in jax.tree.leaves(segmenter.network.variables):
+        weights.update(np.asarray(leaf).tobytes())
+    made_by = {
+        "classes": segmenter.description.classes,
+        "network": weights.hexdigest()[:16],
+        "settings": segmenter.description._asdict(),
+        "crf": crf,
+    }
+    text = json.dumps(made_by, indent=1)
+    path = out / STAMP
+    if path.exists() and path.read_text(errors="replace") != text:
+        raise DataError(f"{out} holds masks of another network or setting; give another --out.")
+    try:
+        write_atomic(path, text.encode())
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise DataError(f"{out} cannot be written ({error.strerror}); give another.") from error
+
+
+def _crf() -> Refine:
+    """DeepLab's dense CRF with its published parameters."""
+    from wsgcn_jax import crf
+
+    if not hasattr(crf, "refine"):
+        raise DataError("this version has no CRF for full-size photos; leave out --crf.")
+    refine: Refine = crf.refine
+    return refine
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

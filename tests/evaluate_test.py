@@ -1,0 +1,97 @@
+"""The command that scores a folder of masks, against the golden metrics."""
+
+import json
+
+import numpy as np
+import pytest
+from golden_weights import golden
+
+from experiments import evaluate as command
+from wsgcn_jax import data
+
+METRIC = golden("metric")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for kind, folder in (("gt", "truth"), ("pred", "pred")):
+        for i in range(4):
+            data.write_mask(tmp_path / folder / f"{i}.png", METRIC[f"{kind}_{i}"])
+    return tmp_path / "pred", tmp_path / "truth"
+
+
+def _run(pred, truth, *arguments):
+    return command.main(
+        [str(argument) for argument in ("--pred", pred, "--truth", truth, *arguments)]
+    )
+
+
+def test_both_definitions_match_golden(folders, tmp_path, capsys):
+    file = tmp_path / "scores.json"
+    assert _run(*folders, f"--json={file}") == 0
+    scores = json.loads(file.read_text())
+    assert scores["miou"] == pytest.approx(100 * METRIC["deeplab_mean_iou"], abs=1e-4)
+    assert scores["miou_all"] == pytest.approx(100 * METRIC["gcn_mean_iu"], abs=1e-4)
+    assert scores["pixel_accuracy"] == pytest.approx(100 * METRIC["deeplab_pixel_acc"], abs=1e-4)
+    each = METRIC["deeplab_class_iou"]
+    assert scores["iou"] == {
+        name: pytest.approx(100 * value, abs=1e-4)
+        for name, value in zip(data.VOC_CLASSES, each, strict=True)
+        if np.isfinite(value)
+    }
+    assert scores["labelled"] == 100 and scores["photos"] == 4
+    out = capsys.readouterr().out
+    assert f"{scores['miou']:.2f}" in out and f"{scores['miou_all']:.2f}" in out
+    assert "aeroplane" in out
+
+
+def test_unlabelled_predictions_are_counted(folders, tmp_path):
+    mask = METRIC["pred_0"].copy()
+    mask[: len(mask) // 2] = 255
+    data.write_mask(folders[0] / "0.png", mask)
+    assert _run(*folders, f"--json={tmp_path}/s.json") == 0
+    known = [METRIC[f"gt_{i}"] != 255 for i in range(4)]
+    lost = known[0][: len(mask) // 2].sum() / sum(k.sum() for k in known)
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["labelled"] == pytest.approx(100 * (1 - lost), abs=1e-3)
+
+
+def test_names_averages_and_lists(folders, tmp_path):
+    names = [f"c{i}" for i in range(21)]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    present = [i for i in np.unique(METRIC["gt_0"]) if i != 255][:2]
+    (tmp_path / "list.txt").write_text("0\n")
+    options = (f"--classes={tmp_path}/names.txt", f"--list={tmp_path}/list.txt")
+    average = ",".join(names[i] for i in present)
+    assert _run(*folders, *options, f"--average={average}", f"--json={tmp_path}/s.json") == 0
+    scores = json.loads((tmp_path / "s.json").read_text())
+    gt, pred = METRIC["gt_0"], METRIC["pred_0"]
+    known = gt != 255
+    expected = [
+        100 * ((gt == k) & (pred == k)).sum() / (((gt == k) | (pred == k)) & known).sum()
+        for k in present
+    ]
+    assert [*scores["iou"]] == [names[i] for i in present] and scores["photos"] == 1
+    assert scores["miou"] == pytest.approx(np.mean(expected), abs=1e-3)
+
+
+def test_what_cannot_be_scored_is_one_line(folders, tmp_path, capsys):
+    pred, truth = folders
+
+    def message(*arguments):
+        assert _run(*arguments) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and err.count("\n") == 1
+        return err
+
+    assert "missing" in message(pred, tmp_path / "nothing")
+    assert "holds class" in message(pred, truth, "--classes=background,cat")
+    assert "different names" in message(pred, truth, "--classes=cat,cat")
+    assert "unknown class 'cow '"[:-2] in message(pred, truth, "--average=background,cows")
+    data.write_mask(pred / "1.png", METRIC["pred_1"][:-1])
+    assert "1.png is" in message(pred, truth)
+    (pred / "2.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (pred / "1.png").unlink()
+    assert "lacks 1 of 4 masks: 1.png" in message(pred, truth)
+    (truth / "1.png").unlink()
+    assert "2.png" in message(pred, truth)

@@ -1,0 +1,190 @@
+"""The command that labels any folder of photos: every size, broken files, resuming."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_weights import any_variables
+from PIL import Image
+
+from experiments import predict as command
+from wsgcn_jax import data
+from wsgcn_jax.models.backbone import make_backbone, normalise
+from wsgcn_jax.models.deeplab import DeepLabV2
+from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, seen_size
+from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized, resize_maps
+from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.types import DataError
+
+DESCRIPTION = Description(
+    classes=("background", "cat", "dog"),
+    backbone="efficientnet_lite0",
+    output_stride=16,
+    rates=(1, 2),
+    undilated_first=False,
+    scales=(1.0,),
+    fuse="mean",
+    longer_side=96,
+    batch_size=2,
+    bucket=96,
+)
+SIZES = {  # height, width
+    "one.png": (1, 1),
+    "wide.webp": (20, 700),
+    "grey.jpg": (60, 80),
+    "sub/tall.jpeg": (90, 33),
+    "turned.jpg": (64, 48),  # lies on its side in the file
+    "clear.png": (64, 48),
+    "large.JPG": (3000, 2000),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    module = DeepLabV2(make_backbone("efficientnet_lite0"), num_classes=3, rates=(1, 2))
+    variables = any_variables(module)
+    kernel = variables["params"]["aspp_kernel"]  # without a favourite class
+    variables["params"]["aspp_kernel"] = kernel - kernel.mean((0, 1, 2, 3))
+    variables["params"]["aspp_bias"] *= 0
+    save_tree(folder / "segmenter/weights", variables["params"])
+    save_tree(folder / "segmenter/statistics", {"batch_stats": variables["batch_stats"]})
+    describe(folder / "segmenter", DESCRIPTION)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "sub").mkdir()
+    rng = np.random.default_rng(0)
+    for name, (height, width) in SIZES.items():
+        # Blobs, not noise: noise would vanish when a photo is made smaller.
+        small = rng.integers(0, 256, (4, 5, 3), np.uint8)
+        image = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+        options = {}
+        if name.startswith("grey"):
+            image = image.convert("L")
+        elif name.startswith("clear"):
+            image = image.convert("RGBA")
+        elif name.startswith("turned"):
+            image = image.transpose(Image.Transpose.ROTATE_90)
+            options["exif"] = Image.Exif()
+            options["exif"][0x0112] = 6
+        image.save(folder / name, **options)
+    (folder / "labels.csv").write_text("not,a photo")
+    (folder / "cut.jpg").write_bytes((folder / "large.JPG").read_bytes()[:5000])
+    (folder / "text.png").write_text("not a photo at all")
+    return folder
+
+
+def _run(*arguments):
+    return command.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def masks(trained, photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "masks"
+    status = _run("--checkpoint", trained, "--images", photos, "--out", out)
+    return out, status
+
+
+def test_every_photo_gets_a_mask_of_its_size(masks):
+    out, status = masks
+    assert status == 3  # two are broken
+    written = {str(p.relative_to(out)) for p in out.rglob("*.png")}
+    assert written == {name.rsplit(".", 1)[0] + ".png" for name in SIZES}
+    labels = set()
+    for name, size in SIZES.items():
+        mask = data.read_mask(out / f"{name.rsplit('.', 1)[0]}.png")
+        assert mask.shape == size
+        labels |= set(np.unique(mask))
+    assert len(labels) > 1 and labels <= {0, 1, 2}
+
+
+def test_masks_are_the_networks(masks, trained, photos):
+    net, _ = load_segmenter(trained / "segmenter")
+
+    @jax.jit
+    def probabilities(image):
+        def logits(image):
+            return net.apply(net.variables, normalise(image, "efficientnet_lite0"))
+
+        mean = (logits(image) + logits(image[:, :, ::-1])[:, :, ::-1]) / 2
+        return jax.nn.softmax(jax.image.resize(mean, (1, 16, 12, 3), "linear", antialias=False))
+
+    image = np.array(Image.open(photos / "clear.png").convert("RGB"))[None]
+
+    grid = probabilities(jnp.asarray(image))
+    large = jax.image.resize(grid, (1, 64, 48, 3), "linear", antialias=False)
+    expected = np.asarray(large[0].argmax(-1))
+    mask = data.read_mask(masks[0] / "clear.png")
+    assert len(np.unique(expected)) > 1
+    assert (mask == expected).mean() > 0.995  # ties may go either way
+
+
+def test_broken_photos_are_listed_and_the_rest_is_not_done_again(masks, trained, photos, capsys):
+    out, _ = masks
+    times = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
+    (out / "one.png").unlink()
+    assert _run("--checkpoint", trained, "--images", photos, "--out", out) == 3
+    err = capsys.readouterr().err
+    assert "2 photos were left out" in err and "cut.jpg" in err and "text.png" in err
+    assert (out / "one.png").exists()
+    again = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
+    changed = {p.name for p in times if again[p] != times[p]}
+    # Its batch is computed whole, and so is the broken one's.
+    assert "one.png" in changed and len(changed) < 2 * DESCRIPTION.batch_size
+
+
+def test_what_cannot_be_used_is_one_line(masks, trained, photos, tmp_path, capsys):
+    def message(*arguments):
+        assert _run(*arguments) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: ") and err.count("\n") == 1
+        return err
+
+    images = ("--images", photos)
+    good = ("--checkpoint", trained, *images)
+    assert "network.json" in message("--checkpoint", tmp_path, *images, "--out", tmp_path / "o")
+    assert "missing" in message("--checkpoint", trained, "--images", tmp_path / "x", "--out", "o")
+    assert "move --out" in message(*good, "--out", photos / "masks")
+    (tmp_path / "empty").mkdir()
+    empty = message("--checkpoint", trained, "--images", tmp_path / "empty", "--out", "o")
+    assert "holds no photo" in empty
+    twins = tmp_path / "twins"
+    twins.mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (9, 9)).save(twins / name)
+    assert "rename" in message("--checkpoint", trained, "--images", twins, "--out", "o")
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    describe(other / "segmenter", DESCRIPTION._replace(longer_side=80))
+    another = message("--checkpoint", other, *images, "--out", masks[0])
+    assert "another network or setting" in another
+    raw = json.loads((other / "segmenter/network.json").read_text())
+    for key, value in (("backbone", "vgg"), ("longer_side", 0), ("rates", "x"), ("classes", [])):
+        text = json.dumps({**raw, key: value})
+        (other / "segmenter/network.json").write_text(text)
+        assert "damaged" in message("--checkpoint", other, *images, "--out", tmp_path / "o")
+
+
+def test_weights_of_another_network_are_refused(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "other")
+    describe(tmp_path / "other/segmenter", DESCRIPTION._replace(classes=("background", "cat")))
+    with pytest.raises(DataError, match="another network"):
+        load_segmenter(tmp_path / "other")
+
+
+def test_large_photos_are_seen_small_and_labelled_in_strips():
+    assert seen_size((4000, 6000), 1024) == (688, 1024)
+    assert seen_size((1, 1), 1024) == (16, 16)
+    assert seen_size((375, 500), 1024) == (368, 496)
+    maps = np.random.default_rng(0).random((3, 7, 9)).astype(np.float32)
+    keys = np.array([0, 4, 9], np.uint8)
+    whole = argmax_labels(resize_maps(maps, (50, 31)), keys)
+    for strip in (1, 13, 64):
+        np.testing.assert_array_equal(argmax_resized(maps, (50, 31), keys, strip=strip), whole)

@@ -1,0 +1,117 @@
+"""One device, eight, two hosts, and kill -9: the same loss curve, the same weights."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).with_name("tiny_run.py")
+STEPS = 20
+
+
+def _start(folder, *, devices=1, steps=STEPS, **variables):
+    folder.mkdir(exist_ok=True)
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", SCRIPT, folder, str(steps)],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(process, says):
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err[-2000:]
+    assert says in out
+
+
+def _curve(folder):
+    return np.array([*json.loads((folder / "curve.json").read_text()).values()])
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    _finish(_start(folder), "1 devices, 1 hosts")
+    return folder
+
+
+def _assert_same(folder, alone, **tolerance):
+    curve = _curve(alone)
+    assert curve[-1] < 0.7 * curve[0]  # it learns, so equal curves mean something
+    np.testing.assert_allclose(_curve(folder), curve, **tolerance)
+    with np.load(folder / "weights.npz") as ours, np.load(alone / "weights.npz") as expected:
+        for name in ("kernel", "bias", "mean"):
+            np.testing.assert_allclose(ours[name], expected[name], **tolerance)
+
+
+def test_eight_devices_give_the_curve_of_one(alone, tmp_path):
+    _finish(_start(tmp_path, devices=8), "8 devices, 1 hosts")
+    _assert_same(tmp_path, alone, rtol=1e-5, atol=1e-5)
+
+
+def _start_hosts(folder, **options):
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    variables = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2"}
+    return [_start(folder, JAX_PROCESS_ID=str(i), **variables, **options) for i in range(2)]
+
+
+@pytest.mark.slow
+def test_two_hosts_give_the_curve_of_one(alone, tmp_path):
+    for process in _start_hosts(tmp_path, devices=2):
+        _finish(process, "4 devices, 2 hosts")
+    _assert_same(tmp_path, alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_hosts(tmp_path):
+    whole, moved = tmp_path / "whole", tmp_path / "moved"
+    _finish(_start(whole, steps=300), "1 devices")
+    process = _start(moved, steps=300)
+    _wait_for_checkpoint(process, moved)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    for process in _start_hosts(moved, steps=300):
+        _finish(process, "2 devices, 2 hosts")
+    assert len(_curve(moved)) < 300
+    with np.load(moved / "weights.npz") as ours, np.load(whole / "weights.npz") as expected:
+        for name in ("kernel", "bias", "mean"):
+            np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
+def _wait_for_checkpoint(process, folder):
+    while not any((folder / "checkpoints").glob("*[0-9]")):
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_killed_at_random_steps_and_resumed_gives_the_same_weights(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    _finish(_start(whole, steps=300), "1 devices")
+    seed = random.SystemRandom().randrange(10**6)
+    rng, died = random.Random(seed), 0
+    for _ in range(2):
+        process = _start(killed, steps=300)
+        _wait_for_checkpoint(process, killed)
+        time.sleep(2 * rng.random())
+        died += process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    _finish(_start(killed, steps=300), "1 devices")
+    assert died, "every run ended before it was killed"
+    with np.load(killed / "weights.npz") as ours, np.load(whole / "weights.npz") as expected:
+        for name in ("kernel", "bias", "mean"):
+            np.testing.assert_array_equal(ours[name], expected[name], err_msg=f"seed {seed}")
