@@ -109,16 +109,16 @@ def test_masks_are_the_networks(masks, trained, photos):
     net, _ = load_segmenter(trained / "segmenter")
 
     @jax.jit
-    def probabilities(image):
+    def probabilities(variables, image):
         def logits(image):
-            return net.apply(net.variables, normalise(image, "efficientnet_lite0"))
+            return net.apply(variables, normalise(image, "efficientnet_lite0"))
 
         mean = (logits(image) + logits(image[:, :, ::-1])[:, :, ::-1]) / 2
         return jax.nn.softmax(jax.image.resize(mean, (1, 16, 12, 3), "linear", antialias=False))
 
     image = np.array(Image.open(photos / "clear.png").convert("RGB"))[None]
 
-    grid = probabilities(jnp.asarray(image))
+    grid = probabilities(net.variables, jnp.asarray(image))
     large = jax.image.resize(grid, (1, 64, 48, 3), "linear", antialias=False)
     expected = np.asarray(large[0].argmax(-1))
     mask = data.read_mask(masks[0] / "clear.png")

@@ -1,0 +1,228 @@
+"""Step times of the road's networks, ours against PyTorch's, on the same cores in one run.
+
+Both compute the same function of the same weights (`difference` says how nearly) in turn, and
+the fastest of the rounds counts. A training step is the gradient of the outputs' mean square and
+SGD. `roofline` is the share of what a large float32 matrix product reaches on these cores;
+operations are counted by PyTorch.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.benchmarks import torch_networks
+from wsgcn_jax.models.backbone import make_backbone
+from wsgcn_jax.models.boundary import BoundaryNet
+from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.models.deeplab import DeepLabV2
+from wsgcn_jax.models.resnet import RESNET50, RESNET101
+from wsgcn_jax.train.loop import TrainState, make_update
+
+GOAL = 1.2
+
+
+class Case(NamedTuple):
+    """One network in both libraries, on `[b, side, side, 3]`.
+
+    Attributes:
+        module: ours.
+        torch: (weights, x NCHW) -> PyTorch's outputs, tuple of NCHW (or `[b, c]`).
+        outputs: ours -> the same outputs, NHWC.
+        trained: path of a parameter -> whether it learns.
+    """
+
+    module: Any
+    torch: Callable[[Any, Any], tuple[Any, ...]]
+    outputs: Callable[[Any], tuple[Any, ...]] = lambda y: (y,)
+    trained: Callable[[str], bool] = lambda name: True
+
+
+def cases() -> dict[str, Case]:
+    """The four networks."""
+    nets = torch_networks
+    rates, half = (6, 12, 18, 24), (3, 6, 9, 12)
+    return {
+        "classifier": Case(
+            Classifier(make_backbone("resnet50", frozen_taps=3), num_classes=20),
+            lambda w, x: (nets.classifier(w, x, RESNET50),),
+        ),
+        "boundary": Case(
+            BoundaryNet(make_backbone("resnet50")),
+            lambda w, x: nets.boundary(w, x, RESNET50),
+            lambda y: (y.edge_logits[..., None], y.displacement),
+            lambda name: not name.startswith("backbone/"),
+        ),
+        "segmenter_resnet101": Case(
+            DeepLabV2(make_backbone("resnet101", output_stride=8), num_classes=21, rates=rates),
+            lambda w, x: (nets.deeplab(w, nets.resnet(w, x, RESNET101, stride8=True)[-1], rates),),
+        ),
+        "segmenter_lite0": Case(
+            DeepLabV2(make_backbone("efficientnet_lite0"), num_classes=21, rates=half),
+            lambda w, x: (nets.deeplab(w, nets.lite0(w, x), half),),
+        ),
+    }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares the benchmark's options."""
+    parser.add_argument("--side", type=int, default=256, help="of the photos")
+    parser.add_argument("--batch", type=int, default=2, help="photos at a time")
+    parser.add_argument("--rounds", type=int, default=3, help="the fastest one counts")
+    parser.add_argument("--only", help="one of " + ", ".join(cases()))
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures every network.
+
+    Raises:
+        DataError: PyTorch is not installed.
+    """
+    torch = torch_networks.require_torch()
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)
+    peak = _peak(torch)
+    figures: dict[str, Any] = {
+        "cores": cores,
+        "peak_gflops": round(peak / 1e9, 1),
+        "batch": options.batch,
+        "side": options.side,
+        "goal": GOAL,
+    }
+    for name, case in cases().items():
+        if options.only in (None, name):
+            figures[name] = _measure(torch, case, options, peak)
+            for kind in ("forward", "training"):
+                f = figures[name][kind]
+                print(
+                    f"{name:<20} {kind:<9} {f['jax_ms']:8.1f} ms, torch {f['torch_ms']:8.1f} ms, "
+                    f"ratio {f['ratio']:.2f}, {100 * f['roofline']:.0f} % of the peak",
+                    flush=True,
+                )
+    return figures
+
+
+def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -> dict[str, Any]:
+    """Times one network's forward pass and training step."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(options.batch, options.side, options.side, 3)).astype(np.float32)
+    variables = _variables(case.module, x)
+    params, frozen = variables["params"], {"batch_stats": variables["batch_stats"]}
+    weights = torch_networks.Weights(variables, trained=case.trained)
+    torch_x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+
+    @jax.jit
+    def forward(variables: Any, x: jax.Array) -> tuple[jax.Array, ...]:
+        return case.outputs(case.module.apply(variables, x))
+
+    def torch_forward() -> Any:
+        with torch.no_grad():
+            return case.torch(weights, torch_x)
+
+    ours, theirs = forward(variables, x), torch_forward()
+    different = max(
+        float(np.abs(_nchw(a) - b.numpy()).max() / np.abs(b.numpy()).max())
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+    def loss(params: Any, frozen: Any, batch: Any) -> Any:
+        outputs = case.outputs(case.module.apply({"params": params, **frozen}, batch["x"]))
+        return jnp.stack([jnp.square(y).mean() for y in outputs]).sum(), ({}, frozen)
+
+    labels = jax.tree_util.tree_map_with_path(
+        lambda path, _: case.trained("/".join(entry.key for entry in path) + "/"), params
+    )
+    optimiser = optax.multi_transform(
+        {True: optax.sgd(1e-6, momentum=0.9), False: optax.set_to_zero()}, labels
+    )
+    state = TrainState(jnp.zeros((), jnp.int32), params, frozen, optimiser.init(params), None)
+    state = jax.tree.map(jnp.array, state)  # a copy, since the update takes its memory
+    update = jax.jit(make_update(loss, optimiser), donate_argnums=0)
+
+    def jax_update() -> Any:
+        nonlocal state
+        state, scalars = update(state, {"x": x})
+        return scalars
+
+    torch_optimiser = torch.optim.SGD(weights.trained, 1e-6, momentum=0.9)
+
+    def torch_update() -> None:
+        torch_optimiser.zero_grad()
+        sum(y.square().mean() for y in case.torch(weights, torch_x)).backward()
+        torch_optimiser.step()
+
+    figures: dict[str, Any] = {"difference": float(f"{different:.1e}")}
+    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "forward": (partial(forward, variables, x), torch_forward),
+        "training": (jax_update, torch_update),
+    }
+    for kind, (jax_step, torch_step) in pairs.items():
+        operations = _operations(torch_step)
+        seconds = _in_turn(jax_step, torch_step, options.rounds)
+        figures[kind] = {
+            "jax_ms": round(1e3 * seconds[0], 2),
+            "torch_ms": round(1e3 * seconds[1], 2),
+            "ratio": round(seconds[0] / seconds[1], 3),
+            "gflop": round(operations / 1e9, 2),
+            "roofline": round(operations / seconds[0] / peak, 3),
+        }
+    return figures
+
+
+def _variables(module: Any, x: np.ndarray) -> dict[str, Any]:
+    """Weights of a size at which nothing explodes or dies, faster than the network's `init`."""
+    rng = np.random.default_rng(1)
+
+    def fill(path: tuple[Any, ...], leaf: Any) -> np.ndarray:
+        name = path[-1].key
+        if name.endswith("kernel"):
+            fan_in = np.prod(leaf.shape[-4:-1]) if len(leaf.shape) >= 4 else leaf.shape[0]
+            return (rng.normal(size=leaf.shape) * (2 / fan_in) ** 0.5).astype(np.float32)
+        last = name == "scale" and path[-2].key in ("bn3", "bn2")
+        value = {"scale": 0.5 if last else 1.0, "var": 1.0}.get(name, 0.0)
+        return np.full(leaf.shape, value, np.float32)
+
+    shapes = jax.eval_shape(module.init, jax.random.key(0), x)
+    return jax.tree_util.tree_map_with_path(fill, shapes)
+
+
+def _nchw(x: jax.Array) -> np.ndarray:
+    return np.moveaxis(np.asarray(x), -1, 1) if x.ndim == 4 else np.asarray(x)
+
+
+def _in_turn(
+    jax_step: Callable[[], Any], torch_step: Callable[[], Any], rounds: int
+) -> list[float]:
+    """Seconds of the fastest round of each, after one to warm up."""
+    seconds: list[list[float]] = [[], []]
+    for _ in range(rounds + 1):
+        for times, step in zip(seconds, (jax_step, torch_step), strict=True):
+            start = time.perf_counter()
+            jax.block_until_ready(step())
+            times.append(time.perf_counter() - start)
+    return [min(times[1:]) for times in seconds]
+
+
+def _operations(step: Callable[[], Any]) -> float:
+    """Floating-point operations of one of PyTorch's steps."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return float(counter.get_total_flops())
+
+
+def _peak(torch: Any) -> float:
+    """Operations a second that a large matrix product reaches, by the faster library."""
+    a = np.random.default_rng(0).normal(size=(2048, 2048)).astype(np.float32)
+    ours, theirs = jnp.asarray(a), torch.from_numpy(a)
+    product = jax.jit(jnp.matmul)
+    seconds = _in_turn(lambda: product(ours, ours), lambda: theirs @ theirs, 5)
+    return 2 * 2048**3 / min(seconds)

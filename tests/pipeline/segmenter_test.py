@@ -1,0 +1,127 @@
+"""The segmenter's objective and its two kinds of supervision."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_weights import any_variables
+from PIL import Image
+
+from configs import test as tiny
+from experiments import predict as command
+from wsgcn_jax import data
+from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
+from wsgcn_jax.models.resnet import ResNet
+from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.segmenter import TruePhotos, make_loss
+from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.types import DataError, Example
+
+
+def _net(**options):
+    module = DeepLabV2(
+        ResNet((1, 1, 1, 1), output_stride=8, **options), num_classes=3, rates=(1, 2)
+    )
+    variables = any_variables(module)
+    return networks.Network(module, variables["params"], {"batch_stats": variables["batch_stats"]})
+
+
+def _batch():
+    rng = np.random.default_rng(0)
+    valid = np.ones((2, 48, 48), bool)
+    valid[1, 40:] = False
+    labels = rng.integers(0, 3, (2, 48, 48)).astype(np.uint8)
+    return {
+        "image": rng.integers(0, 256, (2, 48, 48, 3)).astype(np.uint8) * valid[..., None],
+        "valid": valid,
+        "label_map": np.where(valid, labels, 255).astype(np.uint8),
+    }
+
+
+def _settings(**changes):
+    settings = tiny.get_config().segmenter
+    settings.update(changes)
+    return settings
+
+
+def _run(net, **changes):
+    loss = make_loss(net, _settings(**changes), "resnet50")
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))(net.params, net.frozen, _batch())
+
+
+def test_multi_scale_loss_is_the_sum_over_scales_and_their_maximum():
+    net, batch = _net(), _batch()
+    (value, (scalars, frozen)), _ = _run(net, multi_scale=(0.5,))
+
+    @jax.jit
+    def parts(variables):
+        x = normalise(batch["image"], "resnet50", batch["valid"])
+        return net.module.apply(variables, x, batch["valid"], scales=(0.5,), method="multi_scale")
+
+    each = [segmentation_loss(y, batch["label_map"]) for y in parts(net.variables)]
+    assert len(each) == 3
+    np.testing.assert_allclose(value, sum(each), rtol=1e-5)
+    np.testing.assert_allclose(scalars["fused"], each[-1], rtol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, frozen, net.frozen)
+
+
+def test_bfloat16_computes_close_by_with_float32_gradients():
+    net = _net()
+    (value, _), grads = _run(net)
+    (rough, _), rough_grads = _run(net, bfloat16=True)
+    assert value != rough
+    np.testing.assert_allclose(rough, value, rtol=0.02)
+    assert {leaf.dtype for leaf in jax.tree.leaves(rough_grads)} == {jnp.dtype("float32")}
+    one, other = (
+        np.concatenate([g.ravel() for g in jax.tree.leaves(t)]) for t in (grads, rough_grads)
+    )
+    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    assert cosine > 0.98
+
+
+def test_batch_statistics_move_with_the_batch():
+    net = _net(use_batch_stats=True)
+    (_, (_, frozen)), _ = _run(net, batch_statistics=True)
+    before, after = (t["batch_stats"]["backbone"]["bn1"] for t in (net.frozen, frozen))
+    assert not np.array_equal(before["mean"], after["mean"])
+    assert jax.tree.structure(frozen) == jax.tree.structure(net.frozen)
+
+
+class Photos(list):
+    """As much of a split as the reader of true masks uses."""
+
+
+def test_true_photos_are_those_with_a_mask():
+    image = np.zeros((4, 4, 3), np.uint8)
+    photos = Photos(
+        Example(str(i), image, np.ones(1, bool), mask)
+        for i, mask in enumerate([None, np.full((4, 4), 1, np.uint8), None])
+    )
+    source = TruePhotos(photos)
+    assert len(source) == 1 and (source[0][1] == 1).all()
+    with pytest.raises(DataError, match="no photo has a true mask"):
+        TruePhotos(photos[:1])
+
+
+@pytest.mark.slow
+def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
+    config = tiny.get_config()
+    config.stages = "data,segmenter"
+    config.segmenter.update(supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9)
+    assert run_stages(config, str(tmp_path / "work")) == []
+    val = data.load(tmp_path / "work/data", "val")
+    (tmp_path / "photos").mkdir()
+    for example in (val[i] for i in range(len(val))):
+        Image.fromarray(example.image).save(tmp_path / "photos" / f"{example.name}.png")
+    work, photos, out = (str(tmp_path / name) for name in ("work", "photos", "out"))
+    assert command.main(["--checkpoint", work, "--images", photos, "--out", out]) == 0
+    for name in val.names:
+        stage = (tmp_path / "work/segmenter/val" / f"{name}.png").read_bytes()
+        assert (tmp_path / "out" / f"{name}.png").read_bytes() == stage
+    assert json.loads((tmp_path / "work/segmenter/network.json").read_text())["fuse"] == "max"
+    config.segmenter.supervision = "half"
+    with pytest.raises(DataError, match="neither pseudo nor truth"):
+        run_stages(config, str(tmp_path / "work"))
