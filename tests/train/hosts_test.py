@@ -115,3 +115,13 @@ def test_killed_at_random_steps_and_resumed_gives_the_same_weights(tmp_path):
     with np.load(killed / "weights.npz") as ours, np.load(whole / "weights.npz") as expected:
         for name in ("kernel", "bias", "mean"):
             np.testing.assert_array_equal(ours[name], expected[name], err_msg=f"seed {seed}")
+
+
+@pytest.mark.slow
+def test_a_lost_host_ends_the_others_in_one_sentence_and_nothing_is_lost(tmp_path):
+    first, second = _start_hosts(tmp_path, steps=2000)
+    _wait_for_checkpoint(first, tmp_path)
+    os.kill(second.pid, signal.SIGKILL)
+    _, err = first.communicate(timeout=240)  # JAX waits 100 s for a sign of life
+    assert first.returncode != 0 and "DataError: another host was lost" in err
+    assert any((tmp_path / "checkpoints").glob("*[0-9]"))

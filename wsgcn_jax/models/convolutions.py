@@ -173,9 +173,12 @@ def _filter_gradient(
         ]
 
     taps = [(i, j * dilation) for i in range(size) for j in range(size)]
-    start = [jnp.zeros((width, channels), cotangent.dtype) for _ in taps]
+    # In bf16 the sum over thousands of rows would stand still.
+    dtype = jnp.promote_types(cotangent.dtype, jnp.float32)
+    start = [jnp.zeros((width, channels), dtype) for _ in taps]
     sums = lax.fori_loop(0, batch * height, add_row, start)
-    return jnp.stack([total.sum(0) for total in sums]).reshape(size, size, 1, channels)
+    gradient = jnp.stack([total.sum(0) for total in sums]).reshape(size, size, 1, channels)
+    return gradient.astype(cotangent.dtype)
 
 
 shifted_sum.defvjp(_shifted_sum_forward, _shifted_sum_backward)

@@ -1,12 +1,16 @@
 """Devices and hosts: joining them, splitting a batch over them, and who writes."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wsgcn_jax.types import DataError
 
 
 def join_hosts() -> None:
@@ -39,6 +43,25 @@ def wait_for_all(where: str) -> None:
     """Waits until every host is there; the name must be the same on all."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(where)
+
+
+@contextlib.contextmanager
+def lost_hosts() -> Iterator[None]:
+    """Turns what JAX raises when another host dies into one sentence.
+
+    Raises:
+        DataError: another host was lost.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"another host was lost ({reason}); start the same command again on all of them: it "
+            "goes on from the newest checkpoint"
+        ) from error
 
 
 def shardings() -> tuple[NamedSharding, NamedSharding]:

@@ -1,5 +1,6 @@
 """The training loop: steps on all devices of all hosts, checkpoints, resumption, curves."""
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import optax
 
 from wsgcn_jax.train.checkpoint import Checkpoints
-from wsgcn_jax.train.hosts import shardings, split_batch
+from wsgcn_jax.train.hosts import lost_hosts, shardings, split_batch
 
 Scalars = dict[str, jax.Array]
 Batch = dict[str, jax.Array]
@@ -160,14 +161,13 @@ def train(
     Raises:
         FloatingPointError: the loss or its gradient is not finite; the message names the step
             and the file with the batch.
-        DataError: the disk is full.
+        DataError: the disk is full, or another host was lost.
     """
     copied, split = shardings()
     update = make_update(loss, optimiser, accumulate=accumulate, average=average)
     jitted = jax.jit(update, donate_argnums=0, out_shardings=(copied, copied))
     state = _initial_state(params, statistics, optimiser, copied, average=bool(average))
-    checkpoints = Checkpoints(folder)
-    try:
+    with lost_hosts(), contextlib.closing(Checkpoints(folder)) as checkpoints:
         start = 0
         restored = checkpoints.restore(state)
         if restored is not None:
@@ -185,8 +185,6 @@ def train(
             if last or (step + 1) % save_every == 0 or checkpoints.must_save(step + 1):
                 pending.pop()()
                 checkpoints.save(step + 1, state, batches.get_state())
-    finally:
-        checkpoints.close()
     final = state.params if state.average is None else state.average
     return Trained(jax.device_get(final), jax.device_get(state.statistics))
 
