@@ -68,6 +68,7 @@ def test_multi_scale_loss_is_the_sum_over_scales_and_their_maximum():
     jax.tree.map(np.testing.assert_array_equal, frozen, net.frozen)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_close_by_with_float32_gradients():
     net = _net()
     (value, _), grads = _run(net)
@@ -106,6 +107,13 @@ def test_true_photos_are_those_with_a_mask():
         TruePhotos(photos[:1])
 
 
+def test_other_supervision_is_refused(tmp_path):
+    config = tiny.get_config()
+    config.segmenter.supervision = "half"
+    with pytest.raises(DataError, match="'half' is neither pseudo nor truth"):
+        run_stages(config, str(tmp_path / "work"))
+
+
 @pytest.mark.slow
 def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
     config = tiny.get_config()
@@ -122,6 +130,3 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
         stage = (tmp_path / "work/segmenter/val" / f"{name}.png").read_bytes()
         assert (tmp_path / "out" / f"{name}.png").read_bytes() == stage
     assert json.loads((tmp_path / "work/segmenter/network.json").read_text())["fuse"] == "max"
-    config.segmenter.supervision = "half"
-    with pytest.raises(DataError, match="neither pseudo nor truth"):
-        run_stages(config, str(tmp_path / "work"))

@@ -128,12 +128,9 @@ def _description(config: ConfigDict, classes: Sequence[str]) -> Description:
 
 
 def _training_photos(context: Context, split: data.Split) -> Any:
-    supervision = context.config.segmenter.supervision
-    if supervision == "pseudo":
-        return networks.LabelledPhotos(split, context.folder("pseudo_labels"))
-    if supervision != "truth":
-        raise DataError(f"segmenter.supervision: {supervision!r} is neither pseudo nor truth")
-    return TruePhotos(split)
+    if context.config.segmenter.supervision == "truth":
+        return TruePhotos(split)
+    return networks.LabelledPhotos(split, context.folder("pseudo_labels"))
 
 
 class TruePhotos:

@@ -68,9 +68,10 @@ STAGES = (
 
 def _needs(stage: Stage, config: ConfigDict) -> tuple[str, ...]:
     """The fully supervised reference reads the true masks instead of the pseudo labels."""
-    if stage.name == "segmenter" and config.segmenter.supervision == "truth":
-        return ("data",)
-    return stage.needs
+    supervision = config.segmenter.supervision
+    if supervision not in ("pseudo", "truth"):
+        raise DataError(f"segmenter.supervision: {supervision!r} is neither pseudo nor truth")
+    return ("data",) if stage.name == "segmenter" and supervision == "truth" else stage.needs
 
 
 def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
