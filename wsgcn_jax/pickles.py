@@ -293,7 +293,13 @@ def _bytes(data: Any) -> bytes:
     return data.text.encode("latin1") if isinstance(data, _Encoded) else data
 
 
+def _no_bytes() -> bytes:
+    """Stands in for bytes, as which protocol 2 writes empty ones."""
+    return b""
+
+
 NUMPY_CALLS: Calls = {
+    ("__builtin__", "bytes"): _no_bytes,
     ("collections", "OrderedDict"): ordered_dict,
     ("numpy", "dtype"): _DType,
     ("numpy", "ndarray"): Array,  # an argument of the next, never called

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import any_variables, golden, golden_variables, irnet_name, nhwc, weight
+from golden_weights import any_variables, golden, golden_variables, nhwc, weight
 
 from wsgcn_jax.models.boundary import (
     BoundaryNet,
@@ -15,6 +15,7 @@ from wsgcn_jax.models.boundary import (
 from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
 from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
 from wsgcn_jax.models.layers import resize_bilinear
+from wsgcn_jax.models.published import irnet_name
 from wsgcn_jax.models.resnet import ResNet
 
 IRN = golden("irn_net")

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import any_variables, golden, golden_variables, irnet_name, nhwc
+from golden_weights import any_variables, golden, golden_variables, nhwc
 
 from wsgcn_jax.models import cam
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
+from wsgcn_jax.models.published import irnet_name
 from wsgcn_jax.models.resnet import ResNet, torch_name
 
 GOLDEN = golden("cam_net")

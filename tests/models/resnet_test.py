@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import any_variables, golden, golden_variables, irnet_name, nhwc, weight
+from golden_weights import any_variables, golden, golden_variables, nhwc, weight
 
 from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.models.published import irnet_name
 from wsgcn_jax.models.resnet import RESNET101, Bottleneck, ResNet, torch_name
 
 CAM = golden("cam_net")

@@ -46,6 +46,7 @@ def build(
     *,
     output_stride: int = 16,
     frozen_taps: int = 0,
+    init: str = "",
 ) -> Network:
     """Puts a head on the configured backbone with its ImageNet weights.
 
@@ -55,16 +56,25 @@ def build(
         head: backbone -> module, which calls it "backbone".
         output_stride: of the backbone.
         frozen_taps: how many leading taps pass no gradient.
+        init: a folder that `experiments.convert` wrote, with the whole network's weights to
+            start from; "" = a fresh head.
 
     Returns:
         The network.
 
     Raises:
-        DataError: the ImageNet weights cannot be had.
+        DataError: the weights cannot be had, or are another network's.
     """
     name = config.backbone.name
     module = head(make_backbone(name, output_stride=output_stride, frozen_taps=frozen_taps))
-    imagenet = imagenet_variables(name, config.backbone.weights or None)
+    if init:
+        variables = load_variables(Path(init), module)
+        return Network(module, variables.pop("params"), variables)
+    weights = config.backbone.weights
+    if weights and Path(weights).is_dir():
+        imagenet = load_variables(Path(weights), make_backbone(name))
+    else:
+        imagenet = imagenet_variables(name, weights or None)
 
     @jax.jit
     def init_head(key: jax.Array) -> dict[str, Any]:
@@ -80,6 +90,24 @@ def build(
     frozen = dict(variables)
     frozen["batch_stats"] = {**frozen.get("batch_stats", {}), "backbone": imagenet["batch_stats"]}
     return Network(module, jax.tree.map(jnp.asarray, params), jax.tree.map(jnp.asarray, frozen))
+
+
+def load_variables(folder: Path, module: nn.Module) -> dict[str, Any]:
+    """Reads a network's variables from a folder that `experiments.convert` wrote.
+
+    Args:
+        folder: the folder.
+        module: the network; takes photos.
+
+    Returns:
+        Its variables.
+
+    Raises:
+        DataError: there is no such folder, or it holds another network.
+    """
+    photo = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    variables = load_tree(folder, jax.eval_shape(module.init, jax.random.key(0), photo))
+    return jax.tree.map(jnp.asarray, variables)
 
 
 def batches(
@@ -154,11 +182,15 @@ def run_training(
         source: random access to the training photos.
         transform: augmentation.
         loss: the objective.
-        settings: the section (`batch_size`, `epochs`, `momentum`, `weight_decay`).
+        settings: the section (`batch_size`, `epochs`, `momentum`, `weight_decay`). Without
+            epochs the weights are kept as they are.
         rates: learning rate of each group of parameters.
         group_of: path of a parameter -> its group.
         seed: of order and augmentation.
     """
+    if settings.epochs == 0:
+        save_tree(folder / "weights", network.params)
+        return
     steps = max(1, settings.epochs * len(source) // settings.batch_size)
     optimiser = grouped_sgd(
         rates,
