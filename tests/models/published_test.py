@@ -43,9 +43,11 @@ def _tiny(key, monkeypatch, prefix=""):
     """A whole file of a tiny network: `{name: array}` in PyTorch's shapes."""
     kind = KINDS[key]
     network = TINY.get(key) or (
-        lambda w: published.DeepLabV2(resnet.ResNet((1, 1, 1, 1)), num_classes=3)
-        if "deeplab" in key
-        else resnet.ResNet((1, 1, 1, 1))
+        lambda w: (
+            published.DeepLabV2(resnet.ResNet((1, 1, 1, 1)), num_classes=3)
+            if "deeplab" in key
+            else resnet.ResNet((1, 1, 1, 1))
+        )
     )
     monkeypatch.setitem(KINDS, key, kind._replace(network=network))
     photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)

@@ -45,6 +45,7 @@ VOC_CLASSES = (
 
 _CSV_HEADERS = ("file", "files", "filename", "image", "images", "photo", "name")
 
+
 class CsvLabels(NamedTuple):
     """What a `file,label label ...` list says.
 
