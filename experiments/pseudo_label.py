@@ -1,13 +1,14 @@
 """Pseudo labels for a folder of photos, from anybody's CAMs and boundary maps or a trained run.
 
     python -m experiments.pseudo_label --images DIR --labels labels.csv --out DIR \\
-        [--cams DIR] [--edges DIR] [--checkpoint RUN] [--scores] [--layout irnet] \\
-        [--config=configs/default.py] [--config.KEY=VALUE]
+        [--cams DIR] [--edges DIR] [--checkpoint RUN] [--classes cat,dog] [--scores] \\
+        [--layout plain|irnet|wsgcn|voc-server] [--config=configs/default.py] [--config.KEY=VALUE]
 
 `labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
 [k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
-`NAME.npz` (`edge` [h, w]). Class ids are the run's where there is a run; else VOC's if all labels
-are VOC's names; else 1, 2, ... in order of appearance in the list.
+`NAME.npz` (`edge` [h, w]). Class ids 1, 2, ... follow --classes (names with commas between); without
+it they are the run's where there is a run, else VOC's if all labels are VOC's names, else the order
+of appearance in the list.
 
 What is missing, the networks of RUN (a work folder of experiments.train, with its --config) make.
 The GCN's node features are RUN's boundary network's too; without RUN they are CAMs, boundary,
@@ -26,7 +27,7 @@ from ml_collections import ConfigDict, config_flags
 
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.data.labels import VOC_CLASSES, read_csv_labels
+from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
 from wsgcn_jax.pipeline.foreign import Entry
 from wsgcn_jax.pipeline.half_way import label_folder
 from wsgcn_jax.pipeline.workspace import tell
@@ -73,6 +74,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, ...]:
+    if flags.FLAGS.classes:
+        return (BACKGROUND, *(name.strip() for name in flags.FLAGS.classes.split(",")))
     if run is not None:
         return data.load(run / "data", config.data.pseudo_split).classes
     named = read_csv_labels(labels).classes
@@ -114,6 +117,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
             ("out", "Folder to write.", True),
             ("cams", "Folder of CAMs.", False),
             ("edges", "Folder of boundary maps.", False),
+            ("classes", "Names of the classes, in the order of their ids.", False),
             ("checkpoint", "Work folder of a trained run.", False),
         ):
             flags.DEFINE_string(name, None, what, required=needed)
