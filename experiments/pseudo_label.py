@@ -6,7 +6,7 @@
 
 `labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
 [k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
-`NAME.npz` (`edge` [h, w]). Class ids 1, 2, ... follow --classes (names with commas between); without
+`NAME.npz` (`edge` [h, w]). Class ids 1, 2, ... follow --classes (names, commas between); without
 it they are the run's where there is a run, else VOC's if all labels are VOC's names, else the order
 of appearance in the list.
 
