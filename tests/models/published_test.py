@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import golden, weight
+from golden_weights import golden, golden_variables, weight
 
 from wsgcn_jax.models import published, resnet
 from wsgcn_jax.models.published import KINDS, convert, recognise
@@ -117,3 +117,13 @@ def test_torchvision_is_told_by_its_depth():
         recognise({"w": np.zeros(1)})
     with pytest.raises(DataError, match="differ by their prefix only"):
         recognise({"w": np.zeros(1), "module.w": np.zeros(1)})
+
+
+def test_converted_numbers_are_those_of_the_golden_networks(monkeypatch):
+    """The golden tests run these networks; here the same variables come out of a file."""
+    for key in ("irn", "irn_cam"):
+        file = _tiny(key, monkeypatch)
+        network = KINDS[key].network(file)
+        expected = golden_variables(network, published.irnet_name)
+        converted = convert(file, key).variables
+        jax.tree.map(np.testing.assert_array_equal, converted, expected)

@@ -17,6 +17,7 @@ from wsgcn_jax.pipeline.workspace import Curves
 from wsgcn_jax.train.checkpoint import load_tree, save_tree
 from wsgcn_jax.train.loop import Loss, train
 from wsgcn_jax.train.optim import grouped_sgd
+from wsgcn_jax.types import DataError
 
 
 class Network(NamedTuple):
@@ -106,7 +107,15 @@ def load_variables(folder: Path, module: nn.Module) -> dict[str, Any]:
         DataError: there is no such folder, or it holds another network.
     """
     photo = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-    variables = load_tree(folder, jax.eval_shape(module.init, jax.random.key(0), photo))
+    try:
+        variables = load_tree(folder, jax.eval_shape(module.init, jax.random.key(0), photo))
+    except DataError as error:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder; run experiments.convert") from error
+        reason = " ".join(str(error.__cause__).split())[:150]  # Orbax lists every leaf there is
+        raise DataError(
+            f"{folder}: weights of another network, or of another number of classes ({reason} ...)"
+        ) from error
     return jax.tree.map(jnp.asarray, variables)
 
 
