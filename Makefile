@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= workdir/shapes
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow parity lint clean
 demo: $(VENV)/.installed  ## the whole road on the embedded data; see $(WORKDIR)/report.html
 	$(BIN)/python -m experiments.train --workdir=$(WORKDIR)
 
@@ -14,6 +14,9 @@ test: $(VENV)/.installed  ## the fast tests
 test-slow: $(VENV)/.installed  ## parity with torch, real photos
 	$(BIN)/pip install -q -e .[weights,test,torch]
 	$(BIN)/python -m pytest -m slow
+
+parity: $(VENV)/.installed  ## every stage against the published numbers, as a table
+	$(BIN)/python -m pytest -m parity
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

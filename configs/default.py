@@ -25,13 +25,15 @@ def get_config() -> ConfigDict:
 
     config.backbone = ConfigDict()
     config.backbone.name = "efficientnet_lite0"  # or resnet50 (the paper's)
-    config.backbone.weights = ""  # a torch file; "" = the installed package's
+    # A torch or safetensors file, or a converted folder; "" = the installed package's.
+    config.backbone.weights = ""
 
     config.classifier = ConfigDict()
+    config.classifier.init = ""  # a folder of experiments.convert to start from, ditto boundary's
     config.classifier.longer_side = (320, 640)
     config.classifier.crop = 512
     config.classifier.batch_size = 16
-    config.classifier.epochs = 5
+    config.classifier.epochs = 5  # 0 = keep the weights of init as they are
     config.classifier.learning_rate = 0.1
     config.classifier.head_learning_rate = 1.0
     config.classifier.momentum = 0.0
@@ -44,6 +46,7 @@ def get_config() -> ConfigDict:
     config.cams.bucket = 128  # photos are padded to multiples of this many pixels
 
     config.boundary = ConfigDict()
+    config.boundary.init = ""
     config.boundary.foreground = 0.30  # CAM background scores of the confident labels
     config.boundary.background = 0.05
     config.boundary.scales = (0.5, 1.5)

@@ -12,8 +12,6 @@ import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 
-from wsgcn_jax.models.resnet import torch_name
-
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -76,23 +74,6 @@ def any_variables(module: nn.Module) -> dict[str, Any]:
     return golden_variables(
         module, lambda path: ".".join((*path[:-1], leaves.get(path[-1], path[-1])))
     )
-
-
-def irnet_name(path: tuple[str, ...]) -> str:
-    """Names the variables of IRNet's classifier and boundary network on a ResNet-50."""
-    if path[0] == "backbone":
-        return "resnet50." + torch_name(path[1:])
-    if path[0] == "classifier":
-        return "classifier.weight"
-    if path[0] in ("edge_kernel", "edge_bias"):
-        return {"edge_kernel": "fc_edge6.weight", "edge_bias": "fc_edge6.bias"}[path[0]]
-    if path[0] == "displacement8":
-        return "fc_dp7.3.weight"
-    branch = (
-        path[0].removesuffix("_norm").replace("edge", "fc_edge").replace("displacement", "fc_dp")
-    )
-    layer = 1 if path[0].endswith("_norm") else 0
-    return f"{branch}.{layer}." + ("bias" if path[1] == "bias" else "weight")
 
 
 def nhwc(x: np.ndarray) -> np.ndarray:

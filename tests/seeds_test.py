@@ -37,6 +37,7 @@ def replay(prefix: str, tag: str) -> Callable[[jax.Array], jax.Array]:
     return refine
 
 
+@pytest.mark.parity("partial labels")
 def test_unrefined_labels_are_the_published_ones() -> None:
     cams, present = spread("")
     seeds = partial_labels(cams, present)
@@ -47,6 +48,7 @@ def test_unrefined_labels_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("percent", [10, 50, 100])
+@pytest.mark.parity("partial labels")
 def test_confident_share_is_the_published_one(percent: int) -> None:
     seeds = partial_labels(*spread(""), confident=percent / 100)
     np.testing.assert_array_equal(seeds.labels, GOLDEN[f"nocrf_label_conf{percent:03d}"])
@@ -55,6 +57,7 @@ def test_confident_share_is_the_published_one(percent: int) -> None:
 @pytest.mark.parametrize(
     ("prefix", "tag"), [("", "exact_"), ("", "crf_"), ("b_", "exact_"), ("b_", "crf_")]
 )
+@pytest.mark.parity("partial labels")
 def test_refined_labels_are_the_published_ones(prefix: str, tag: str) -> None:
     seeds = partial_labels(*spread(prefix), refine=replay(prefix, tag))
     np.testing.assert_array_equal(seeds.labels, GOLDEN[f"{prefix}{tag}vote"])

@@ -52,6 +52,7 @@ def _fit64(golden, adjacency, *, labels=None, epochs=250, **options):
         ("lap_only", {"entropy_weight": 0.0}),
     ],
 )
+@pytest.mark.parity("GCN")
 def test_float64_fit_meets_the_float64_golden(golden, tag, weights):
     with jax.enable_x64(True):
         fit = _fit64(golden, golden["adj"], **weights)
@@ -70,6 +71,7 @@ def test_float64_fit_meets_the_float64_golden(golden, tag, weights):
 
 
 @pytest.mark.parametrize("case", ["nofg", "nobg", "none", "all"])
+@pytest.mark.parity("GCN")
 def test_empty_label_sets_drop_their_term(golden, case):
     with jax.enable_x64(True):
         labels = golden[f"edgecase_{case}_labels"]
@@ -79,6 +81,15 @@ def test_empty_label_sets_drop_their_term(golden, case):
     rows = golden[f"edgecase_{case}_losses"]
     for ours, theirs in zip(fit.losses[:4], rows[:4], strict=True):
         np.testing.assert_allclose(ours, np.nan_to_num(theirs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parity("GCN")
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_weights_on_the_way_meet_the_golden(golden, epochs):
+    with jax.enable_x64(True):
+        fit = _fit64(golden, golden["adj"], epochs=epochs)
+    for name, ours in zip(NAMES, fit.params, strict=True):
+        np.testing.assert_allclose(ours, golden[f"full_f64_w{epochs}_{name}"], atol=1e-8)
 
 
 def _toy(key, height=6, width=7, features=5):

@@ -23,6 +23,7 @@ def dense(graph: jraph.GraphsTuple) -> np.ndarray:
     return matrix
 
 
+@pytest.mark.parity("affinity")
 def test_stencil_is_the_published_sparse_affinity() -> None:
     # The published sources are the rows of the photo, 5 columns into a frame of edges 1.
     ours = np.asarray(affinity_stencil(EDGE, beta=1.0))
@@ -34,10 +35,12 @@ def test_stencil_is_the_published_sparse_affinity() -> None:
     np.testing.assert_array_equal(ours[:, row[inside], column[inside]], expected)
 
 
+@pytest.mark.parity("affinity")
 def test_graph_is_the_published_dense_matrix() -> None:
     np.testing.assert_array_equal(dense(affinity_graph(EDGE, beta=1.0)), GOLDEN["dense_affinity"])
 
 
+@pytest.mark.parity("affinity")
 def test_normalised_powers_are_the_published_transition_matrix() -> None:
     graph = affinity_graph(EDGE)
     transition = dense(graph) / np.asarray(graph.nodes, np.float64)

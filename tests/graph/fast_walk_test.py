@@ -28,6 +28,7 @@ def _dense(adjacency):
     return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])))
 
 
+@pytest.mark.parity("walk")
 def test_full_basis_is_the_golden_adjacency():
     golden = np.load(GOLDEN / "affinity.npz")
     with jax.enable_x64(True):

@@ -28,6 +28,7 @@ def dense(weights: jax.Array) -> np.ndarray:
 
 
 @pytest.mark.parametrize("radius", [1, 2])
+@pytest.mark.parity("Laplacian")
 def test_graph_is_the_published_matrix(radius: int) -> None:
     weights = laplacian_stencil(RGB, radius=radius)
     # float32 exponentials summed over 24 neighbours, against float64.

@@ -11,6 +11,7 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "paths.npz")
 
 
 @pytest.mark.parametrize("radius", [5, 10])
+@pytest.mark.parity("paths")
 def test_offsets_and_paths_are_the_published_ones_in_order(radius: int) -> None:
     ours = paths(radius)
     np.testing.assert_array_equal(path_offsets(radius), GOLDEN[f"r{radius}_search_dst"])

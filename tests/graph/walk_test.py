@@ -31,6 +31,7 @@ def _dense(adjacency):
 
 
 @pytest.mark.parametrize("make", [dense_walk, sparse_walk])
+@pytest.mark.parity("walk")
 def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
     with jax.enable_x64(True):
         walk = make(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
@@ -43,6 +44,7 @@ def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
     np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
 
 
+@pytest.mark.parity("walk")
 def test_float32_walk_stays_near_the_float64_one(golden):
     walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"])))
     x = golden["cam"] * (1 - golden["edge"])

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from golden_weights import golden, nhwc
 
 from wsgcn_jax.models import boundary_loss
@@ -64,6 +65,7 @@ def _random_batch(key, shape, classes=3):
     )
 
 
+@pytest.mark.parity("boundary")
 def test_matches_golden():
     terms = _loss(
         IRN["adl_edge_logits"][0], nhwc(IRN["adl_dp"]), IRN["adl_label16"][None], radius=5

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import any_variables, golden, golden_variables, irnet_name, nhwc
+from golden_weights import any_variables, golden, golden_variables, nhwc
 
 from wsgcn_jax.models import cam
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
+from wsgcn_jax.models.published import irnet_name
 from wsgcn_jax.models.resnet import ResNet, torch_name
 
 GOLDEN = golden("cam_net")
@@ -59,6 +60,7 @@ def _scaled(photo: str, scale: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("photo", ["a", "b"])
+@pytest.mark.parity("CAM")
 def test_cams_of_every_scale_match_golden_in_one_bucket(photo: str, flipped_cam: Flipped) -> None:
     for scale in SCALES:
         image = _scaled(photo, scale)
@@ -74,6 +76,7 @@ def test_cams_of_every_scale_match_golden_in_one_bucket(photo: str, flipped_cam:
 
 @pytest.mark.parametrize("pad", [0, 3])
 @pytest.mark.parametrize("photo", ["a", "b"])
+@pytest.mark.parity("CAM")
 def test_merged_cams_match_golden(photo: str, pad: int) -> None:
     size = np.array(GOLDEN[f"image_{photo}"].shape[:2])
     raw = [np.moveaxis(GOLDEN[f"{photo}_cam_scale_{scale}"], 0, -1) for scale in SCALES]
@@ -89,6 +92,7 @@ def test_merged_cams_match_golden(photo: str, pad: int) -> None:
         assert not np.any(merged[:, rows:]) and not np.any(merged[:, :, columns:])
 
 
+@pytest.mark.parity("CAM")
 def test_training_loss_and_gradients_match_golden(variables: Any) -> None:
     net = cam.Classifier(ResNet(frozen_taps=3), num_classes=20)
 

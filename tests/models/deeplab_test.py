@@ -86,6 +86,7 @@ def test_padded_equals_unpadded(backbone):
 
 
 @pytest.mark.parametrize("scale", ["scale1", "half", "three_quarter", "max"])
+@pytest.mark.parity("DeepLab")
 def test_labels_and_loss_match_golden(scale):
     logits, labels = nhwc(DEEPLAB[f"train_logits_{scale}"]), DEEPLAB["train_label"][None]
     small = resize_labels(labels, logits.shape[1:3])
@@ -96,6 +97,7 @@ def test_labels_and_loss_match_golden(scale):
     )
 
 
+@pytest.mark.parity("DeepLab")
 def test_labels_of_any_size_match_golden():
     for size in (41, 21, 31):
         np.testing.assert_array_equal(
@@ -109,6 +111,7 @@ def test_labels_of_any_size_match_golden():
     )
 
 
+@pytest.mark.parity("DeepLab")
 def test_upsampled_labels_match_golden():
     large = resize_logits(nhwc(DEEPLAB["msc_logits"]), (65, 65), stride=8)
     np.testing.assert_array_equal(large[0].argmax(-1), DEEPLAB["upsampled_label"])

@@ -5,9 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import any_variables, golden, golden_variables, irnet_name, nhwc, weight
+from golden_weights import any_variables, golden, golden_variables, nhwc, weight
 
+from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.models.published import irnet_name
 from wsgcn_jax.models.resnet import RESNET101, Bottleneck, ResNet, torch_name
 
 CAM = golden("cam_net")
@@ -20,6 +22,7 @@ def classifier():
     return module, golden_variables(module, irnet_name)
 
 
+@pytest.mark.parity("ResNet")
 def test_weight_rule():
     np.testing.assert_array_equal(
         weight("resnet50.conv1.weight", (64, 3, 7, 7))[:2], CAM["check_conv1"]
@@ -34,6 +37,7 @@ def test_names_are_pytorchs(classifier):
     assert names == {name for name in wanted if "num_batches" not in name}
 
 
+@pytest.mark.parity("ResNet")
 def test_stages_match_golden(classifier):
     module, variables = classifier
     x = nhwc(CAM["pair_input"])
@@ -52,6 +56,14 @@ def test_stages_match_golden(classifier):
     )
 
 
+@pytest.mark.parity("ResNet")
+def test_normalised_photos_match_golden():
+    x = normalise(CAM["image_a"][None], "resnet50")
+    pair = np.stack([x[0], x[0][:, ::-1]])
+    np.testing.assert_allclose(pair, nhwc(CAM["pair_input"]), atol=1e-6)
+
+
+@pytest.mark.parity("ResNet")
 def test_logits_match_golden(classifier):
     module, variables = classifier
     logits = jax.jit(module.apply)(variables, nhwc(CAM["net_input"]))

@@ -5,23 +5,52 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from wsgcn_jax.metrics import confusion_matrix
 from wsgcn_jax.pipeline.boundary_labels import confident_labels
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS, confusions_by_threshold
-from wsgcn_jax.pipeline.inference import make_plans, network_size
+from wsgcn_jax.pipeline.inference import make_plans, network_size, resize_photo
 from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
+@pytest.mark.parity("upsampling")
 def test_aligned_upsampling_meets_the_golden_labels():
     golden = np.load(GOLDEN / "upsample.npz")
     maps = golden["log_prob"].T.reshape(21, *golden["grid_size"])
     full = resize_maps_aligned(maps, tuple(golden["orig_size"]))
     np.testing.assert_allclose(np.exp(full[golden["keys"]]), golden["scores"], atol=1e-5)
     np.testing.assert_array_equal(argmax_labels(full, np.arange(21)), golden["label"])
+    rows = full[:, ::19, ::9]
+    np.testing.assert_allclose(rows, golden["up_log_prob_rows"], atol=2e-5)
+
+
+@pytest.mark.parity("upsampling")
+def test_walked_cams_become_the_golden_label():
+    """One maximum over all classes and a background of 0.25, as IRNet has it (golden quirk 14)."""
+    golden = np.load(GOLDEN / "affinity.npz")
+    grid = golden["rw"][:, 0]
+    full = resize_maps(grid, (4 * grid.shape[1], 4 * grid.shape[2]))[:, :78, :110]
+    full = full / full.max()
+    np.testing.assert_allclose(full, golden["semseg_rw_up"], atol=1e-5)
+    keys = np.array([8, 15])
+    np.testing.assert_array_equal(argmax_labels(full, keys, 0.25), golden["semseg_label"])
+
+
+@pytest.mark.parity("photos")
+def test_photos_shrink_as_published():
+    golden = np.load(GOLDEN / "laplacian.npz")
+    small = resize_photo(golden["image_fullres_bgr"], (12, 16), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(small, golden["image_lanczos_bgr"])
+    golden = np.load(GOLDEN / "cam_net.npz")
+    for photo in "ab":
+        for scale in ("0p5", "1p5", "2"):
+            size = golden[f"{photo}_image_scale_{scale}"].shape[:2]
+            ours = resize_photo(golden[f"image_{photo}"], size)
+            np.testing.assert_array_equal(ours, golden[f"{photo}_image_scale_{scale}"])
 
 
 def test_half_pixel_resizing_equals_jax():

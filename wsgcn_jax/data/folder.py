@@ -23,6 +23,7 @@ class FolderSource:
         root: the folder the files of the list are in.
         labels: the list, relative to the folder.
         masks: a folder (relative too) of `PHOTO.png` masks; None: no truth.
+        classes: the class names there are, "background" first; None: those of the list.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class FolderSource:
         root: str | os.PathLike[str],
         labels: str | os.PathLike[str] = "labels.csv",
         masks: str | os.PathLike[str] | None = None,
+        classes: tuple[str, ...] | None = None,
     ):
         self._root = Path(root)
         self._list = self._root / labels
         self._masks = None if masks is None else self._root / masks
         self._tables: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
+        self._given = classes
         self._classes: tuple[str, ...] = ()
 
     def classes(self) -> tuple[str, ...]:
@@ -63,7 +66,7 @@ class FolderSource:
             raise DataError(f"the photo folder {self._root} is missing; give another folder.")
         if self._masks is not None and not self._masks.is_dir():
             raise DataError(f"the mask folder {self._masks} is missing; give another or none.")
-        train = read_csv_labels(self._list)
+        train = read_csv_labels(self._list, self._given)
         self._classes = train.classes
         if len(self._classes) == 1:
             raise DataError(f"{self._list} names no label; write `file,label label ...` a line.")

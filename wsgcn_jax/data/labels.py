@@ -1,13 +1,12 @@
 """Names, colours and image-level label files: IRNet's npy, CSV, VOC's XML.
 
-Nothing in a label file is executed: the npy's pickle may build arrays and dicts only, and XML
-with a DTD is refused.
+Nothing in a label file is executed: the npy's pickle is read as data (`pickles`), and XML with a
+DTD is refused.
 """
 
 import csv
 import io
 import os
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.parsers import expat
@@ -15,7 +14,8 @@ from xml.parsers import expat
 import numpy as np
 
 from wsgcn_jax.data.files import read_bytes, read_text, unknown_name
-from wsgcn_jax.types import DataError
+from wsgcn_jax.pickles import Array, read_npy_object
+from wsgcn_jax.types import IGNORE, DataError
 
 BACKGROUND = "background"
 
@@ -44,13 +44,6 @@ VOC_CLASSES = (
 )
 
 _CSV_HEADERS = ("file", "files", "filename", "image", "images", "photo", "name")
-
-_ALLOWED_GLOBALS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-}
 
 
 class CsvLabels(NamedTuple):
@@ -92,17 +85,6 @@ PALETTE = _voc_palette()
 PALETTE.flags.writeable = False
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds NumPy arrays and plain containers; refuses every other global."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        # NumPy 1 wrote the package's old name, which NumPy 2 imports with a warning.
-        module = {"numpy.core.multiarray": "numpy._core.multiarray"}.get(module, module)
-        if (module, name) not in _ALLOWED_GLOBALS:
-            raise DataError(f"it asks for {module}.{name}, which a label file does not need")
-        return super().find_class(module, name)
-
-
 def read_cls_labels(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads IRNet's `cls_labels.npy`: a pickled dict of photo number to class scores.
 
@@ -116,24 +98,22 @@ def read_cls_labels(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         DataError: the file is missing, not such a file, or asks for anything but arrays.
     """
     mend = "use IRNet's cls_labels.npy, a CSV or Annotations/*.xml"
-    stream = io.BytesIO(read_bytes(Path(path), what="labels file"))
+    data = read_bytes(Path(path), what="labels file")
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        read_header(stream)
-        content = _ArrayUnpickler(stream).load()
-        table = content.item() if isinstance(content, np.ndarray) else content
-        labels = {_photo_name(key): np.asarray(value, np.float32) for key, value in table.items()}
+        table = read_npy_object(data)
+        labels = {_photo_name(key): _row(value) for key, value in table.items()}
     except Exception as error:  # a hostile or broken pickle may raise anything
         raise DataError(f"labels file {path} is refused: {error}; {mend}.") from error
     if not labels or len({value.shape for value in labels.values()}) != 1:
         raise DataError(f"labels file {path} has no photos, or rows of unequal length; {mend}.")
-    if next(iter(labels.values())).ndim != 1:
-        raise DataError(f"labels file {path} does not hold one row of scores a photo; {mend}.")
     return labels
+
+
+def _row(value: Array) -> np.ndarray:
+    scores = value.get()
+    if scores.ndim != 1 or scores.size > IGNORE:
+        raise ValueError("it does not hold one row of scores a photo")
+    return scores.astype(np.float32)
 
 
 def _photo_name(key: int) -> str:

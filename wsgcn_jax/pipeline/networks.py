@@ -49,6 +49,7 @@ def build(
     *,
     output_stride: int = 16,
     frozen_taps: int = 0,
+    init: str = "",
     **options: bool,
 ) -> Network:
     """Puts a head on the configured backbone with its ImageNet weights.
@@ -59,18 +60,27 @@ def build(
         head: backbone -> module, which calls it "backbone".
         output_stride: of the backbone.
         frozen_taps: how many leading taps pass no gradient.
+        init: a folder that `experiments.convert` wrote, with the whole network's weights to
+            start from; "" = a fresh head.
         **options: of the backbone, see `models.backbone.make_backbone`.
 
     Returns:
         The network.
 
     Raises:
-        DataError: the ImageNet weights cannot be had.
+        DataError: the weights cannot be had, or are another network's.
     """
     name = config.backbone.name
     backbone = make_backbone(name, output_stride=output_stride, frozen_taps=frozen_taps, **options)
     module = head(backbone)
-    imagenet = imagenet_variables(name, config.backbone.weights or None)
+    if init:
+        variables = load_variables(Path(init), module)
+        return Network(module, variables.pop("params"), variables)
+    weights = config.backbone.weights
+    if weights and Path(weights).is_dir():
+        imagenet = load_variables(Path(weights), make_backbone(name))
+    else:
+        imagenet = imagenet_variables(name, weights or None)
 
     @jax.jit
     def init_head(key: jax.Array) -> dict[str, Any]:
@@ -86,6 +96,32 @@ def build(
     frozen = dict(variables)
     frozen["batch_stats"] = {**frozen.get("batch_stats", {}), "backbone": imagenet["batch_stats"]}
     return Network(module, jax.tree.map(jnp.asarray, params), jax.tree.map(jnp.asarray, frozen))
+
+
+def load_variables(folder: Path, module: nn.Module) -> dict[str, Any]:
+    """Reads a network's variables from a folder that `experiments.convert` wrote.
+
+    Args:
+        folder: the folder.
+        module: the network; takes photos.
+
+    Returns:
+        Its variables.
+
+    Raises:
+        DataError: there is no such folder, or it holds another network.
+    """
+    photo = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    try:
+        variables = load_tree(folder, jax.eval_shape(module.init, jax.random.key(0), photo))
+    except DataError as error:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder; run experiments.convert") from error
+        reason = " ".join(str(error.__cause__).split())[:150]  # Orbax lists every leaf there is
+        raise DataError(
+            f"{folder}: weights of another network, or of another number of classes ({reason} ...)"
+        ) from error
+    return jax.tree.map(jnp.asarray, variables)
 
 
 def batches(
@@ -187,7 +223,8 @@ def run_training(
         transform: augmentation.
         loss: the objective.
         settings: the section (`batch_size`, `epochs`, `momentum`, `weight_decay`, and, where
-            it has them, `rate_every`, `accumulate` and `ema`).
+            it has them, `rate_every`, `accumulate` and `ema`). Without epochs the weights are
+            kept as they are.
         rates: learning rate of each group of parameters.
         group_of: path of a parameter -> its group.
         seed: of order and augmentation.
@@ -195,6 +232,10 @@ def run_training(
     Raises:
         DataError: the batches cannot be split over the devices.
     """
+    if settings.epochs == 0:
+        save_tree(folder / "statistics", network.frozen)
+        save_tree(folder / "weights", network.params)
+        return
     accumulate = settings.get("accumulate", 1)
     parts = jax.device_count() * accumulate
     if settings.batch_size % parts:

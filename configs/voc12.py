@@ -1,0 +1,55 @@
+"""The paper's setting: PASCAL VOC 2012, ResNet-50 for CAMs and boundaries, 250 epochs of GCN.
+
+    python -m experiments.train --config=configs/voc12.py --workdir=workdir/voc12 \
+        --config.data.root=PATH/VOCdevkit/VOC2012 --config.backbone.weights=resnet50.pth
+
+With IRNet's published networks instead of one's own:
+
+    python -m experiments.convert res50_cam.pth converted/cam
+    python -m experiments.convert res50_irn.pth converted/irn
+    ... --config.classifier.init=converted/cam --config.classifier.epochs=0 \
+        --config.boundary.init=converted/irn --config.boundary.epochs=0
+
+Numbers to expect. The paper's, not ours: nobody has run this file to its end yet.
+    pseudo labels on train, mIoU: 66.7 (68.0 with a final CRF; the random walk instead: 66.5)
+    DeepLab v2 on ResNet-101: val 66.7, test 68.8 (ImageNet start); val 68.7, test 69.3 (COCO start)
+
+What is not the paper's here: a run has one backbone, so the segmenter is a ResNet-50 unless it is
+trained elsewhere from `pseudo_labels/*.png`; boundary labels are refined by the CRF at 256 pixels
+and seeds are not, since the exact kernels cost the square of the number of cells.
+
+What it needs: ESTIMATES, worked out on paper from operation counts (multiply-add = 2) and tensor
+sizes, for 10,582 photos of 375x500 on one accelerator that sustains 20 TFLOP/s. Not measured.
+    classifier     6.5 GMAC at 224x224 (stride 16), 34 at a 512 crop, x3 to train, 5 epochs:
+                   11 PFLOP, 9 min; 16 crops keep about 9 GB of activations
+    cams           scales 1, .5, 1.5, 2 are 7.5 photos, twice for the mirror: 8 PFLOP, 7 min
+    boundary       frozen backbone, two branches, 3 epochs: 3 PFLOP, 3 min; 6 GB for 32 crops
+    pseudo_labels  2 to 2.6 s a photo on two CPU cores (a prototype of the fast walk, measured):
+                   7 h there; 0.12 GB a photo instead of 552 MB for the published matrix alone
+    segmenter      ResNet-101 at stride 8: 72 GMAC at a 321 crop, x1.8 for three scales, x3 to
+                   train, 10 crops, 20,000 steps: 156 PFLOP, 2.2 h; ResNet-50: 0.6 of that.
+                   13 GB of activations, 6.5 in two parts (`accumulate`)
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    """Returns the paper's setting; set `data.root` and `backbone.weights`."""
+    config = default.get_config()
+    config.data.update(source="voc", train_split="train_aug", pseudo_split="train_aug")
+    config.backbone.update(name="resnet50")
+    # The classifier, CAMs, boundary network, graph, seeds and GCN are the defaults: published.
+    config.crf.update(boundary_labels=True, longer_side=256)
+    # DeepLab's COCO recipe but for the backbone: 20,000 steps of 10 crops are 19 epochs.
+    config.segmenter.update(
+        epochs=19,
+        train_norms=False,
+        multi_scale=(0.5, 0.75),
+        accumulate=2,
+        rate_every=10,
+        test_scales=(1.0,),
+    )
+    return config.lock()

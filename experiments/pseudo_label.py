@@ -1,0 +1,135 @@
+"""Pseudo labels for a folder of photos, from anybody's CAMs and boundary maps or a trained run.
+
+    python -m experiments.pseudo_label --images DIR --labels labels.csv --out DIR \\
+        [--cams DIR] [--edges DIR] [--checkpoint RUN] [--classes cat,dog] [--scores] \\
+        [--layout plain|irnet|wsgcn|voc-server] [--config=configs/default.py] [--config.KEY=VALUE]
+
+`labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
+[k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
+`NAME.npz` (`edge` [h, w]). Class ids 1, 2, ... follow --classes (names, commas between); without
+it they are the run's where there is a run, else VOC's if all labels are VOC's names, else the order
+of appearance in the list.
+
+What is missing, the networks of RUN (a work folder of experiments.train, with its --config) make.
+The GCN's node features are RUN's boundary network's too; without RUN they are CAMs, boundary,
+colour and position, which is not what the paper has.
+
+Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from wsgcn_jax import data
+from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
+from wsgcn_jax.pipeline.foreign import Entry
+from wsgcn_jax.pipeline.half_way import label_folder
+from wsgcn_jax.pipeline.workspace import tell
+from wsgcn_jax.types import DataError
+
+LAYOUTS = {
+    "plain": "",
+    "irnet": "sem_seg",
+    "wsgcn": "GCN4DeepLab/Label",
+    "voc-server": "results/VOC2012/Segmentation/comp6_test_cls",
+}
+"""Where below --out the label maps go; scores go to `scores`."""
+
+_SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Labels the photos; returns the exit status."""
+    if len(argv) > 1:
+        return _fail(f"unknown argument {argv[1]!r}; options begin with --")
+    logging.set_verbosity(logging.WARNING)
+    options = flags.FLAGS
+    entry = Entry(*(v and Path(v) for v in (options.cams, options.edges, options.checkpoint)))
+    out = Path(options.out)
+    try:
+        classes = _classes(Path(options.labels), entry.run, options.config)
+        source = data.FolderSource(options.images, Path(options.labels).absolute(), classes=classes)
+        _claim(out, options.config, entry, classes)
+        done, skipped = label_folder(
+            source,
+            entry,
+            options.config,
+            out / LAYOUTS[options.layout],
+            out / "scores" if options.scores else None,
+        )
+    except DataError as error:
+        return _fail(str(error))
+    print(f"{out / LAYOUTS[options.layout]}: {done} photos labelled")
+    for photo, reason in skipped:
+        print(f"left out: {photo}: {reason}", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} photos were left out", file=sys.stderr)
+    return 3 if skipped else 0
+
+
+def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, ...]:
+    if flags.FLAGS.classes:
+        return (BACKGROUND, *(name.strip() for name in flags.FLAGS.classes.split(",")))
+    if run is not None:
+        return data.load(run / "data", config.data.pseudo_split).classes
+    named = read_csv_labels(labels).classes
+    classes = VOC_CLASSES if set(named) <= set(VOC_CLASSES) else named
+    tell("class ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(classes)))
+    return classes
+
+
+def _claim(out: Path, config: ConfigDict, entry: Entry, classes: Sequence[str]) -> None:
+    """Notes what the label maps are made with, so that those of another setting are not kept."""
+    note = {
+        "maps": [path and str(path.absolute()) for path in entry],
+        "classes": list(classes),
+        "seed": config.seed,
+        "config": {name: config[name].to_dict() for name in _SECTIONS},
+    }
+    text = json.dumps(note, indent=1).encode()
+    path = out / "settings.json"
+    try:
+        if path.exists() and path.read_bytes() != text:
+            raise DataError(f"{out} holds labels of another setting; name another --out.")
+        write_atomic(path, text)
+    except OSError as error:
+        raise DataError(f"{out} cannot be written ({error.strerror}); name another.") from error
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+def parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parses the command line; a bad option ends with one line instead of a traceback."""
+    try:
+        config_flags.DEFINE_config_file("config", "configs/default.py", "The configuration.")
+        for name, what, needed in (
+            ("images", "Folder of the photos.", True),
+            ("labels", "CSV list `file,label label ...`.", True),
+            ("out", "Folder to write.", True),
+            ("cams", "Folder of CAMs.", False),
+            ("edges", "Folder of boundary maps.", False),
+            ("classes", "Names of the classes, in the order of their ids.", False),
+            ("checkpoint", "Work folder of a trained run.", False),
+        ):
+            flags.DEFINE_string(name, None, what, required=needed)
+        flags.DEFINE_bool("scores", False, "Also write the scores, as NPZ.")
+        flags.DEFINE_enum("layout", "plain", list(LAYOUTS), "Where label maps go below --out.")
+        rest = flags.FLAGS(list(argv))
+        _ = flags.FLAGS.config.stages  # a file that failed to load says so on its first use
+        return rest
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split())
+        sys.exit(_fail(f"{text} (see --help and configs/default.py)"))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)

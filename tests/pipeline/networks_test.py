@@ -1,0 +1,52 @@
+"""Networks that start from converted folders."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import test as tiny
+from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.pipeline import networks
+from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.types import DataError
+
+
+def _build(key, classes=3, weights="", init=""):
+    config = tiny.get_config().unlock()
+    config.backbone.weights = weights
+    return networks.build(
+        jax.random.key(key),
+        config,
+        lambda backbone: Classifier(backbone=backbone, num_classes=classes),
+        init=init,
+    )
+
+
+def test_a_whole_network_or_a_backbone_is_taken_from_its_folder(tmp_path):
+    first = _build(0)
+    variables = jax.tree.map(lambda x: x + 0.5, first.variables)
+    save_tree(tmp_path / "whole", variables)
+    save_tree(tmp_path / "backbone", {name: t["backbone"] for name, t in variables.items()})
+    whole = _build(1, init=str(tmp_path / "whole")).variables
+    jax.tree.map(np.testing.assert_array_equal, whole, variables)
+    with pytest.raises(DataError, match="whole: weights of another network, or of another number"):
+        _build(1, classes=4, init=str(tmp_path / "whole"))
+    with pytest.raises(DataError, match="none is no folder"):
+        _build(1, init=str(tmp_path / "none"))
+    partly = _build(1, weights=str(tmp_path / "backbone")).variables
+    for name, tree in partly.items():
+        expected = variables[name]["backbone"]
+        jax.tree.map(np.testing.assert_array_equal, tree["backbone"], expected)
+    head = partly["params"]["classifier"]["kernel"]
+    assert not np.array_equal(head, variables["params"]["classifier"]["kernel"])
+
+
+def test_no_epochs_keep_the_weights_as_they_are(tmp_path):
+    net = networks.Network(None, {"kernel": np.arange(3.0, dtype=np.float32)}, {})
+    settings = tiny.get_config().classifier.copy_and_resolve_references().unlock()
+    settings.epochs = 0
+    networks.run_training(
+        tmp_path, net, [], None, None, settings=settings, rates={}, group_of=lambda p: "", seed=0
+    )
+    blank = net._replace(params={"kernel": np.zeros(3, np.float32)})
+    np.testing.assert_array_equal(networks.load(tmp_path, blank).params["kernel"], [0, 1, 2])
