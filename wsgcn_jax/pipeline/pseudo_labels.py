@@ -92,7 +92,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
     settings = config.graph
     walk = _walk(photo, settings)
     start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
-    walked = random_walk(walk, start.reshape(classes - 1, -1).T)
+    walked = random_walk(walk, start.reshape(classes - 1, -1))
 
     seeds = partial_labels(
         photo.cams,
@@ -110,18 +110,18 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
     fit = fit_gcn(
         photo.key,
         partial(aggregate, gcn_adjacency(walk, symmetrise=settings.symmetrise)),
-        photo.features.reshape(height * width, -1),
+        photo.features.reshape(height * width, -1).T,
         seeds.reshape(-1).astype(jnp.int32),
         photo.valid.reshape(-1),
         node_positions(height, width),
-        lambda z: laplacian_energy(weights, z.reshape(height, width, classes)),
+        lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
         classes=classes,
         **config.gcn.to_dict(),
     )
     return PhotoOutputs(
         seeds,
-        walked.T.reshape(classes - 1, height, width),
-        fit.log_probs.T.reshape(classes, height, width),
+        walked.reshape(classes - 1, height, width),
+        fit.log_probs.reshape(classes, height, width),
     )
 
 
