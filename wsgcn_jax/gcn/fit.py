@@ -1,7 +1,7 @@
 """Fitting a fresh GCN to one photo; the caller vmaps over photos."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,28 @@ class GCNFit(NamedTuple):
     log_probs: jax.Array
     params: GCNParams
     losses: GCNLosses
+
+
+def fit_ensemble(key: jax.Array, *arrays: Any, ensemble: int = 1, **options: Any) -> jax.Array:
+    """Fits several GCNs that differ in start and dropout, and averages their probabilities.
+
+    Args:
+        key: PRNG key of this photo; the first member's, as if it were alone.
+        *arrays: what `fit_gcn` takes besides.
+        ensemble: how many; they share the aggregated features and go through the epochs together.
+        **options: of `fit_gcn`.
+
+    Returns:
+        `[c, n] f32`, log-probabilities.
+    """
+
+    def one(key: jax.Array) -> jax.Array:
+        return fit_gcn(key, *arrays, **options).log_probs
+
+    if ensemble == 1:
+        return one(key)
+    keys = jnp.stack([key, *(jax.random.fold_in(key, member) for member in range(1, ensemble))])
+    return jax.nn.logsumexp(jax.vmap(one)(keys), axis=0) - jnp.log(float(ensemble))
 
 
 def fit_gcn(

@@ -86,4 +86,5 @@ def dropout_mask(key: jax.Array, positions: jax.Array, hidden: int, *, dropout: 
     Returns:
         `[hidden, n] bool`.
     """
-    return bits_by_position(key, positions, hidden).T >= jnp.uint32(round(dropout * 2**32))
+    bits = bits_by_position(key, positions, hidden)
+    return jnp.uint32(round(dropout * 2**32)) <= bits.T

@@ -218,7 +218,7 @@ def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
 
 
 def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
-    """A times each row of x, with the gradient with respect to x; the adjacency is taken for a constant.
+    """A times each row of x, with the gradient with respect to x; A is taken for a constant.
 
     Args:
         adjacency: of one photo.

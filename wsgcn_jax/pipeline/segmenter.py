@@ -14,6 +14,7 @@ from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.devices import over_devices
 from wsgcn_jax.pipeline.inference import (
     Plan,
     ScaledPhotos,
@@ -139,12 +140,13 @@ def _make_program(
 ) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
     """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
 
-    @partial(jax.jit, static_argnames="shape")
     def program(
-        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
+        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
     ) -> jax.Array:
+        photos, grids = batch
         logits = partial(mirrored_mean_on_grid, net, variables, backbone=backbone, shape=shape)
         each = [jax.nn.softmax(logits(x, n, grids)) for x, n in zip(*photos, strict=True)]
         return jnp.stack(each).mean(axis=0)
 
-    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
+    spread = over_devices(program)
+    return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)
