@@ -14,7 +14,9 @@ from pathlib import Path
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.types import DataError
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "walk": "the fast walk and fit against the published dense algorithm",
+}
 """Name of a module in `experiments.benchmarks`, and what it measures."""
 
 
