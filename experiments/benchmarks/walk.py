@@ -21,7 +21,7 @@ from experiments.benchmarks.walk_inputs import Case, make_cases, resized
 from experiments.benchmarks.walk_memory import peak_megabytes
 from experiments.benchmarks.walk_profile import profile, seconds
 from wsgcn_jax import data
-from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
+from wsgcn_jax.metrics import confusion_matrix, mean_iou
 from wsgcn_jax.pipeline.pseudo_labels import PhotoOutputs, make_label_program
 from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps_aligned
 from wsgcn_jax.pipeline.workspace import fingerprint, read_arrays, tell, write_arrays
@@ -61,8 +61,9 @@ def run(options: argparse.Namespace) -> dict:
     fresh: Published | None = None
     for case in cases:
         outputs = jax.tree.map(lambda x: np.asarray(x)[0], label(_batch(case, 1)))
-        reference, measured = _reference(case, outputs.seeds, config, options.references)
-        fresh = fresh or (measured if case.size == cases[0].size else None)
+        reference, new = _reference(case, outputs.seeds, config, options.references)
+        if new and fresh is None and case.size == cases[0].size:
+            fresh = reference
         each.append(_compare(case, outputs, reference))
         fast.append(outputs)
         tell(f"{case.name}: agreement {each[-1]['agreement']:.3f} %")
@@ -86,45 +87,42 @@ def _plain(x: jax.Array) -> bool:
 
 def _reference(
     case: Case, seeds: np.ndarray, config: ConfigDict, folder: Path | None
-) -> tuple[dict[str, np.ndarray], Published | None]:
-    """The dense result, from the folder where it is kept; and its timings, where just made."""
+) -> tuple[Published, bool]:
+    """The dense result, from the folder where it is kept, and whether it was made just now."""
     parts = [np.asarray(x).tobytes().hex() for x in case.inputs[1:]]
     key = np.asarray(jax.random.key_data(case.inputs.key)).tolist()
     settings = (config.graph.to_dict(), config.gcn.to_dict())
     path = folder and folder / f"{fingerprint(parts, key, seeds.tobytes().hex(), settings)}.npz"
     if path and path.exists():
-        return read_arrays(path), None
+        log_probs, *numbers = (read_arrays(path)[name] for name in Published._fields)
+        squaring, rest, epoch, squarings, epochs = (value.item() for value in numbers)
+        return Published(log_probs, squaring, rest, epoch, squarings, epochs), False
     tell(f"{case.name}: dense reference, takes minutes")
     found = run_published(case.inputs, seeds, config)
-    arrays = {name: np.asarray(value) for name, value in found._asdict().items()}
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(path, arrays)
-    return arrays, found
+        write_arrays(path, {name: np.asarray(v) for name, v in found._asdict().items()})
+    return found, True
 
 
-def _compare(case: Case, ours: PhotoOutputs, theirs: dict[str, np.ndarray]) -> dict[str, Any]:
+def _compare(case: Case, ours: PhotoOutputs, theirs: Published) -> dict[str, Any]:
     """Final labels of the full photo: log-probabilities aligned, argmax of the photo's classes."""
     keys = np.concatenate([[0], np.flatnonzero(case.inputs.present) + 1]).astype(np.uint8)
     labels = [
-        argmax_labels(resize_maps_aligned(scores[keys], case.size), keys)
-        for scores in (ours.log_probs, theirs["log_probs"])
+        argmax_labels(resize_maps_aligned(np.asarray(scores)[keys], case.size), keys)
+        for scores in (ours.log_probs, theirs.log_probs)
     ]
     return {
         "name": case.name,
         "size": case.size,
         "agreement": 100 * float((labels[0] == labels[1]).mean()),
-        "dense_seconds": _whole(Published(**theirs)),
+        "dense_seconds": theirs.seconds(theirs.squarings, theirs.epochs),
         "confusions": [confusion_matrix(case.mask, one, len(data.VOC_CLASSES)) for one in labels],
     }
 
 
-def _whole(reference: Published) -> float:
-    return float(reference.seconds(int(reference.squarings), int(reference.epochs)))
-
-
 def _agreement(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    ours, theirs = (100 * mean_iou(iou(sum(one["confusions"][i] for one in each))) for i in (0, 1))
+    ours, theirs = (100 * mean_iou(sum(one["confusions"][i] for one in each)) for i in (0, 1))
     agreements = [one["agreement"] for one in each]
     return {
         "agreement_median": float(np.median(agreements)),
@@ -144,7 +142,9 @@ def _times(
         area: seconds(label, _batch(case._replace(inputs=resized(case, area)), 1)) for area in AREAS
     }
     squarings = config.graph.steps.bit_length() - 1
-    dense = fresh or run_published(case.inputs, ours.seeds, config, squarings=2, epochs=5)
+    dense = fresh or run_published(
+        case.inputs, np.asarray(ours.seeds), config, squarings=2, epochs=5
+    )
     whole = dense.seconds(squarings, config.gcn.epochs)
     best = min(by_batch.values())
     return {
