@@ -44,8 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Measures; returns the figures."""
-    if not 0 < options.full <= options.photos:
-        raise DataError("--full must be at least 1 and at most --photos")
+    if not 0 <= options.full <= options.photos:
+        raise DataError("--full must be at least 0 and at most --photos")
     config = voc_animals.get_config().unlock()
     config.gcn.epochs = options.epochs
     cases = make_cases(
