@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -78,11 +79,7 @@ def run(options: argparse.Namespace) -> dict:
 
 
 def _batch(case: Case, count: int) -> Any:
-    return jax.tree.map(lambda x: np.stack([x] * count) if _plain(x) else x[None], case.inputs)
-
-
-def _plain(x: jax.Array) -> bool:
-    return not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return jax.tree.map(lambda x: jnp.stack([x] * count), case.inputs)
 
 
 def _reference(

@@ -3,6 +3,7 @@
 python -m experiments.benchmarks.walk_memory fast|dense ROWS COLUMNS BATCH
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def peak_megabytes(kind: str, grid: tuple[int, int], batch: int) -> float:
     """
     module = "experiments.benchmarks.walk_memory"
     command = [sys.executable, "-W", "ignore", "-m", module, kind, *map(str, (*grid, batch))]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # Freed arrays must go back to the system, or the first run's would hide the second's.
+    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
     return float(output.split()[-1])
 
 
