@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import test as tiny
-from wsgcn_jax.pipeline.devices import on_any_host
+from wsgcn_jax.pipeline.devices import on_any_host, over_devices
 from wsgcn_jax.pipeline.inference import make_plans, run_plans
 from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs, make_label_program
 
@@ -59,6 +59,10 @@ def program(**changes):
 def main(folder, batch_size):
     """Works on this host's share."""
     label, failed = program(), np.zeros(PHOTOS, bool)
+    # Weights that were loaded onto one device reach the others.
+    loaded = jax.device_put(jnp.float32(2), jax.local_devices()[-1])
+    doubled = over_devices(lambda weight, x: weight * x)(loaded, jnp.arange(3.0))
+    np.testing.assert_array_equal(doubled, [0, 2, 4])
 
     def work(plan):
         outputs = jax.tree.map(np.asarray, label(photos(plan.indices)))

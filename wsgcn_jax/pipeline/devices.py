@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 T = TypeVar("T")
 
@@ -52,6 +52,9 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
         index = np.minimum(np.arange(-(-photos // len(devices)) * len(devices)), photos - 1)
         if len(index) > photos:
             batch = jax.tree.map(lambda x: jnp.asarray(x)[index], batch)
+        # Loaded weights and the last stage's results lie on devices of their own.
+        shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
+        batch = jax.device_put(batch, NamedSharding(mesh, _BATCH))
         outputs = spread(shared, batch, tuple(static.items()))
         return jax.tree.map(lambda x: x[:photos], outputs)
 
