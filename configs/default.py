@@ -98,6 +98,7 @@ def get_config() -> ConfigDict:
     config.gcn.dropout = 0.3
     config.gcn.entropy_weight = 10.0
     config.gcn.laplacian_weight = 0.01
+    config.gcn.ensemble = 1  # fits with other starts and dropout, their probabilities averaged
 
     config.segmenter = ConfigDict()
     config.segmenter.supervision = "pseudo"  # or truth: the pseudo split's true masks, to compare

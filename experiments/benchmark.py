@@ -16,6 +16,7 @@ from wsgcn_jax.types import DataError
 
 BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
+    "walk": "the fast walk and fit against the published dense algorithm",
 }
 """Name of a module in `experiments.benchmarks`, and what it measures."""
 

@@ -1,5 +1,6 @@
 """The GCN fit against the published numbers (golden/gcn.npz) and its own invariances."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,6 +11,10 @@ import pytest
 from wsgcn_jax.gcn.fit import fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, apply_gcn, dropout_mask, init_gcn
+from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
+from wsgcn_jax.graph.fast_walk import fast_walk
+from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
+from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, sparse_walk
 from wsgcn_jax.positions import node_positions
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -21,20 +26,25 @@ def golden():
     return np.load(GOLDEN / "gcn.npz")
 
 
-def _fit64(golden, adjacency, *, labels=None, epochs=250, **options):
+def _golden_product(golden):
+    adjacency = jnp.asarray(golden["adj"], jnp.float64)
+    return lambda x: x @ adjacency.T
+
+
+def _fit64(golden, aggregate, *, labels=None, laplacian=None, epochs=250, **options):
     """A float64 fit from the golden start, without dropout."""
-    laplacian = jnp.asarray(golden["L"])
-    features = jnp.asarray(golden["features"], jnp.float64)
+    matrix = jnp.asarray(golden["L"])
+    features = jnp.asarray(golden["features"].T, jnp.float64)
     labels = jnp.asarray(golden["labels"] if labels is None else labels, jnp.int32)
     init = GCNParams(*(jnp.asarray(golden[f"init_{n}"], jnp.float64) for n in NAMES))
     return fit_gcn(
         jax.random.key(0),
-        lambda x: jnp.asarray(adjacency, jnp.float64) @ x,
+        aggregate,
         features,
         labels,
         jnp.ones(labels.shape, bool),
         node_positions(20, 28),
-        lambda z: jnp.sum(z * (laplacian @ z)),
+        laplacian or (lambda z: jnp.sum(z * (z @ matrix))),
         classes=21,
         epochs=epochs,
         dropout=0.0,
@@ -55,9 +65,11 @@ def _fit64(golden, adjacency, *, labels=None, epochs=250, **options):
 @pytest.mark.parity("GCN")
 def test_float64_fit_meets_the_float64_golden(golden, tag, weights):
     with jax.enable_x64(True):
-        fit = _fit64(golden, golden["adj"], **weights)
+        fit = _fit64(golden, _golden_product(golden), **weights)
         np.testing.assert_allclose(
-            fit.log_probs, golden[f"{tag}_f64_out" if tag != "full" else "full_out_f64"], atol=1e-6
+            fit.log_probs.T,
+            golden[f"{tag}_f64_out" if tag != "full" else "full_out_f64"],
+            atol=1e-6,
         )
         if tag == "full":
             for name, ours in zip(NAMES, fit.params, strict=True):
@@ -70,14 +82,52 @@ def test_float64_fit_meets_the_float64_golden(golden, tag, weights):
                 )
 
 
+def _exact_adjacency():
+    """The golden graph's adjacency by NumPy, in float64 throughout."""
+    walk = np.load(GOLDEN / "affinity.npz")["dense_affinity"].astype(np.float64) ** 10
+    walk = np.linalg.matrix_power(walk / walk.sum(axis=0), 256)
+    matrix = np.maximum(walk, walk.T) + np.eye(len(walk))
+    return jnp.asarray(matrix / matrix.sum(axis=1, keepdims=True))
+
+
+@pytest.fixture(scope="module")
+def exact_fit(golden):
+    with jax.enable_x64(True):
+        adjacency = _exact_adjacency()
+        return _fit64(golden, lambda x: x @ adjacency.T)
+
+
+@pytest.mark.parametrize("make", ["dense", "sparse", "fast"])
+def test_fits_on_every_walk_and_the_stencil_meet_the_float64_fit(golden, exact_fit, make):
+    edge = np.load(GOLDEN / "affinity.npz")["edge"]
+    with jax.enable_x64(True):
+        edge = jnp.asarray(edge, jnp.float64)
+        if make == "fast":
+            walk = fast_walk(affinity_stencil(edge), basis=edge.size)
+        else:
+            walk = {"dense": dense_walk, "sparse": sparse_walk}[make](affinity_graph(edge))
+        adjacency = gcn_adjacency(walk)
+        weights = laplacian_stencil(jnp.asarray(golden["rgbxy"][..., :3], jnp.float64))
+        fit = _fit64(
+            golden,
+            partial(aggregate, adjacency),
+            laplacian=lambda z: laplacian_energy(weights, z.reshape(21, 20, 28)),
+        )
+    # The edge map is float32, and 1 - edge was rounded to it in the golden affinities.
+    np.testing.assert_allclose(fit.log_probs, exact_fit.log_probs, atol=1e-4)
+    # The golden fit's adjacency was squared in float32: 3e-6 off, relatively 1e-4.
+    np.testing.assert_allclose(np.exp(fit.log_probs.T), np.exp(golden["full_out_f64"]), atol=3e-3)
+    np.testing.assert_allclose(fit.losses.total, golden["full_f64_loss"], rtol=1e-3)
+
+
 @pytest.mark.parametrize("case", ["nofg", "nobg", "none", "all"])
 @pytest.mark.parity("GCN")
 def test_empty_label_sets_drop_their_term(golden, case):
     with jax.enable_x64(True):
         labels = golden[f"edgecase_{case}_labels"]
-        fit = _fit64(golden, golden["adj"], labels=labels, epochs=3)
+        fit = _fit64(golden, _golden_product(golden), labels=labels, epochs=3)
     # The golden run is float32: its own noise after three steps is about 1e-5.
-    np.testing.assert_allclose(fit.log_probs, golden[f"edgecase_{case}_out_after3"], atol=5e-5)
+    np.testing.assert_allclose(fit.log_probs.T, golden[f"edgecase_{case}_out_after3"], atol=5e-5)
     rows = golden[f"edgecase_{case}_losses"]
     for ours, theirs in zip(fit.losses[:4], rows[:4], strict=True):
         np.testing.assert_allclose(ours, np.nan_to_num(theirs), rtol=1e-4, atol=1e-5)
@@ -98,18 +148,18 @@ def _toy(key, height=6, width=7, features=5):
     weights = jax.random.uniform(keys[0], (n, n))
     adjacency = weights / weights.sum(1, keepdims=True)
     labels = jax.random.choice(keys[1], jnp.array([0, 1, 2, 255]), (n,))
-    return adjacency, jax.random.normal(keys[2], (n, features)), labels
+    return adjacency, jax.random.normal(keys[2], (features, n)), labels
 
 
 def _toy_fit(key, adjacency, features, labels, valid, positions, **options):
     return fit_gcn(
         key,
-        lambda x: adjacency @ x,
+        lambda x: x @ adjacency.T,
         features,
         labels,
         valid,
         positions,
-        lambda z: jnp.sum(jnp.where(valid[:, None], z, 0) ** 2),
+        lambda z: jnp.sum(jnp.where(valid[None, :], z, 0) ** 2),
         classes=3,
         hidden=4,
         epochs=20,
@@ -145,20 +195,20 @@ def test_padding_changes_no_real_node():
     padded = _toy_fit(
         jax.random.key(3),
         wide,
-        jnp.full((80, 5), 7.0).at[index].set(features),  # rubbish in the padding
+        jnp.full((5, 80), 7.0).at[:, index].set(features),  # rubbish in the padding
         jnp.zeros((80,), labels.dtype).at[index].set(labels),
         jnp.asarray(real.reshape(-1)),
         node_positions(8, 10),
     )
-    np.testing.assert_allclose(padded.log_probs[index], alone.log_probs, atol=2e-5)
+    np.testing.assert_allclose(padded.log_probs[:, index], alone.log_probs, atol=2e-5)
 
 
 def test_dropout_mask_rate_independence_and_key():
     positions = node_positions(100, 100)
     mask = np.asarray(dropout_mask(jax.random.key(0), positions, 16, dropout=0.3))
     assert abs(mask.mean() - 0.7) < 0.005
-    assert np.abs(np.corrcoef(mask.T) - np.eye(16)).max() < 0.05  # 1 / sqrt(10,000) = 0.01
-    neighbours = np.corrcoef(mask[:-1].reshape(-1), mask[1:].reshape(-1))[0, 1]
+    assert np.abs(np.corrcoef(mask) - np.eye(16)).max() < 0.05  # 1 / sqrt(10,000) = 0.01
+    neighbours = np.corrcoef(mask[:, :-1].reshape(-1), mask[:, 1:].reshape(-1))[0, 1]
     assert abs(neighbours) < 0.01
     other = dropout_mask(jax.random.key(1), positions, 16, dropout=0.3)
     assert abs(np.corrcoef(mask.reshape(-1), np.asarray(other).reshape(-1))[0, 1]) < 0.01
@@ -170,7 +220,7 @@ def test_gradients_are_finite_without_any_label():
     labels, valid = jnp.full((42,), 255), jnp.ones((42,), bool)
 
     def total(params):
-        z = apply_gcn(params, lambda x: adjacency @ x, adjacency @ features)
+        z = apply_gcn(params, lambda x: x @ adjacency.T, features @ adjacency.T)
         return gcn_losses(z, labels, valid, lambda z: jnp.sum(z * z)).total
 
     assert all(bool(jnp.isfinite(g).all()) for g in jax.grad(total)(params))

@@ -25,7 +25,8 @@ def _edges(height=36, width=45):
 
 
 def _dense(adjacency):
-    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])))
+    # Vectors are rows: those of the identity give the columns of A.
+    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0]))).T
 
 
 @pytest.mark.parity("walk")
@@ -44,7 +45,7 @@ def test_near_the_dense_adjacency_and_walk():
     # The size of what is left: the rank of exp|s - t|, and walks that leave a window.
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
     np.testing.assert_allclose(ours.sum(axis=1), 1, atol=1e-5)
-    x = jax.random.uniform(jax.random.key(0), (edges.size, 2))
+    x = jax.random.uniform(jax.random.key(0), (2, edges.size))
     apart = np.abs(random_walk(fast, x) - random_walk(dense, x))
     assert np.quantile(apart, 0.99) < 0.01 and apart.mean() < 0.001
 
@@ -63,26 +64,26 @@ def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product():
     kernel = gcn_adjacency(fast_walk(affinity_stencil(_edges(20, 21)))).kernel
     matrix = np.asarray(kernel.times(jnp.eye(420)))
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
-    g = jax.random.normal(jax.random.key(1), (420, 3))
-    _, pull = jax.vjp(lambda x: multiply(kernel, x), jnp.ones((420, 3)))
-    np.testing.assert_allclose(pull(g)[0], matrix.T @ g, atol=1e-5)
+    g = jax.random.normal(jax.random.key(1), (3, 420))
+    _, pull = jax.vjp(lambda x: multiply(kernel, x), jnp.ones((3, 420)))
+    np.testing.assert_allclose(pull(g)[0], g @ matrix, atol=1e-5)
 
 
 def test_padding_and_vmap_change_no_real_node():
     edges = _edges(30, 33)
     wide = jnp.full((40, 48), 0.5).at[:30, :33].set(edges)
     valid = jnp.zeros((40, 48), bool).at[:30, :33].set(True)
-    x = jax.random.uniform(jax.random.key(2), (30, 33, 2))
-    alone = aggregate(gcn_adjacency(fast_walk(affinity_stencil(edges))), x.reshape(-1, 2))
+    x = jax.random.uniform(jax.random.key(2), (2, 30, 33))
+    alone = aggregate(gcn_adjacency(fast_walk(affinity_stencil(edges))), x.reshape(2, -1))
 
     def padded(edges, valid, x):
         adjacency = gcn_adjacency(fast_walk(affinity_stencil(edges, valid=valid)))
-        return aggregate(adjacency, x.reshape(-1, 2)).reshape(40, 48, 2)[:30, :33]
+        return aggregate(adjacency, x.reshape(2, -1)).reshape(2, 40, 48)[:, :30, :33]
 
-    wide_x = jnp.full((40, 48, 2), 9.0).at[:30, :33].set(x)
+    wide_x = jnp.full((2, 40, 48), 9.0).at[:, :30, :33].set(x)
     together = jax.vmap(padded)(*(jnp.stack([a, a]) for a in (wide, valid, wide_x)))
     for one in together:
-        np.testing.assert_allclose(one.reshape(-1, 2), alone, atol=2e-4)
+        np.testing.assert_allclose(one.reshape(2, -1), alone, atol=2e-4)
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])

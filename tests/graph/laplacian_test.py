@@ -16,7 +16,7 @@ from wsgcn_jax.graph.laplacian import (
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "laplacian.npz")
 RGB = jnp.asarray(GOLDEN["rgbxy"][..., :3])
-Z = jax.random.normal(jax.random.key(0), (12, 16, 5)) - 8.0
+Z = jax.random.normal(jax.random.key(0), (5, 12, 16)) - 8.0
 
 
 def dense(weights: jax.Array) -> np.ndarray:
@@ -40,10 +40,10 @@ def test_graph_is_the_published_matrix(radius: int) -> None:
 def test_energy_and_product_equal_dense_algebra(radius: int) -> None:
     weights = laplacian_stencil(RGB, radius=radius)
     matrix = GOLDEN[f"L_radius{radius}"]
-    z = np.asarray(Z, np.float64).reshape(192, 5)
-    np.testing.assert_allclose(laplacian_energy(weights, Z), np.trace(z.T @ matrix @ z), rtol=1e-5)
-    product = np.asarray(laplacian_matvec(weights, Z)).reshape(192, 5)
-    np.testing.assert_allclose(product, matrix @ z, rtol=1e-5, atol=2e-5)
+    z = np.asarray(Z, np.float64).reshape(5, 192)
+    np.testing.assert_allclose(laplacian_energy(weights, Z), np.trace(z @ matrix @ z.T), rtol=1e-5)
+    product = np.asarray(laplacian_matvec(weights, Z)).reshape(5, 192)
+    np.testing.assert_allclose(product, z @ matrix, rtol=1e-5, atol=2e-5)
 
 
 def test_gradients_equal_those_of_the_sum_over_pairs() -> None:
@@ -52,8 +52,8 @@ def test_gradients_equal_those_of_the_sum_over_pairs() -> None:
     pairs = (np.asarray(graph.senders), np.asarray(graph.receivers))
 
     def by_pairs(weights: jax.Array, z: jax.Array) -> jax.Array:
-        flat = z.reshape(192, 5)
-        apart = ((flat[pairs[0]] - flat[pairs[1]]) ** 2).sum(axis=1)
+        flat = z.reshape(5, 192)
+        apart = ((flat[:, pairs[0]] - flat[:, pairs[1]]) ** 2).sum(axis=0)
         return -0.5 * jnp.sum(laplacian_graph(weights).edges * apart)
 
     def ours(weights: jax.Array, z: jax.Array) -> jax.Array:
@@ -67,22 +67,22 @@ def test_gradients_equal_those_of_the_sum_over_pairs() -> None:
 
 
 def test_energy_of_a_constant_is_zero() -> None:
-    assert float(laplacian_energy(laplacian_stencil(RGB), jnp.full((12, 16, 3), -27.0))) == 0.0
+    assert float(laplacian_energy(laplacian_stencil(RGB), jnp.full((3, 12, 16), -27.0))) == 0.0
 
 
 def test_padding_changes_nothing() -> None:
     rgb = jnp.pad(RGB, ((0, 4), (0, 3), (0, 0)), constant_values=0.5)
     valid = jnp.zeros(rgb.shape[:2], bool).at[:12, :16].set(True)
-    z = jnp.pad(Z, ((0, 4), (0, 3), (0, 0)), constant_values=7.0)
+    z = jnp.pad(Z, ((0, 0), (0, 4), (0, 3)), constant_values=7.0)
     weights, padded = laplacian_stencil(RGB), laplacian_stencil(rgb, valid=valid)
     np.testing.assert_allclose(laplacian_energy(padded, z), laplacian_energy(weights, Z), rtol=1e-6)
     product = laplacian_matvec(padded, z)
-    np.testing.assert_allclose(product[:12, :16], laplacian_matvec(weights, Z), rtol=1e-6)
-    np.testing.assert_array_equal(np.asarray(product)[~np.asarray(valid)], 0.0)
+    np.testing.assert_allclose(product[:, :12, :16], laplacian_matvec(weights, Z), rtol=1e-6)
+    np.testing.assert_array_equal(np.asarray(product)[:, ~np.asarray(valid)], 0.0)
 
 
 def test_jit_and_vmap_equal_eager_one_by_one() -> None:
-    photos, values = jnp.stack([RGB, RGB[::-1], 1 - RGB]), jnp.stack([Z, Z[:, ::-1], 2 * Z])
+    photos, values = jnp.stack([RGB, RGB[::-1], 1 - RGB]), jnp.stack([Z, Z[:, :, ::-1], 2 * Z])
 
     def run(rgb: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
         return jax.value_and_grad(laplacian_energy, 1)(laplacian_stencil(rgb), z)

@@ -27,7 +27,8 @@ def golden():
 
 
 def _dense(adjacency):
-    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])))
+    # Vectors are rows: those of the identity give the columns of A.
+    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0]))).T
 
 
 @pytest.mark.parametrize("make", [dense_walk, sparse_walk])
@@ -36,10 +37,10 @@ def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
     with jax.enable_x64(True):
         walk = make(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
         x = golden["cam"] * (1 - golden["edge"])
-        ours = random_walk(walk, jnp.asarray(x.reshape(2, -1).T, jnp.float64))
+        ours = random_walk(walk, jnp.asarray(x.reshape(2, -1), jnp.float64))
         adjacency = _dense(gcn_adjacency(walk))
     # The golden edge is float32, the golden walk of it float64: only that rounding is between us.
-    np.testing.assert_allclose(ours.T.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-6)
+    np.testing.assert_allclose(ours.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-6)
     # The golden adjacency was squared in float32; its own error is stored beside it.
     np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
 
@@ -48,8 +49,8 @@ def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
 def test_float32_walk_stays_near_the_float64_one(golden):
     walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"])))
     x = golden["cam"] * (1 - golden["edge"])
-    ours = random_walk(walk, jnp.asarray(x.reshape(2, -1).T))
-    np.testing.assert_allclose(ours.T.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-5)
+    ours = random_walk(walk, jnp.asarray(x.reshape(2, -1)))
+    np.testing.assert_allclose(ours.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-5)
     rows = _dense(gcn_adjacency(walk)).sum(axis=1)
     np.testing.assert_allclose(rows, 1, atol=1e-5)
 
@@ -58,9 +59,9 @@ def test_gradient_of_aggregate_is_the_transposed_product():
     half = jax.random.uniform(jax.random.key(0), (9, 9))
     kernel = half + half.T
     adjacency = Adjacency(Dense(kernel), 1 + kernel.sum(axis=1))
-    g = jax.random.normal(jax.random.key(1), (9, 4))
-    _, pull = jax.vjp(lambda x: aggregate(adjacency, x), jnp.ones((9, 4)))
-    np.testing.assert_allclose(pull(g)[0], _dense(adjacency).T @ g, atol=1e-6)
+    g = jax.random.normal(jax.random.key(1), (4, 9))
+    _, pull = jax.vjp(lambda x: aggregate(adjacency, x), jnp.ones((4, 9)))
+    np.testing.assert_allclose(pull(g)[0], g @ _dense(adjacency), atol=1e-6)
 
 
 def test_mean_is_the_mean_of_the_walk_and_its_transpose(golden):
@@ -68,7 +69,7 @@ def test_mean_is_the_mean_of_the_walk_and_its_transpose(golden):
         graph = affinity_graph(jnp.asarray(golden["edge"], jnp.float64))
         walk = dense_walk(graph)
         # Row vectors times T^n: the identity's rows give T^n itself.
-        transition = np.asarray(random_walk(walk, jnp.eye(560))).T
+        transition = np.asarray(random_walk(walk, jnp.eye(560)))
         expected = (transition + transition.T) / 2 + np.eye(560)
         expected /= expected.sum(axis=1, keepdims=True)
         for made in (walk, sparse_walk(graph)):
@@ -86,9 +87,9 @@ def test_padding_is_isolated():
         padded = jnp.zeros((8, 9)).at[:6, :7].set(edge)
         valid = jnp.zeros((8, 9), bool).at[:6, :7].set(True)
         x = jax.random.uniform(jax.random.key(3), (6, 7))
-        alone = random_walk(dense_walk(affinity_graph(edge)), x.reshape(-1, 1)).reshape(6, 7)
+        alone = random_walk(dense_walk(affinity_graph(edge)), x.reshape(1, -1)).reshape(6, 7)
         wide = jnp.full((8, 9), 5.0).at[:6, :7].set(x)
-        walked = random_walk(dense_walk(affinity_graph(padded, valid=valid)), wide.reshape(-1, 1))
+        walked = random_walk(dense_walk(affinity_graph(padded, valid=valid)), wide.reshape(1, -1))
     np.testing.assert_allclose(walked.reshape(8, 9)[:6, :7], alone, atol=1e-12)
 
 

@@ -1,7 +1,7 @@
 """Fitting a fresh GCN to one photo; the caller vmaps over photos."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ class GCNFit(NamedTuple):
     """A fitted GCN.
 
     Attributes:
-        log_probs: `[n, c] f32`, log-probabilities in evaluation mode.
+        log_probs: `[c, n] f32`, log-probabilities in evaluation mode.
         params: the final weights.
         losses: terms before each epoch, `[epochs] f32` each.
     """
@@ -23,6 +23,28 @@ class GCNFit(NamedTuple):
     log_probs: jax.Array
     params: GCNParams
     losses: GCNLosses
+
+
+def fit_ensemble(key: jax.Array, *arrays: Any, ensemble: int = 1, **options: Any) -> jax.Array:
+    """Fits several GCNs that differ in start and dropout, and averages their probabilities.
+
+    Args:
+        key: PRNG key of this photo; the first member's, as if it were alone.
+        *arrays: what `fit_gcn` takes besides.
+        ensemble: how many; they share the aggregated features and go through the epochs together.
+        **options: of `fit_gcn`.
+
+    Returns:
+        `[c, n] f32`, log-probabilities.
+    """
+
+    def one(key: jax.Array) -> jax.Array:
+        return fit_gcn(key, *arrays, **options).log_probs
+
+    if ensemble == 1:
+        return one(key)
+    keys = jnp.stack([key, *(jax.random.fold_in(key, member) for member in range(1, ensemble))])
+    return jax.nn.logsumexp(jax.vmap(one)(keys), axis=0) - jnp.log(float(ensemble))
 
 
 def fit_gcn(
@@ -51,12 +73,13 @@ def fit_gcn(
 
     Args:
         key: PRNG key of this photo (`fold_in(key, photo)`).
-        aggregate: x `[n, *]` -> A x, A with rows that sum to 1 (`graph.walk.aggregate`).
-        features: `[n, f] f32` node features.
+        aggregate: x `[*, n]` -> A times each row; A has rows that sum to 1
+            (`graph.walk.aggregate`).
+        features: `[f, n] f32` node features.
         labels: `[n] i32`, seeds in 0..classes-1, 255 = unlabelled.
         valid: `[n] bool`, False for padding.
         positions: `[n] u32`, identifies a node whatever the padding (`node_positions`).
-        laplacian_energy: Z `[n, c]` -> trace(Z^T L Z).
+        laplacian_energy: Z `[c, n]` -> trace(Z L Z^T).
         classes: number of classes, background included.
         hidden: width of the hidden layer.
         epochs: number of Adam steps.
@@ -72,7 +95,7 @@ def fit_gcn(
     """
     init_key, dropout_key = jax.random.split(key)
     if init is None:
-        init = init_gcn(init_key, features.shape[1], hidden, classes, features.dtype)
+        init = init_gcn(init_key, features.shape[0], hidden, classes, features.dtype)
     optimiser = optax.chain(
         optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, eps=1e-8)
     )

@@ -34,10 +34,10 @@ def gcn_losses(
     background seeds, or without unlabelled nodes, still fits.
 
     Args:
-        log_probs: `[n, c] f32`, Z.
+        log_probs: `[c, n] f32`, Z.
         labels: `[n] i32`, seeds in 0..c-1, 255 = unlabelled.
         valid: `[n] bool`, False for padding, which takes no part.
-        laplacian_energy: Z -> trace(Z^T L Z), `[] f32`.
+        laplacian_energy: Z `[c, n]` -> trace(Z L Z^T), `[] f32`.
         entropy_weight: weight of the entropy term.
         laplacian_weight: weight of the Laplacian term.
 
@@ -45,10 +45,12 @@ def gcn_losses(
         The terms and their sum, foreground + background + weighted entropy and Laplacian.
     """
     labelled = valid & (labels != IGNORE)
-    picked = jnp.take_along_axis(log_probs, jnp.where(labelled, labels, 0)[:, None], axis=1)[:, 0]
+    # Not a gather: its gradient is a scatter, node by node.
+    own = labels[None, :] == jnp.arange(len(log_probs))[:, None]
+    picked = jnp.where(own, log_probs, 0).sum(axis=0)
     foreground = _mean(-picked, labelled & (labels != 0))
     background = _mean(-picked, labelled & (labels == 0))
-    per_node = jnp.mean(-jnp.exp(log_probs) * log_probs, axis=1)
+    per_node = jnp.mean(-jnp.exp(log_probs) * log_probs, axis=0)
     entropy = _mean(per_node, valid & ~labelled)
     laplacian = laplacian_energy(log_probs) / jnp.maximum(valid.sum(), 1)
     total = foreground + background + entropy_weight * entropy + laplacian_weight * laplacian

@@ -1,4 +1,8 @@
-"""The two-layer graph convolutional network of WSGCN: two weight matrices, no framework."""
+"""The two-layer graph convolutional network of WSGCN: two weight matrices, no framework.
+
+Here and in the losses the nodes come last, `[f, n]`: a loop along them is long and contiguous, so
+that softmax and Laplacian run several times faster than along 21 classes.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -55,18 +59,19 @@ def apply_gcn(
 
     Args:
         params: weights.
-        aggregate: x `[n, hidden]` -> A x.
-        propagated: `[n, f] f32`, A F: constant over a fit, so the caller computes it once.
-        keep: `[n, hidden] bool`, hidden units that dropout keeps; None at evaluation.
+        aggregate: x `[hidden, n]` -> A times each row.
+        propagated: `[f, n] f32`, A F: constant over a fit, so the caller computes it once.
+        keep: `[hidden, n] bool`, hidden units that dropout keeps; None at evaluation.
         dropout: probability that `keep` was drawn with.
 
     Returns:
-        `[n, c] f32` log-probabilities.
+        `[c, n] f32` log-probabilities.
     """
-    hidden = jax.nn.relu(propagated @ params.w1 + params.b1[None, :])
+    hidden = jax.nn.relu(params.w1.T @ propagated + params.b1[:, None])
     if keep is not None:
         hidden = jnp.where(keep, hidden / (1.0 - dropout), 0)
-    return jax.nn.log_softmax(aggregate(hidden) @ params.w2 + params.b2[None, :])
+    logits = params.w2.T @ aggregate(hidden) + params.b2[:, None]
+    return jax.nn.log_softmax(logits, axis=0)
 
 
 def dropout_mask(key: jax.Array, positions: jax.Array, hidden: int, *, dropout: float) -> jax.Array:
@@ -79,6 +84,7 @@ def dropout_mask(key: jax.Array, positions: jax.Array, hidden: int, *, dropout: 
         dropout: probability that a unit is dropped, in [0, 1).
 
     Returns:
-        `[n, hidden] bool`.
+        `[hidden, n] bool`.
     """
-    return bits_by_position(key, positions, hidden) >= jnp.uint32(round(dropout * 2**32))
+    bits = bits_by_position(key, positions, hidden)
+    return jnp.uint32(round(dropout * 2**32)) <= bits.T

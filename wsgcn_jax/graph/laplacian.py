@@ -46,25 +46,30 @@ def laplacian_stencil(
 
 @jax.jit
 def laplacian_matvec(weights: jax.Array, z: jax.Array) -> jax.Array:
-    """`L Z`, every row the weighted differences of a node to its neighbours.
+    """`L Z`, every number the weighted differences of a node to its neighbours.
 
     method.md section 3. Written with differences, so that it stays exact where `z` is large and
     nearly constant.
 
     Args:
         weights: `[p, H, W] f32`, from `laplacian_stencil`.
-        z: `[H, W, c] f32`, finite everywhere (padding included).
+        z: `[c, H, W] f32`, finite everywhere (padding included).
 
     Returns:
-        `[H, W, c] f32`.
+        `[c, H, W] f32`.
     """
     offsets = _offsets(weights)
     reverse = [grid.shift(w, -dy, -dx) for w, (dy, dx) in zip(weights, offsets, strict=True)]
-    others = grid.neighbours(z, np.concatenate([offsets, -offsets]))
-    result = jnp.zeros_like(z)
-    for weight, other in zip([*weights, *reverse], others, strict=True):
-        result += weight[..., None] * (z - other)
-    return result
+    both = np.concatenate([offsets, -offsets])
+
+    def one(z: jax.Array) -> jax.Array:
+        others = grid.neighbours(z, both)
+        result = jnp.zeros_like(z)
+        for weight, other in zip([*weights, *reverse], others, strict=True):
+            result += weight * (z - other)
+        return result
+
+    return jax.vmap(one)(z)
 
 
 @jax.custom_vjp
@@ -77,7 +82,7 @@ def laplacian_energy(weights: jax.Array, z: jax.Array) -> jax.Array:
 
     Args:
         weights: `[p, H, W] f32`, from `laplacian_stencil`.
-        z: `[H, W, c] f32`, finite everywhere (padding included).
+        z: `[c, H, W] f32`, finite everywhere (padding included).
 
     Returns:
         `[] f32`, at least 0 up to rounding.
@@ -92,9 +97,10 @@ def _energy_forward(weights: jax.Array, z: jax.Array) -> tuple[jax.Array, tuple]
 
 def _energy_backward(residuals: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     weights, z, product = residuals
-    others = grid.neighbours(z, _offsets(weights))
+    others = grid.neighbours(jnp.moveaxis(z, 0, 2), _offsets(weights))
     # Left out by the compiler when nobody asks for the gradient of the weights.
-    apart = jnp.stack([((z - other) ** 2).sum(axis=-1) for other in others])
+    here = jnp.moveaxis(z, 0, 2)
+    apart = jnp.stack([((here - other) ** 2).sum(axis=-1) for other in others])
     return gradient * apart, 2.0 * gradient * product
 
 

@@ -5,6 +5,8 @@ needs T^256. It is kept here as the power of the symmetric P = D^-1/2 S D^-1/2, 
 T^n = D^1/2 P^n D^-1/2. A power is stored in one of three ways that multiply alike (`Power`):
 `Dense` (the published one), `Steps` (the edge list, walked step by step) and `Factored`
 (`fast_walk`). All are symmetric, so a gradient is the same product once more.
+
+Vectors on the nodes are rows, `[f, n]`: a loop along n is long and contiguous.
 """
 
 from typing import NamedTuple, Protocol
@@ -18,7 +20,7 @@ class Kernel(Protocol):
     """A symmetric `[n, n]` matrix that knows how to multiply; a pytree, so it maps and compiles."""
 
     def times(self, x: jax.Array) -> jax.Array:
-        """Multiplies `[n, f] f32` from the left."""
+        """Multiplies `[f, n] f32`, a vector a row."""
         ...
 
 
@@ -48,8 +50,8 @@ class Dense(NamedTuple):
     matrix: jax.Array
 
     def times(self, x: jax.Array) -> jax.Array:
-        """Multiplies `[n, f] f32` from the left."""
-        return self.matrix @ x
+        """Multiplies `[f, n] f32`, a vector a row."""
+        return x @ self.matrix
 
     def stretched(self, s: jax.Array) -> "Dense":
         """Multiplies every entry (i, j) by exp|s_i - s_j|."""
@@ -68,13 +70,13 @@ class Steps(NamedTuple):
     length: jax.Array
 
     def times(self, x: jax.Array) -> jax.Array:
-        """Multiplies `[n, f] f32` from the left."""
+        """Multiplies `[f, n] f32`, a vector a row."""
 
         def step(_: int, x: jax.Array) -> jax.Array:
             sent = self.weights[:, None] * x[self.senders]
             return jax.ops.segment_sum(sent, self.receivers, x.shape[0])
 
-        return jax.lax.fori_loop(0, self.length, step, x)
+        return jax.lax.fori_loop(0, self.length, step, x.T).T
 
     def stretched(self, s: jax.Array) -> Dense:
         """Multiplies every entry by exp|s_i - s_j|, for which the entries must be known: n^2."""
@@ -88,8 +90,8 @@ class Mean(NamedTuple):
     s: jax.Array
 
     def times(self, x: jax.Array) -> jax.Array:
-        """Multiplies `[n, f] f32` from the left."""
-        up, down = jnp.exp(self.s)[:, None], jnp.exp(-self.s)[:, None]
+        """Multiplies `[f, n] f32`, a vector a row."""
+        up, down = jnp.exp(self.s)[None, :], jnp.exp(-self.s)[None, :]
         return (up * self.power.times(down * x) + down * self.power.times(up * x)) / 2
 
 
@@ -146,10 +148,10 @@ def multiply(power: Kernel, x: jax.Array) -> jax.Array:
 
     Args:
         power: the matrix.
-        x: `[n, f] f32`.
+        x: `[f, n] f32`.
 
     Returns:
-        `[n, f] f32`.
+        `[f, n] f32`.
     """
     return power.times(x)
 
@@ -170,12 +172,12 @@ def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
 
     Args:
         walk: the walk of one photo.
-        x: `[n, c] f32`, e.g. CAM * (1 - edge) of each class.
+        x: `[c, n] f32`, e.g. CAM * (1 - edge) of each class.
 
     Returns:
-        `[n, c] f32`, out_j = sum_i x_i T^n_ij. Total mass moves, none is made.
+        `[c, n] f32`, out_j = sum_i x_i T^n_ij. Total mass moves, none is made.
     """
-    root = jnp.sqrt(walk.degree)[:, None]
+    root = jnp.sqrt(walk.degree)[None, :]
     return multiply(walk.power, x * root) / root
 
 
@@ -211,18 +213,18 @@ def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
     if symmetrise not in ("max", "mean"):
         raise ValueError(f"symmetrise must be 'max' or 'mean', got {symmetrise!r}")
     kernel: Kernel = walk.power.stretched(s) if symmetrise == "max" else Mean(walk.power, s)
-    ones = jnp.ones((len(s), 1), s.dtype)
-    return Adjacency(kernel, 1.0 + kernel.times(ones)[:, 0])
+    ones = jnp.ones((1, len(s)), s.dtype)
+    return Adjacency(kernel, 1.0 + kernel.times(ones)[0])
 
 
 def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
-    """A x, with the gradient with respect to x; the adjacency is taken for a constant.
+    """A times each row of x, with the gradient with respect to x; A is taken for a constant.
 
     Args:
         adjacency: of one photo.
-        x: `[n, f] f32`.
+        x: `[f, n] f32`.
 
     Returns:
-        `[n, f] f32`.
+        `[f, n] f32`.
     """
-    return (multiply(adjacency.kernel, x) + x) / adjacency.rows[:, None]
+    return (multiply(adjacency.kernel, x) + x) / adjacency.rows[None, :]

@@ -13,6 +13,7 @@ from wsgcn_jax import data
 from wsgcn_jax.models.cam import normalise_cam
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.devices import over_devices
 from wsgcn_jax.pipeline.inference import (
     Plan,
     ScaledPhotos,
@@ -72,10 +73,10 @@ def make_program(net: networks.Network, backbone: str) -> Program:
         The program; its CAMs lie in [0, 1] and are zero in the padding.
     """
 
-    @partial(jax.jit, static_argnames="shape")
     def program(
-        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
+        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
     ) -> jax.Array:
+        photos, grids = batch
         cam = partial(
             mirrored_mean_on_grid, net, variables, backbone=backbone, shape=shape, method="cam"
         )
@@ -84,7 +85,8 @@ def make_program(net: networks.Network, backbone: str) -> Program:
         maps = jnp.moveaxis(jnp.stack(each).mean(axis=0), 3, 1)
         return jax.vmap(normalise_cam)(maps, valid_mask(grids, shape)).astype(jnp.float16)
 
-    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
+    spread = over_devices(program)
+    return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)
 
 
 def cams_of_batch(

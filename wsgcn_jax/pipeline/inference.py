@@ -18,6 +18,7 @@ from PIL import Image
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import flip_valid, resize_valid
+from wsgcn_jax.pipeline.devices import my_share
 from wsgcn_jax.pipeline.networks import Network
 from wsgcn_jax.pipeline.workspace import progress
 
@@ -80,7 +81,7 @@ def run_plans(
     work: Callable[[Plan], None],
     what: str,
 ) -> None:
-    """Does the batches of which an output is missing.
+    """Does this host's share of the batches, as far as an output is missing.
 
     Args:
         plans: all batches.
@@ -88,7 +89,7 @@ def run_plans(
         work: computes and writes one batch.
         what: a word for the progress line.
     """
-    todo = [p for p in plans if not all(outputs(i).exists() for i in p.indices)]
+    todo = [p for p in my_share(plans) if not all(outputs(i).exists() for i in p.indices)]
     for plan in progress(todo, what):
         work(plan)
 

@@ -15,6 +15,7 @@ from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.models.backbone import BACKBONES, make_backbone
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.devices import over_devices
 from wsgcn_jax.pipeline.inference import (
     Plan,
     ScaledPhotos,
@@ -198,10 +199,10 @@ def _make_program(
 ) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
     """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
 
-    @partial(jax.jit, static_argnames="shape")
     def program(
-        variables: Any, photos: ScaledPhotos, grids: jax.Array, *, shape: tuple[int, int]
+        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
     ) -> jax.Array:
+        photos, grids = batch
         logits = partial(
             mirrored_mean_on_grid, net, variables, backbone=description.backbone, shape=shape
         )
@@ -210,4 +211,5 @@ def _make_program(
             return jax.nn.softmax(each.max(axis=0))
         return jax.nn.softmax(each).mean(axis=0)
 
-    return lambda photos, grids, shape: program(net.variables, photos, grids, shape=shape)
+    spread = over_devices(program)
+    return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from wsgcn_jax import data
 from wsgcn_jax.crf.mean_field import mean_field
-from wsgcn_jax.gcn.fit import fit_gcn
+from wsgcn_jax.gcn.fit import fit_ensemble
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
@@ -22,6 +22,7 @@ from wsgcn_jax.models.boundary import edges_and_features
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context, name_key
+from wsgcn_jax.pipeline.devices import on_any_host, over_devices
 from wsgcn_jax.pipeline.inference import (
     Plan,
     grid_size,
@@ -92,7 +93,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
     settings = config.graph
     walk = _walk(photo, settings)
     start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
-    walked = random_walk(walk, start.reshape(classes - 1, -1).T)
+    walked = random_walk(walk, start.reshape(classes - 1, -1))
 
     seeds = partial_labels(
         photo.cams,
@@ -107,21 +108,21 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         refine=partial(_refine, photo, config) if config.crf.seeds else None,
     ).labels
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
-    fit = fit_gcn(
+    log_probs = fit_ensemble(
         photo.key,
         partial(aggregate, gcn_adjacency(walk, symmetrise=settings.symmetrise)),
-        photo.features.reshape(height * width, -1),
+        photo.features.reshape(height * width, -1).T,
         seeds.reshape(-1).astype(jnp.int32),
         photo.valid.reshape(-1),
         node_positions(height, width),
-        lambda z: laplacian_energy(weights, z.reshape(height, width, classes)),
+        lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
         classes=classes,
         **config.gcn.to_dict(),
     )
     return PhotoOutputs(
         seeds,
-        walked.T.reshape(classes - 1, height, width),
-        fit.log_probs.T.reshape(classes, height, width),
+        walked.reshape(classes - 1, height, width),
+        log_probs.reshape(classes, height, width),
     )
 
 
@@ -158,8 +159,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
     net = networks.load(context.folder("boundary"), boundary.network(context))
     edges = make_edge_program(net, context.config.backbone.name)
-    label = jax.jit(jax.vmap(partial(label_photo, config=context.config)))
-    skipped: list[Skipped] = []
+    label = make_label_program(context.config)
+    failed = np.zeros(len(split), bool)
 
     def path(index: int) -> Path:
         return folder / f"{split.names[index]}.png"
@@ -173,7 +174,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             height, width = grid_size(sizes[row])
             one = jax.tree.map(lambda x, r=row, h=height, w=width: x[r][..., :h, :w], outputs)
             if not np.isfinite(one.log_probs).all():
-                skipped.append(Skipped(name, f"{name}: the GCN's scores are not finite"))
+                failed[index] = True
                 continue
             keys = np.flatnonzero(split.labels[index])
             with_background = np.concatenate([[0], keys + 1]).astype(np.uint8)
@@ -192,7 +193,18 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             data.write_mask(path(index), argmax_labels(full, with_background))
 
     run_plans(plans, path, work, "pseudo labels")
-    return skipped
+    names = [split.names[index] for index in np.flatnonzero(on_any_host(failed))]
+    return [Skipped(name, f"{name}: the GCN's scores are not finite") for name in names]
+
+
+def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutputs]:
+    """Compiles `label_photo` for batches, each device of this host on its part.
+
+    Args:
+        config: the whole configuration.
+    """
+    program = over_devices(lambda _, photos: jax.vmap(partial(label_photo, config=config))(photos))
+    return lambda photos: program(None, photos)
 
 
 EdgeProgram = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]
@@ -207,13 +219,14 @@ def make_edge_program(net: networks.Network, backbone: str) -> EdgeProgram:
         backbone: its name, for the normalisation.
     """
 
-    @jax.jit
-    def program(variables: Any, images: jax.Array, sizes: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def program(variables: Any, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        images, sizes = batch
         photo, mirror = photo_and_mirror(net, variables, images, sizes, backbone)
         valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
         return jax.vmap(edges_and_features)(photo, mirror, valid)
 
-    return lambda images, sizes: program(net.variables, images, sizes)
+    spread = over_devices(program)
+    return lambda images, sizes: spread(net.variables, (images, sizes))
 
 
 def _inputs(

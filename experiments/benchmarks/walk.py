@@ -1,0 +1,169 @@
+"""The fast walk and fit against the published dense algorithm: time, memory, agreement.
+
+Both get the same photos, boundary maps, seeds, starts and dropout. With --workdir boundary maps,
+features and CAMs are those of that run's networks (configs/voc_animals.py); without, they are
+made from colour gradients and a centre-surround rule. A dense reference takes minutes for a
+full-size photo; --references keeps them.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import voc_animals
+from experiments.benchmarks.published import Published, run_published
+from experiments.benchmarks.walk_inputs import Case, make_cases, resized
+from experiments.benchmarks.walk_memory import peak_megabytes
+from experiments.benchmarks.walk_profile import profile, seconds
+from wsgcn_jax import data
+from wsgcn_jax.metrics import confusion_matrix, mean_iou
+from wsgcn_jax.pipeline.pseudo_labels import PhotoOutputs, make_label_program
+from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps_aligned
+from wsgcn_jax.pipeline.workspace import fingerprint, read_arrays, tell, write_arrays
+from wsgcn_jax.types import DataError
+
+AREAS = (0.25, 0.5, 1.0, 2.0)
+BATCHES = (1, 4, 16)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this benchmark."""
+    parser.add_argument("--root", type=Path, required=True, help="folder that holds JPEGImages")
+    parser.add_argument("--workdir", type=Path, help="of a run with a trained boundary network")
+    parser.add_argument("--references", type=Path, help="folder that keeps the dense results")
+    parser.add_argument("--photos", type=int, default=8, help="how many (default 8)")
+    parser.add_argument("--full", type=int, default=3, help="of which 375x500 (default 3)")
+    parser.add_argument("--longer-side", type=int, default=250, help="of the others (default 250)")
+    parser.add_argument("--epochs", type=int, default=250, help="of the fit (default 250)")
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Measures; returns the figures."""
+    if not 0 <= options.full <= options.photos:
+        raise DataError("--full must be at least 0 and at most --photos")
+    config = voc_animals.get_config().unlock()
+    config.gcn.epochs = options.epochs
+    cases = make_cases(
+        options.root,
+        options.workdir,
+        config,
+        photos=options.photos,
+        full=options.full,
+        longer=options.longer_side,
+    )
+    label = make_label_program(config)
+    each, fast = [], []
+    fresh: Published | None = None
+    for case in cases:
+        outputs = jax.tree.map(lambda x: np.asarray(x)[0], label(_batch(case, 1)))
+        reference, new = _reference(case, outputs.seeds, config, options.references)
+        if new and fresh is None and case.size == cases[0].size:
+            fresh = reference
+        each.append(_compare(case, outputs, reference))
+        fast.append(outputs)
+        tell(f"{case.name}: agreement {each[-1]['agreement']:.3f} %")
+    figures = _agreement(each)
+    figures["photos"] = [{k: v for k, v in one.items() if k != "confusions"} for one in each]
+    figures |= _times(cases[0], fast[0], label, config, fresh)
+    figures |= _memory(cases[0])
+    figures["profile"] = profile(cases[0].inputs, fast[0].seeds, config)
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    return figures
+
+
+def _batch(case: Case, count: int) -> Any:
+    return jax.tree.map(lambda x: jnp.stack([x] * count), case.inputs)
+
+
+def _reference(
+    case: Case, seeds: np.ndarray, config: ConfigDict, folder: Path | None
+) -> tuple[Published, bool]:
+    """The dense result, from the folder where it is kept, and whether it was made just now."""
+    parts = [np.asarray(x).tobytes().hex() for x in case.inputs[1:]]
+    key = np.asarray(jax.random.key_data(case.inputs.key)).tolist()
+    settings = (config.graph.to_dict(), config.gcn.to_dict())
+    path = folder and folder / f"{fingerprint(parts, key, seeds.tobytes().hex(), settings)}.npz"
+    if path and path.exists():
+        log_probs, *numbers = (read_arrays(path)[name] for name in Published._fields)
+        squaring, rest, epoch, squarings, epochs = (value.item() for value in numbers)
+        return Published(log_probs, squaring, rest, epoch, squarings, epochs), False
+    tell(f"{case.name}: dense reference, takes minutes")
+    found = run_published(case.inputs, seeds, config)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, {name: np.asarray(v) for name, v in found._asdict().items()})
+    return found, True
+
+
+def _compare(case: Case, ours: PhotoOutputs, theirs: Published) -> dict[str, Any]:
+    """Final labels of the full photo: log-probabilities aligned, argmax of the photo's classes."""
+    keys = np.concatenate([[0], np.flatnonzero(case.inputs.present) + 1]).astype(np.uint8)
+    labels = [
+        argmax_labels(resize_maps_aligned(np.asarray(scores)[keys], case.size), keys)
+        for scores in (ours.log_probs, theirs.log_probs)
+    ]
+    return {
+        "name": case.name,
+        "size": case.size,
+        "agreement": 100 * float((labels[0] == labels[1]).mean()),
+        "dense_seconds": theirs.seconds(theirs.squarings, theirs.epochs),
+        "confusions": [confusion_matrix(case.mask, one, len(data.VOC_CLASSES)) for one in labels],
+    }
+
+
+def _agreement(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    ours, theirs = (100 * mean_iou(sum(one["confusions"][i] for one in each)) for i in (0, 1))
+    agreements = [one["agreement"] for one in each]
+    return {
+        "agreement_median": float(np.median(agreements)),
+        "agreement_min": min(agreements),
+        "miou": ours,
+        "miou_dense": theirs,
+        "miou_gap": abs(ours - theirs),
+    }
+
+
+def _times(
+    case: Case, ours: PhotoOutputs, label: Any, config: ConfigDict, fresh: Published | None
+) -> dict[str, Any]:
+    """Ours by batch and by area; the dense algorithm's in this run."""
+    by_batch = {count: seconds(label, _batch(case, count)) / count for count in BATCHES}
+    by_area = {
+        area: seconds(label, _batch(case._replace(inputs=resized(case, area)), 1)) for area in AREAS
+    }
+    squarings = config.graph.steps.bit_length() - 1
+    dense = fresh or run_published(
+        case.inputs, np.asarray(ours.seeds), config, squarings=2, epochs=5
+    )
+    whole = dense.seconds(squarings, config.gcn.epochs)
+    best = min(by_batch.values())
+    return {
+        "ratio": whole / best,
+        "seconds_per_photo": best,
+        "seconds_per_photo_by_batch": by_batch,
+        "seconds_by_area": by_area,
+        "dense_seconds_per_photo": whole,
+        "dense_seconds_are": "measured" if fresh else "extrapolated from 2 squarings, 5 epochs",
+        "dense_parts": {
+            "squaring": dense.squaring,
+            "rest of the set-up": dense.rest,
+            "epoch": dense.epoch,
+        },
+    }
+
+
+def _memory(case: Case) -> dict[str, Any]:
+    height, width = case.inputs.edge.shape
+    by_batch = {count: peak_megabytes("fast", (height, width), count) / count for count in BATCHES}
+    return {
+        "peak_mb_per_photo": by_batch[4],
+        "peak_mb_per_photo_by_batch": by_batch,
+        "dense_peak_mb": peak_megabytes("dense", (height, width), 1),
+    }

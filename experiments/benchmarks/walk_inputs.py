@@ -1,0 +1,178 @@
+"""Photos for the walk benchmark: boundary maps, features and CAMs, from networks or by hand."""
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from wsgcn_jax import data
+from wsgcn_jax.data.palette_png import decode_png
+from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.pipeline import boundary, networks
+from wsgcn_jax.pipeline.cams import read_cams
+from wsgcn_jax.pipeline.context import Context, name_key
+from wsgcn_jax.pipeline.inference import grid_size, resize_photo
+from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, PhotoInputs, make_edge_program
+from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
+from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.types import DataError
+
+FULL = (375, 500)
+
+
+class Case(NamedTuple):
+    """One photo of the benchmark.
+
+    Attributes:
+        name: of the photo, and its boundary map.
+        inputs: without padding.
+        size: height and width of the photo.
+        mask: `[h, w] u8`, true labels.
+    """
+
+    name: str
+    inputs: PhotoInputs
+    size: tuple[int, int]
+    mask: np.ndarray
+
+
+def make_cases(
+    root: Path, workdir: Path | None, config: ConfigDict, *, photos: int, full: int, longer: int
+) -> list[Case]:
+    """Reads photos of the list "train" that are 375x500, and makes what the graph part reads.
+
+    The first `full` stay as they are, the others are resized; the last of either kind gets a
+    harsh boundary map: soft, broken edges.
+
+    Args:
+        root: the VOC folder.
+        workdir: of a run whose classifier and boundary network are used; None: gradients.
+        config: of that run.
+        photos: how many in all.
+        full: how many keep their size.
+        longer: longer side of the others.
+    """
+    source = data.VocSource(root, splits=("train",))
+    edges = None if workdir is None else _edge_program(root, workdir, config)
+    cases: list[Case] = []
+    for name in source.listing()["train"]:
+        if len(cases) == photos:
+            break
+        photo = source.read("train", name)
+        image = decode_photo(photo.image, name=name)
+        if image.shape[:2] != FULL or photo.mask is None or not photo.labels:
+            continue
+        mask = decode_png(photo.mask, name=name)
+        if len(cases) >= full:
+            small = (round(FULL[0] * longer / FULL[1]), longer)
+            image, mask = resize_photo(image, small), nearest_labels(mask, small)
+        harsh = len(cases) + 1 in (full, photos)
+        inputs = _inputs(name, image, np.asarray(photo.labels), workdir, edges)
+        if harsh:
+            inputs = inputs._replace(edge=_harsh(np.asarray(inputs.edge)))
+        label = f"{name} {'harsh' if harsh else 'as found'}"
+        cases.append(Case(label, inputs, (image.shape[0], image.shape[1]), mask))
+    if len(cases) < photos:
+        raise DataError(f"{root}: only {len(cases)} photos of 375x500 with a mask; give --photos")
+    return cases
+
+
+def resized(case: Case, area: float) -> PhotoInputs:
+    """Stretches a case's maps to another number of nodes, for timing."""
+    height, width = case.inputs.edge.shape
+    shape = (round(height * area**0.5), round(width * area**0.5))
+    resize = partial(jax.image.resize, method="linear")
+    one = case.inputs
+    return one._replace(
+        edge=resize(one.edge, shape),
+        features=resize(one.features, (*shape, one.features.shape[2])),
+        cams=resize(one.cams, (len(one.cams), *shape)),
+        rgb=resize(one.rgb, (*shape, 3)),
+        valid=jnp.ones(shape, bool),
+    )
+
+
+def _edge_program(root: Path, workdir: Path, config: ConfigDict) -> EdgeProgram:
+    config.data.root = str(root)
+    context = Context(config, Workspace(workdir))
+    folder = context.folder("boundary")
+    if not (folder / "weights").exists():
+        raise DataError(f"{folder}: no weights; finish the run's boundary stage, or no --workdir")
+    return make_edge_program(networks.load(folder, boundary.network(context)), config.backbone.name)
+
+
+def _inputs(
+    name: str, image: np.ndarray, ids: np.ndarray, workdir: Path | None, edges: EdgeProgram | None
+) -> PhotoInputs:
+    grid = grid_size((image.shape[0], image.shape[1]))
+    small = resize_photo(image, grid, Image.Resampling.LANCZOS).astype(np.float32) / 255
+    cams = np.zeros((len(data.VOC_CLASSES) - 1, *grid), np.float32)
+    if edges is None or workdir is None:
+        edge, features = _gradient_edges(small), _colour_features(small)
+        cams[ids - 1] = _centre_cams(grid, len(ids))
+    else:
+        # The network wants sides that are multiples of 16; its grid is fitted to the photo's.
+        sides = (round(image.shape[0] / 16) * 16, round(image.shape[1] / 16) * 16)
+        found = edges(resize_photo(image, sides)[None], np.asarray([sides], np.int32))
+        edge = np.asarray(jax.image.resize(found[0][0], grid, "linear"))
+        features = jax.image.resize(found[1][0], (*grid, found[1].shape[-1]), "linear")
+        cam, keys = read_cams(workdir / "cams", name)
+        cams[keys - 1] = resize_maps(cam, grid)
+    return PhotoInputs(
+        name_key(jax.random.key(0), name),
+        jnp.asarray(np.clip(edge, 0, 1), jnp.float32),
+        jnp.asarray(features, jnp.float32),
+        jnp.asarray(cams),
+        jnp.asarray(np.isin(np.arange(1, len(cams) + 1), ids)),
+        jnp.asarray(small),
+        jnp.ones(grid, bool),
+    )
+
+
+def _gradient_edges(rgb: np.ndarray) -> np.ndarray:
+    """Edges where the colour changes most: a share of 1 like that of a trained network's maps."""
+    smooth = _blurred(rgb, 1.0)
+    steps = np.stack(np.gradient(smooth, axis=(0, 1)))
+    strength = np.sqrt((steps**2).sum(axis=(0, 3)))
+    edge: np.ndarray = np.clip(strength / np.quantile(strength, 0.93), 0, 1) ** 2
+    return edge
+
+
+def _harsh(edge: np.ndarray) -> jax.Array:
+    """Soft edges that never reach 1, with holes."""
+    soft = _blurred(edge[..., None], 1.5)[..., 0]
+    soft = 0.8 * np.clip(soft / np.quantile(soft, 0.98), 0, 1)
+    holes = np.random.default_rng(0).random(edge.shape) < 0.2
+    return jnp.asarray(np.where(holes, 0.3 * soft, soft), jnp.float32)
+
+
+def _colour_features(rgb: np.ndarray) -> np.ndarray:
+    """160 random waves of colour at three scales, rectified as the network's features are."""
+    rng = np.random.default_rng(1)
+    colours = np.concatenate([_blurred(rgb, sigma) for sigma in (1.0, 3.0, 8.0)], axis=-1)
+    phase = colours @ rng.normal(scale=4.0, size=(9, 160)) + rng.uniform(0, 2 * np.pi, 160)
+    features: np.ndarray = np.maximum(np.cos(phase), 0) / 2
+    return features
+
+
+def _centre_cams(grid: tuple[int, int], classes: int) -> np.ndarray:
+    """Objects are in the centre, each class in its own part of it; the rest is background."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grid), indexing="ij")
+    centres = (np.arange(classes) - (classes - 1) / 2) * 0.6
+    return np.stack([np.clip(1.05 - np.hypot(y, x - at), 0, 1) for at in centres])
+
+
+def _blurred(maps: np.ndarray, sigma: float) -> np.ndarray:
+    reach = int(3 * sigma + 1)
+    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        pad = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
+        padded = np.pad(maps, pad, mode="edge")
+        maps = np.apply_along_axis(np.convolve, axis, padded, kernel, "valid")
+    return maps.astype(np.float32)

@@ -1,0 +1,91 @@
+"""Peak memory of one program, in a process of its own.
+
+python -m experiments.benchmarks.walk_memory fast|dense ROWS COLUMNS BATCH
+"""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import voc_animals
+from experiments.benchmarks.published import run_published
+from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs, make_label_program
+
+
+def peak_megabytes(kind: str, grid: tuple[int, int], batch: int) -> float:
+    """Measures what a batch needs beyond the idle program, all batch together.
+
+    Args:
+        kind: "fast" or "dense" (the published algorithm; one photo).
+        grid: rows and columns of nodes.
+        batch: photos.
+    """
+    module = "experiments.benchmarks.walk_memory"
+    command = [sys.executable, "-W", "ignore", "-m", module, kind, *map(str, (*grid, batch))]
+    # Freed arrays must go back to the system, or the first run's would hide the second's.
+    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
+    return float(output.split()[-1])
+
+
+def _random_inputs(grid: tuple[int, int], batch: int) -> PhotoInputs:
+    # What is in the arrays does not matter: every shape is static.
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.random((batch, *shape), np.float32))
+
+    return PhotoInputs(
+        jax.random.split(jax.random.key(0), batch),
+        draw(*grid),
+        draw(*grid, 160),
+        draw(20, *grid),
+        jnp.ones((batch, 20), bool),
+        draw(*grid, 3),
+        jnp.ones((batch, *grid), bool),
+    )
+
+
+def _status(field: str) -> float:
+    """A line of /proc/self/status, in MB; where there is none, the peak of the whole process."""
+    path = Path("/proc/self/status")
+    if not path.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    line = next(line for line in path.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def main(kind: str, rows: int, columns: int, batch: int) -> None:
+    """Prints the megabytes."""
+    config = voc_animals.get_config().unlock()
+    config.gcn.epochs = 2  # the same buffers are used in every epoch
+    run = make_label_program(config)
+
+    def work(grid: tuple[int, int]) -> None:
+        inputs = _random_inputs(grid, batch)
+        if kind == "dense":
+            one = jax.tree.map(lambda x: x[0], inputs)
+            seeds = np.full(grid, 255, np.uint8)
+            seeds[0, :2] = 0, 1
+            run_published(one, seeds, config, squarings=1, epochs=2)
+        else:
+            jax.block_until_ready(run(inputs))
+
+    # Once before, so that compiling counts for nothing; dense: small, its programs are.
+    work((rows, columns) if kind == "fast" else (8, 8))
+    idle = _status("VmRSS")
+    reset = Path("/proc/self/clear_refs")
+    if reset.exists():
+        reset.write_text("5")
+    work((rows, columns))
+    print(_status("VmHWM") - idle)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,0 +1,121 @@
+"""Where the time of the fast walk and the fit goes, and how much of the machine they use."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from wsgcn_jax.gcn.fit import fit_gcn
+from wsgcn_jax.graph.affinity import affinity_stencil
+from wsgcn_jax.graph.fast_walk import fast_walk
+from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
+from wsgcn_jax.graph.walk import Adjacency, Walk, aggregate, gcn_adjacency, multiply
+from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs
+from wsgcn_jax.positions import node_positions
+
+
+def seconds(work: Callable[..., Any], *args: Any, repeats: int = 3) -> float:
+    """The best of several runs, compilation left out."""
+    jax.block_until_ready(work(*args))
+    spent = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(work(*args))
+        spent.append(time.perf_counter() - start)
+    return min(spent)
+
+
+def machine() -> dict[str, float]:
+    """The machine's GEMM speed in GFLOP/s and its copy bandwidth in GB/s (read and write)."""
+    square = jnp.ones((2048, 2048), jnp.float32)
+    gemm = seconds(jax.jit(lambda x: x @ x), square)
+    large = jnp.ones(1 << 26, jnp.float32)
+    copy = seconds(jax.jit(lambda x: x + 1), large)
+    return {"gemm_gflops": 2 * 2048**3 / gemm / 1e9, "copy_gbytes": 2 * large.nbytes / copy / 1e9}
+
+
+def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[str, float]:
+    """Times the parts of one photo, one by one.
+
+    Args:
+        photo: without padding.
+        seeds: `[H, W] u8`.
+        config: the whole configuration.
+
+    Returns:
+        Seconds of each part before the epochs and of an epoch; milliseconds of the parts of an
+        epoch; and an epoch's GFLOP/s and GB/s as shares of the machine's.
+    """
+    height, width = photo.edge.shape
+    settings, n = config.graph, height * width
+    classes, hidden = len(photo.cams) + 1, config.gcn.hidden
+    stencil_of = jax.jit(partial(affinity_stencil, radius=settings.radius, beta=settings.beta))
+    stencil = stencil_of(photo.edge)
+    options = {"radius": settings.radius, "steps": settings.steps, "basis": settings.basis}
+    walk_of = jax.jit(partial(fast_walk, **options))
+    walk: Walk = walk_of(stencil)
+    adjacency_of = jax.jit(gcn_adjacency)
+    adjacency: Adjacency = adjacency_of(walk)
+    features = jnp.asarray(photo.features.reshape(n, -1).T)
+    weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius)
+
+    def fit(epochs: int, adjacency: Adjacency, features: jax.Array) -> jax.Array:
+        return fit_gcn(
+            photo.key,
+            partial(aggregate, adjacency),
+            features,
+            jnp.asarray(seeds).reshape(-1).astype(jnp.int32),
+            jnp.ones(n, bool),
+            node_positions(height, width),
+            lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
+            classes=classes,
+            epochs=epochs,
+        ).log_probs
+
+    few, many = (seconds(jax.jit(partial(fit, epochs)), adjacency, features) for epochs in (5, 55))
+    epoch = (many - few) / 50
+    half = jnp.ones((hidden, n)) / n
+    scores = jnp.ones((classes, height, width))
+    inner = {
+        "K h and its gradient": 2 * _looped(partial(multiply, adjacency.kernel), half),
+        "W1^T X and its gradient": _features(features, hidden),
+        "Laplacian": _looped(jax.grad(partial(laplacian_energy, weights)), scores),
+        "softmax": _looped(partial(jax.nn.log_softmax, axis=0), scores.reshape(classes, -1)),
+    }
+    used = adjacency.kernel.basis.shape[0]  # type: ignore[attr-defined]
+    # Products only: W1 and K forward and back, W2 three times.
+    gflop = 2e-9 * n * hidden * (2 * len(features) + 4 * used + 3 * classes)
+    # Read at least once a product: the features twice, the basis four times.
+    gbyte = 4e-9 * n * (2 * len(features) + 4 * used)
+    speed = machine()
+    return {
+        **speed,
+        "affinity_seconds": seconds(stencil_of, photo.edge),
+        "walk_seconds": seconds(walk_of, stencil),
+        "adjacency_seconds": seconds(adjacency_of, walk),
+        "features_seconds": seconds(jax.jit(aggregate), adjacency, features),
+        "epoch_seconds": epoch,
+        **{f"epoch: {name} (ms)": 1e3 * spent for name, spent in inner.items()},
+        "epoch: the rest (ms)": 1e3 * (epoch - sum(inner.values())),
+        "epoch_share_of_gemm": gflop / epoch / speed["gemm_gflops"],
+        "epoch_share_of_copy_bandwidth": gbyte / epoch / speed["copy_gbytes"],
+    }
+
+
+def _looped(work: Callable[[jax.Array], jax.Array], x: jax.Array, times: int = 50) -> float:
+    """Seconds of one call among many in a compiled loop, as in a fit."""
+    body = jax.jit(lambda x: jax.lax.fori_loop(0, times, lambda _, x: 0.99 * work(x), x))
+    return seconds(body, x) / times
+
+
+def _features(features: jax.Array, hidden: int) -> float:
+    """Seconds of the first layer's product and of its gradient."""
+
+    def step(w: jax.Array) -> jax.Array:
+        return w - 1e-9 * jax.grad(lambda w: jnp.sum(jax.nn.relu(w.T @ features) ** 2))(w)
+
+    return _looped(step, jnp.full((len(features), hidden), 1e-3))

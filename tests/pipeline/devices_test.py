@@ -1,0 +1,101 @@
+"""One device, eight, two hosts: the same pseudo labels."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from pipeline import tiny_labels
+
+from wsgcn_jax.pipeline.devices import on_any_host, over_devices
+
+SCRIPT = Path(tiny_labels.__file__)
+
+
+@pytest.fixture(scope="module")
+def program():
+    return tiny_labels.program()
+
+
+@pytest.fixture(scope="module")
+def alone(program):
+    return jax.tree.map(np.asarray, program(tiny_labels.photos(range(5))))
+
+
+def _start(folder, *, batch_size, devices=1, **variables):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", SCRIPT, folder, str(batch_size)],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(process, says):
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err[-2000:]
+    assert says in out
+
+
+def _assert_same(folder, alone):
+    for index, scores in enumerate(alone.log_probs):
+        labels = scores.argmax(axis=0)
+        assert 0 < (labels == 1).mean() < 1  # an object on a ground, so that equal means something
+        with np.load(folder / f"{index}.npz") as theirs:
+            np.testing.assert_array_equal(theirs["labels"], labels)
+            # Thirty steps of Adam on sums in another order.
+            np.testing.assert_allclose(theirs["scores"], scores, atol=1e-3)
+
+
+def test_eight_devices_give_the_labels_of_one(alone, tmp_path):
+    _finish(_start(tmp_path, batch_size=5, devices=8), "8 devices, 1 hosts")
+    _assert_same(tmp_path, alone)
+
+
+@pytest.mark.slow
+def test_two_hosts_give_the_labels_of_one_and_share_what_failed(alone, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        address = f"localhost:{probe.getsockname()[1]}"
+    hosts = [
+        _start(
+            tmp_path,
+            batch_size=2,
+            JAX_COORDINATOR_ADDRESS=address,
+            JAX_PROCESS_ID=str(host),
+        )
+        for host in range(2)
+    ]
+    for process in hosts:
+        _finish(process, "2 devices, 2 hosts")
+    _assert_same(tmp_path, alone)
+    for host in range(2):
+        with np.load(tmp_path / f"host{host}.npz") as found:
+            assert found["failed"].tolist() == [False] * 4 + [True]
+
+
+def test_an_ensemble_averages_probabilities_the_single_fit_its_first_member(program, alone):
+    inputs = tiny_labels.photos(range(5))
+    three = np.exp(tiny_labels.program(ensemble=3)(inputs).log_probs)
+    members = [alone.log_probs]
+    for member in (1, 2):
+        keys = jax.vmap(jax.random.fold_in, (0, None))(inputs.key, member)
+        members.append(np.asarray(program(inputs._replace(key=keys)).log_probs))
+    assert np.abs(np.exp(members[1]) - np.exp(members[0])).max() > 0.01
+    np.testing.assert_allclose(three, np.exp(members).mean(axis=0), atol=1e-3)
+
+
+def test_shared_and_static_arguments_reach_the_program():
+    program = over_devices(lambda shared, batch, *, power: shared * batch["x"] ** power)
+    out = program(2.0, {"x": np.arange(3.0, dtype=np.float32)}, power=3)
+    np.testing.assert_array_equal(out, [0, 2, 16])
+
+
+def test_alone_a_host_knows_what_it_found():
+    assert on_any_host(np.array([True, False])).tolist() == [True, False]
