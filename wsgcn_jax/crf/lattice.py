@@ -19,6 +19,9 @@ import numpy as np
 _D = 5  # features: x, y, three colours
 _AXES = _D + 1
 _SCALE = np.sqrt(2 / 3) * _AXES / np.sqrt(np.arange(1, _D + 1) * np.arange(2, _D + 2))
+# Coordinate j is the sum of the features from the j-th on, less j times the one before; by 6.
+_ELEVATION = np.triu(np.ones((_AXES, _D))) - np.diag(np.arange(1.0, _AXES), -1)[:, :_D]
+_ELEVATION = (_ELEVATION * _SCALE / _AXES).astype(np.float32)
 _HEAD, _TAIL = 4, 16  # pixels gathered by a vertex itself, and by each helper of a busy one
 _SMALL = 1 << 14  # pixels; up to here the largest tables are cheap enough
 
@@ -152,38 +155,27 @@ def _unpack(key: jax.Array, packed: Packing) -> list[jax.Array]:
 
 def _simplices(
     image: jax.Array, sigma_xy: float, sigma_rgb: float
-) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
-    """Nearest lattice points, ranks of the six coordinates, and weights of the corners `[6, n]`."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Nearest points of remainder 0, ranks of the coordinates, weights of the corners, `[6, n]`."""
     height, width = image.shape[:2]
     place = jnp.arange(height * width)
-    colour = jnp.clip(image.reshape(-1, 3), 0, 255) / sigma_rgb
-    features = [place % width / sigma_xy, place // width / sigma_xy, *colour.T]
-    scaled = [f.astype(jnp.float32) * np.float32(s) for f, s in zip(features, _SCALE, strict=True)]
-    elevated, later = [], jnp.zeros_like(scaled[0])
-    for j in range(_D, 0, -1):
-        elevated.insert(0, later - j * scaled[j - 1])
-        later = later + scaled[j - 1]
-    elevated.insert(0, later)
-
-    nearest = [jnp.round(e / _AXES).astype(jnp.int32) for e in elevated]
-    excess = sum(nearest)
-    offset = [e / _AXES - p for e, p in zip(elevated, nearest, strict=True)]
-    ranks, wrapped = [], []
-    for i in range(_AXES):
-        # Ties go to the earlier coordinate, so that ranks are a permutation.
-        above = [offset[j] >= offset[i] if j < i else offset[j] > offset[i] for j in range(_AXES)]
-        rank = sum(a.astype(jnp.int32) for j, a in enumerate(above) if j != i) + excess
-        wrap = (rank < 0).astype(jnp.int32) - (rank >= _AXES).astype(jnp.int32)
-        ranks.append(rank + _AXES * wrap)
-        wrapped.append(wrap)
-    nearest = [p + w for p, w in zip(nearest, wrapped, strict=True)]
-    offset = [o - w for o, w in zip(offset, wrapped, strict=True)]
-    by_rank = [
-        sum(jnp.where(ranks[i] == r, offset[i], 0.0) for i in range(_AXES)) for r in range(_AXES)
-    ]
+    colour = jnp.clip(image.reshape(-1, 3), 0, 255).astype(jnp.float32) / sigma_rgb
+    features = jnp.stack([place % width / sigma_xy, place // width / sigma_xy, *colour.T])
+    elevated = jnp.matmul(_ELEVATION, features, precision="highest")
+    nearest = jnp.round(elevated)
+    offset = elevated - nearest
+    # Equal offsets: the earlier coordinate goes first, so that ranks are a permutation.
+    earlier = jnp.asarray(np.tri(_AXES, k=-1, dtype=bool))[:, :, None]
+    above = (offset[None] > offset[:, None]) | (earlier & (offset[None] == offset[:, None]))
+    ranks = above.sum(axis=1, dtype=jnp.int32) + nearest.sum(axis=0).astype(jnp.int32)[None]
+    wrap = (ranks < 0).astype(jnp.int32) - (ranks >= _AXES).astype(jnp.int32)
+    ranks = ranks + _AXES * wrap
+    point = nearest.astype(jnp.int32) + wrap
+    offset = elevated - point
+    by_rank = [jnp.where(ranks == r, offset, 0.0).sum(axis=0) for r in range(_AXES)]
     weights = [by_rank[_D] + 1 - by_rank[0]]
     weights += [by_rank[_D - k] - by_rank[_AXES - k] for k in range(1, _AXES)]
-    return nearest, ranks, jnp.stack(weights)
+    return point, ranks, jnp.stack(weights)
 
 
 def _sorting(keys: jax.Array, bits: int) -> jax.Array:
@@ -216,15 +208,13 @@ def find_corners(
         sigma_rgb: standard deviation in colour.
         packed: of this photo's shape.
     """
-    nearest, ranks, weights = _simplices(image, sigma_xy, sigma_rgb)
+    point, ranks, weights = _simplices(image, sigma_xy, sigma_rgb)
     weights = jnp.where(valid.reshape(1, -1), weights, 0.0)
-    keys = []
-    for k in range(_AXES):
-        corner = [p - (r > _D - k) for p, r in zip(nearest, ranks, strict=True)]
-        keys.append(_pack(corner[1:], packed)[0])
+    remainder = jnp.arange(_AXES)[:, None]
+    corner = [point[j][None] - (ranks[j][None] > _D - remainder) for j in range(1, _AXES)]
     bits = int(np.prod(packed.size, dtype=np.int64)).bit_length()
     last = np.uint32((1 << bits) - 1)  # no vertex: 2^bits exceeds the product of sizes
-    key = jnp.where(valid.reshape(1, -1), jnp.stack(keys), last)
+    key = jnp.where(valid.reshape(1, -1), _pack(corner, packed)[0], last)
     order = _sorting(key, bits)
     key = jnp.take_along_axis(key, order, axis=1)
     first = jnp.concatenate([jnp.ones((_AXES, 1), bool), key[:, 1:] != key[:, :-1]], axis=1)
@@ -235,13 +225,11 @@ def find_corners(
     start = start.at[jnp.where(first, vertex, entries)].set(
         jnp.arange(entries, dtype=jnp.int32), mode="drop"
     )
-    row = jnp.arange(_AXES)[:, None]
-    remainder = jnp.broadcast_to(row.astype(jnp.uint32), key.shape)
-    full = (key * np.uint32(_AXES) + remainder).reshape(-1)
+    full = (key * np.uint32(_AXES) + remainder.astype(jnp.uint32)).reshape(-1)
     degree = jnp.append(start[1:], entries) - start
     return Corners(
         weights,
-        jnp.zeros(key.shape, jnp.int32).at[row, order].set(vertex.reshape(key.shape)),
+        jnp.zeros(key.shape, jnp.int32).at[remainder, order].set(vertex.reshape(key.shape)),
         order.reshape(-1),
         jnp.take_along_axis(weights, order, axis=1).reshape(-1),
         start,
@@ -293,6 +281,15 @@ def build(corners: Corners, size: tuple[int, int], packed: Packing) -> Lattice:
     )
 
 
+def normalised(lattice: Lattice) -> Lattice:
+    """The tables of the filter D^-1/2 K D^-1/2, D the sums of the rows of K."""
+    pixels = lattice.weights.shape[1]
+    mass = lattice_filter(lattice, jnp.ones((pixels, 1)), False)[:, 0]
+    norm = jnp.where(mass > 0, jax.lax.rsqrt(mass + 1e-20), 0.0)
+    head, tail = ((pixel, weight * norm[pixel]) for pixel, weight in (lattice.head, lattice.tail))
+    return lattice._replace(weights=lattice.weights * norm[None], head=head, tail=tail)
+
+
 def _neighbours(keys: jax.Array, packed: Packing) -> tuple[jax.Array, jax.Array]:
     """Vertices one step ahead and behind along each axis, `[6, v + 1] i32`; v where none is."""
     count = keys.size
@@ -301,14 +298,11 @@ def _neighbours(keys: jax.Array, packed: Packing) -> tuple[jax.Array, jax.Array]
     point = _unpack(keys // np.uint32(_AXES), packed)
     wrap = (remainder == _D).astype(jnp.int32)
     following = jnp.where(wrap == 1, np.uint32(0), remainder + np.uint32(1))
-    wanted = []
-    for axis in range(_AXES):
-        there = [p + wrap - (j == axis) for j, p in enumerate(point, start=1)]
-        key, inside = _pack(there, packed)
-        key = key * np.uint32(_AXES) + following
-        wanted.append(jnp.where(inside & real, key, _NO_KEY))
-    found = _look_up(keys, jnp.stack(wanted))
     row = jnp.arange(_AXES)[:, None]
+    there = [p[None] + wrap[None] - (row == j) for j, p in enumerate(point, start=1)]
+    key, inside = _pack(there, packed)
+    key = key * np.uint32(_AXES) + following[None]
+    found = _look_up(keys, jnp.where(inside & real[None], key, _NO_KEY))
     own = jnp.arange(count, dtype=jnp.int32)[None]
     nobody = jnp.full((_AXES, count + 1), count, jnp.int32)
     ahead = nobody.at[:, :count].set(found)
@@ -363,23 +357,34 @@ def lattice_filter(lattice: Lattice, values: jax.Array, backward: bool = False) 
         `[n, c] f32`.
     """
 
-    def weighed(source: jax.Array, index: jax.Array, weight: jax.Array) -> jax.Array:
-        # A sum of gathers is one vectorised loop; an axis to reduce would be written out first.
-        terms = [
-            w[:, None] * source.at[i].get(mode="promise_in_bounds")
-            for i, w in zip(index, weight, strict=True)
-        ]
-        return sum(terms[1:], terms[0])
+    vertices = _weighed(values, *lattice.head)
 
-    vertices = weighed(values, *lattice.head)
-    vertices = vertices.at[lattice.busy].add(
-        weighed(values, *lattice.tail), mode="promise_in_bounds"
-    )
-    for axis in reversed(range(_AXES)) if backward else range(_AXES):
-        ahead = vertices.at[lattice.ahead[axis]].get(mode="promise_in_bounds")
-        behind = vertices.at[lattice.behind[axis]].get(mode="promise_in_bounds")
-        vertices = vertices + 0.5 * (ahead + behind)
-    return weighed(vertices, lattice.vertex, lattice.weights)
+    def help_out(total: jax.Array, rows: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        return total + _weighed(values, *rows), None
+
+    # Scans, because XLA would fuse the steps into one, computing the earlier ones many times over.
+    parts = jax.tree.map(lambda x: x.reshape(_TAIL // _HEAD, _HEAD, -1), lattice.tail)
+    helped = jnp.zeros((lattice.busy.size, values.shape[1]), values.dtype)
+    helped, _ = jax.lax.scan(help_out, helped, parts)
+    vertices = vertices.at[lattice.busy].add(helped, mode="promise_in_bounds")
+
+    def blur(x: jax.Array, near: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        ahead, behind = (x.at[index].get(mode="promise_in_bounds") for index in near)
+        return x + 0.5 * (ahead + behind), None
+
+    near = (lattice.ahead, lattice.behind)
+    vertices, _ = jax.lax.scan(blur, vertices, near, reverse=backward)
+    return _weighed(vertices, lattice.vertex, lattice.weights)
+
+
+def _weighed(source: jax.Array, index: jax.Array, weight: jax.Array) -> jax.Array:
+    """Weighted sums `[m, c]` of rows of `[n, c]`, given `[k, m]` of either."""
+    # A sum of gathers is one vectorised loop; an axis to reduce would be written out first.
+    terms = [
+        w[:, None] * source.at[i].get(mode="promise_in_bounds")
+        for i, w in zip(index, weight, strict=True)
+    ]
+    return sum(terms[1:], terms[0])
 
 
 def _forward(

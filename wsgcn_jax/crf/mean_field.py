@@ -6,16 +6,25 @@ compatibility, self pairs included, symmetric normalisation, parallel updates.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from wsgcn_jax.crf.gaussian import gaussian_filter
-from wsgcn_jax.crf.lattice import build, find_corners, lattice_filter, packing, table_sizes
+from wsgcn_jax.crf.lattice import (
+    Lattice,
+    build,
+    find_corners,
+    lattice_filter,
+    normalised,
+    packing,
+    table_sizes,
+)
 
 Kernel = Literal["lattice", "exact"]
-Filter = Callable[[jax.Array], jax.Array]
+Message = Callable[[jax.Array], jax.Array]
+"""Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
 
 
 def mean_field(
@@ -47,59 +56,72 @@ def mean_field(
         `jax.lax.map` is faster than `jax.vmap`, which must make the largest tables for all.
 
     Raises:
-        ValueError: the lattice of so large a photo, or so fine a kernel, cannot be numbered.
+        ValueError: no such kernel; or the kernel is so fine for a photo of that size that the
+            lattice's vertices cannot be numbered.
     """
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"kernel {kernel!r} is neither lattice nor exact")
     real = jnp.ones(image.shape[:2], bool) if valid is None else valid
-    infer = partial(_infer, unary, real, iterations=iterations)
     if kernel == "exact":
-        near = _exact(_places(real.shape) / gaussian[0], real)
         colour = image.reshape(-1, 3).astype(unary.dtype) / bilateral[1]
         places = _places(real.shape) / bilateral[0]
-        far = _exact(jnp.concatenate([places, colour], axis=1), real)
-        return infer((near, gaussian[1]), (far, bilateral[2]))
+        near = _exact(_places(real.shape) / gaussian[0], real, gaussian[1])
+        far = _exact(jnp.concatenate([places, colour], axis=1), real, bilateral[2])
+        return _infer(unary, near, far, iterations)
 
-    near = partial(gaussian_filter, sigma=gaussian[0])
+    near = _convolution(real, *gaussian)
     packed = packing(real.shape, *bilateral[:2])
     corners = find_corners(image, real, *bilateral[:2], packed)
 
     def with_tables(size: tuple[int, int]) -> jax.Array:
-        lattice = build(corners, size, packed)
-
-        def far(q: jax.Array) -> jax.Array:
-            return lattice_filter(lattice, q.reshape(len(q), -1).T, False).T.reshape(q.shape)
-
-        return infer((near, gaussian[1]), (far, bilateral[2]))
+        lattice = normalised(build(corners, size, packed))
+        return _infer(unary, near, _on_lattice(lattice, bilateral[2]), iterations)
 
     sizes = table_sizes(real.size)
     if len(sizes) == 1:
         return with_tables(sizes[0])
     needed = jnp.stack([corners.count, corners.helpers])
-    smaller = [(needed > jnp.asarray(size)).any() for size in sizes[:-1]]
-    choice = jnp.stack(smaller).sum(dtype=jnp.int32)
+    too_small = [(needed > jnp.asarray(size)).any() for size in sizes[:-1]]
+    choice = jnp.stack(too_small).sum(dtype=jnp.int32)
     return jax.lax.switch(choice, [partial(with_tables, size) for size in sizes])
 
 
-def _infer(
-    unary: jax.Array,
-    real: jax.Array,
-    *kernels: tuple[Filter, float],
-    iterations: int,
-) -> jax.Array:
-    """The updates, given unnormalised filters of `[c, H, W]` and their weights."""
-    # Symmetric normalisation, which takes out any factor of the filter.
-    norms = []
-    for smooth, _ in kernels:
-        total = smooth(real[None].astype(unary.dtype))
-        norms.append(jnp.where(real[None], jax.lax.rsqrt(total + 1e-20), 0.0))
-
+def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
     def update(q: jax.Array, _: None) -> tuple[jax.Array, None]:
-        energy = -unary
-        for (smooth, weight), norm in zip(kernels, norms, strict=True):
-            energy = energy + weight * norm * smooth(norm * q)
-        return jax.nn.softmax(energy, axis=0), None
+        return jax.nn.softmax(near(q) + far(q) - unary, axis=0), None
 
     q, _ = jax.lax.scan(update, jax.nn.softmax(-unary, axis=0), length=iterations)
     return q
+
+
+def _turned(values: jax.Array, weight: float = 1.0) -> jax.Array:
+    """Transpose `[a, b]` times a weight.
+
+    As a product with a diagonal matrix, which is the Potts compatibility: XLA stores a product's
+    operands and result, but would compute a fused transpose over and over from scattered memory.
+    """
+    return jnp.einsum("ab,ac->bc", values, weight * jnp.eye(len(values)), precision="highest")
+
+
+def _on_lattice(lattice: Lattice, weight: float) -> Message:
+    def message(q: jax.Array) -> jax.Array:
+        smooth = lattice_filter(lattice, _turned(q.reshape(len(q), -1)), False)
+        potts = weight * jnp.eye(len(q))
+        return jnp.einsum("na,ab->bn", smooth, potts, precision="highest").reshape(q.shape)
+
+    return message
+
+
+def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:
+    mass = gaussian_filter(real[None].astype(jnp.float32), sigma)
+    norm = jnp.where(real[None], jax.lax.rsqrt(mass + 1e-20), 0.0)
+
+    def message(q: jax.Array) -> jax.Array:
+        smooth = norm * gaussian_filter(norm * q, sigma)
+        potts = weight * jnp.eye(len(q))
+        return jnp.einsum("ahw,ab->bhw", smooth, potts, precision="highest")
+
+    return message
 
 
 def _places(shape: tuple[int, ...]) -> jax.Array:
@@ -107,27 +129,13 @@ def _places(shape: tuple[int, ...]) -> jax.Array:
     return jnp.stack([rows, columns], -1).reshape(-1, 2).astype(jnp.float32)
 
 
-def _exact(features: jax.Array, real: jax.Array) -> Filter:
-    """Filter by the Gaussian kernel `[n, n]` of features `[n, f]`."""
+def _exact(features: jax.Array, real: jax.Array, weight: float) -> Message:
     # Differences, not the expanded square: its rounding would show after the exponential.
     distance = sum(
         (features[:, i, None] - features[None, :, i]) ** 2 for i in range(features.shape[1])
     )
     flat = real.reshape(-1)
     kernel = jnp.where(flat[:, None] & flat[None, :], jnp.exp(-0.5 * distance), 0.0)
+    norm = jnp.where(flat, jax.lax.rsqrt(kernel.sum(axis=1) + 1e-20), 0.0)
+    kernel = weight * kernel * norm[:, None] * norm[None, :]
     return lambda q: (q.reshape(len(q), -1) @ kernel).reshape(q.shape)
-
-
-def label_unary(labels: jax.Array, classes: int, *, confidence: float = 0.7) -> jax.Array:
-    """Unary of labels that are right with the given probability (golden section 7, "imutils").
-
-    Args:
-        labels: `[H, W] i32` in 0..classes-1.
-        classes: c, at least 2.
-        confidence: probability of the label; the others share the rest.
-
-    Returns:
-        `[c, H, W] f32`.
-    """
-    hit = jnp.arange(classes)[:, None, None] == labels[None]
-    return -jnp.log(jnp.where(hit, confidence, (1 - confidence) / (classes - 1)))
