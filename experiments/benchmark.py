@@ -14,7 +14,9 @@ from pathlib import Path
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.types import DataError
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "crf": "the dense CRF against pydensecrf2",
+}
 """Name of a module in `experiments.benchmarks`, and what it measures."""
 
 

@@ -147,17 +147,19 @@ def test_a_batch_is_its_photos_by_map_and_by_vmap():
     mapped = jax.vmap(refine)(images, scores)
     for i, (image, score) in enumerate(batch):
         alone = refine(image, score)
-        np.testing.assert_allclose(together[i], alone, atol=1e-5)
-        np.testing.assert_allclose(mapped[i], alone, atol=1e-5)
+        # Ten updates magnify the rounding of sums taken in another order.
+        np.testing.assert_allclose(together[i], alone, atol=1e-4)
+        np.testing.assert_allclose(mapped[i], alone, atol=1e-4)
 
 
-def test_a_flip_moves_the_result_no_more_than_the_lattice_errs():
+def test_flips_move_the_result_no_more_than_the_lattice_errs():
     image, scores = photo(1)
-    there = np.asarray(refine(image, scores))
-    back = np.asarray(refine(image[:, ::-1], scores[:, :, ::-1]))[:, :, ::-1]
-    exact = np.asarray(refine(image, scores, kernel="exact"))
-    assert 0 < distance(there, back)[0] <= 2 * distance(there, exact)[0] + 1e-3
-    assert distance(there, back)[0] < 0.01
+    flip = np.s_[:, ::-1, ::-1]
+    there, back = refine(image, scores), refine(image[::-1, ::-1], scores[flip])[flip]
+    assert 0 < distance(np.asarray(there), np.asarray(back))[0] < 0.02
+    exact = partial(refine, kernel="exact")
+    back = exact(image[::-1, ::-1], scores[flip])[flip]
+    np.testing.assert_allclose(exact(image, scores), back, atol=1e-4)
 
 
 def test_it_follows_the_photo():
@@ -202,14 +204,11 @@ def test_a_constant_photo_is_smoothed_by_gaussians_alone():
     # One colour: the bilateral kernel is a wide Gaussian of place.
     _, scores = photo(5)
     image = jnp.full((*_SHAPE, 3), 77.0)
-    unary = -jnp.log(scores)
-    wide = partial(mean_field, gaussian=(4.0, 6.0))
-    q = wide(unary, image, bilateral=(4.0, 5.0, 0.0))
-    np.testing.assert_allclose(
-        q, wide(unary, image, bilateral=(4.0, 5.0, 0.0), kernel="exact"), atol=1e-4
-    )
-    lattice = mean_field(unary, image, gaussian=(1.0, 0.0), bilateral=(4.0, 5.0, 6.0))
-    assert distance(np.asarray(lattice), np.asarray(q))[0] < 0.01
+    bilateral = DEEPLAB._replace(gaussian=(1.0, 0.0), bilateral=(4.0, 5.0, 1.0))
+    gaussian = DEEPLAB._replace(gaussian=(4.0, 1.0), bilateral=(67.0, 3.0, 0.0))
+    expected = np.asarray(refine(image, scores, gaussian))
+    np.testing.assert_allclose(refine(image, scores, bilateral, kernel="exact"), expected, atol=1e-4)
+    assert distance(np.asarray(refine(image, scores, bilateral)), expected)[0] < 0.01
 
 
 def test_bad_input_is_refused():
