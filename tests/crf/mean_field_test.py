@@ -8,8 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wsgcn_jax.crf import BOUNDARY_LABELS, DEEPLAB, GCN_SCORES, PARTIAL_LABELS, label_unary, refine
+from wsgcn_jax.crf import (
+    BOUNDARY_LABELS,
+    DEEPLAB,
+    GCN_SCORES,
+    PARTIAL_LABELS,
+    label_unary,
+    lattice,
+    refine,
+)
 from wsgcn_jax.crf.mean_field import mean_field
+from wsgcn_jax.crf.simplex import find_corners, packing
 from wsgcn_jax.seeds import partial_labels
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -19,7 +28,14 @@ SETTINGS = {
     "imutils": BOUNDARY_LABELS,
     "deeplab": DEEPLAB,
 }
-SIZES = ["s", pytest.param("l", marks=pytest.mark.slow)]  # 24 x 32, 90 x 120
+# Cases "s" are 24 x 32, "l" 90 x 120.
+CASES = [pytest.param(c, t, marks=[pytest.mark.slow] * (c == "l")) for c in "sl" for t in SETTINGS]
+# Each setting compiles a lattice of its own.
+LATTICE_CASES = [
+    pytest.param(c, t, marks=[pytest.mark.slow] * (c == "l" or t in ("imutils", "deeplab")))
+    for c in "sl"
+    for t in SETTINGS
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +66,13 @@ def test_label_unary_meets_golden(golden):
     np.testing.assert_allclose(ours, golden["s_imutils_unary"].reshape(3, 24, 32), atol=1e-6)
 
 
-@pytest.mark.parametrize("case", SIZES)
-@pytest.mark.parametrize("tag", SETTINGS)
+@pytest.mark.parametrize(("case", "tag"), CASES)
 def test_exact_kernel_meets_the_exact_golden_answer(golden, case, tag):
     q = refined(golden, case, tag, "exact")
     np.testing.assert_allclose(q, golden[f"{case}_{tag}_exact_Q"], atol=1e-4)
 
 
-@pytest.mark.parametrize("case", SIZES)
-@pytest.mark.parametrize("tag", SETTINGS)
+@pytest.mark.parametrize(("case", "tag"), LATTICE_CASES)
 def test_lattice_is_pydensecrfs(golden, case, tag):
     q = refined(golden, case, tag, "lattice")
     theirs, exact = golden[f"{case}_{tag}_Q"], golden[f"{case}_{tag}_exact_Q"]
@@ -186,29 +200,56 @@ def test_absent_classes_end_at_zero_and_change_nothing():
 def test_gradient_is_the_numerical_one():
     image, scores = photo(4)
     weights = jax.random.normal(jax.random.key(9), scores.shape)
+    settings = DEEPLAB._replace(bilateral=(30.0, 20.0, 2.0))
     unary = -jnp.log(scores)
 
     @jax.jit
+    @jax.value_and_grad
     def loss(u):
-        return (weights * mean_field(u, image, bilateral=(30.0, 20.0, 2.0), iterations=3)).sum()
+        # exp(-u) stays inside the bounds that the unary is clipped to.
+        return (weights * refine(image, jnp.exp(-u), settings, iterations=3)).sum()
 
-    gradient = jax.jit(jax.grad(loss))(unary)
-    assert bool(jnp.isfinite(gradient).all())
+    gradient = loss(unary)[1]
+    assert bool(jnp.isfinite(gradient).all()) and float(jnp.abs(gradient).max()) > 0.01
     direction = jax.random.normal(jax.random.key(10), scores.shape)
     step = 1e-2
-    numerical = (loss(unary + step * direction) - loss(unary - step * direction)) / (2 * step)
-    np.testing.assert_allclose((gradient * direction).sum(), numerical, rtol=0.02)
+    up, down = loss(unary + step * direction)[0], loss(unary - step * direction)[0]
+    expected = (gradient * direction).sum()
+    np.testing.assert_allclose((up - down) / (2 * step), expected, rtol=0.02)
 
 
-def test_a_constant_photo_is_smoothed_by_gaussians_alone():
+@pytest.mark.parametrize("kernel", ["exact", pytest.param("lattice", marks=pytest.mark.slow)])
+def test_a_constant_photo_is_smoothed_by_gaussians_alone(kernel):
     # One colour: the bilateral kernel is a wide Gaussian of place.
     _, scores = photo(5)
     image = jnp.full((*_SHAPE, 3), 77.0)
     bilateral = DEEPLAB._replace(gaussian=(1.0, 0.0), bilateral=(4.0, 5.0, 1.0))
-    gaussian = DEEPLAB._replace(gaussian=(4.0, 1.0), bilateral=(67.0, 3.0, 0.0))
-    expected = np.asarray(refine(image, scores, gaussian))
-    np.testing.assert_allclose(refine(image, scores, bilateral, kernel="exact"), expected, atol=1e-4)
-    assert distance(np.asarray(refine(image, scores, bilateral)), expected)[0] < 0.01
+    gaussian = DEEPLAB._replace(gaussian=(4.0, 0.5), bilateral=(4.0, 5.0, 0.5))
+    q = np.asarray(refine(image, scores, bilateral, kernel=kernel))
+    expected = np.asarray(refine(image, scores, gaussian, kernel="exact"))
+    if kernel == "exact":
+        np.testing.assert_allclose(q, expected, atol=1e-4)
+    else:
+        assert distance(q, expected)[0] < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [0.0, 255.0])
+def test_tables_are_as_large_as_the_photo_needs(monkeypatch, noise):
+    # Of noise every pixel has vertices of its own, more than all but the largest tables hold.
+    image, scores = photo(7)
+    image = noise * jax.random.uniform(jax.random.key(7), image.shape)
+    unary = -jnp.log(scores)
+    expected = jax.jit(mean_field)(unary, image)
+    monkeypatch.setattr(lattice, "_SMALL", 0)
+    packed = packing(_SHAPE, 50.0, 5.0)
+    corners = find_corners(image, jnp.ones(_SHAPE, bool), 50.0, 5.0, packed)
+    sizes = lattice.table_sizes(image[..., 0].size)
+    choice = int(lattice.choose_size(corners, image[..., 0].size))
+    assert choice == (len(sizes) - 1 if noise else 0)
+    assert int(corners.total) <= sizes[choice][0]
+    q = jax.jit(partial(mean_field, iterations=10))(unary, image)
+    np.testing.assert_allclose(q, expected, atol=1e-5)
 
 
 def test_bad_input_is_refused():

@@ -15,12 +15,12 @@ from wsgcn_jax.crf.gaussian import gaussian_filter
 from wsgcn_jax.crf.lattice import (
     Lattice,
     build,
-    find_corners,
+    choose_size,
     lattice_filter,
     normalised,
-    packing,
     table_sizes,
 )
+from wsgcn_jax.crf.simplex import find_corners, packing
 
 Kernel = Literal["lattice", "exact"]
 Message = Callable[[jax.Array], jax.Array]
@@ -70,20 +70,17 @@ def mean_field(
         return _infer(unary, near, far, iterations)
 
     near = _convolution(real, *gaussian)
-    packed = packing(real.shape, *bilateral[:2])
+    packed = packing((image.shape[0], image.shape[1]), *bilateral[:2])
     corners = find_corners(image, real, *bilateral[:2], packed)
 
     def with_tables(size: tuple[int, int]) -> jax.Array:
         lattice = normalised(build(corners, size, packed))
         return _infer(unary, near, _on_lattice(lattice, bilateral[2]), iterations)
 
-    sizes = table_sizes(real.size)
-    if len(sizes) == 1:
-        return with_tables(sizes[0])
-    needed = jnp.stack([corners.count, corners.helpers])
-    too_small = [(needed > jnp.asarray(size)).any() for size in sizes[:-1]]
-    choice = jnp.stack(too_small).sum(dtype=jnp.int32)
-    return jax.lax.switch(choice, [partial(with_tables, size) for size in sizes])
+    tables = [partial(with_tables, size) for size in table_sizes(real.size)]
+    if len(tables) == 1:
+        return tables[0]()
+    return jax.lax.switch(choose_size(corners, real.size), tables)
 
 
 def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
@@ -113,15 +110,15 @@ def _on_lattice(lattice: Lattice, weight: float) -> Message:
 
 
 def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:
-    mass = gaussian_filter(real[None].astype(jnp.float32), sigma)
-    norm = jnp.where(real[None], jax.lax.rsqrt(mass + 1e-20), 0.0)
+    mass = gaussian_filter(real.astype(jnp.float32), sigma)
+    norm = jnp.where(real, jax.lax.rsqrt(mass + 1e-20), 0.0)
 
-    def message(q: jax.Array) -> jax.Array:
-        smooth = norm * gaussian_filter(norm * q, sigma)
-        potts = weight * jnp.eye(len(q))
-        return jnp.einsum("ahw,ab->bhw", smooth, potts, precision="highest")
+    def one_label(q: jax.Array) -> jax.Array:
+        return weight * norm * gaussian_filter(norm * q, sigma)
 
-    return message
+    # A label at a time stays in the cache, and is stored: fused into the softmax, it would be
+    # computed once for each of the softmax's steps.
+    return partial(jax.lax.map, one_label)
 
 
 def _places(shape: tuple[int, ...]) -> jax.Array:
