@@ -16,7 +16,7 @@ import numpy as np
 
 from wsgcn_jax.crf.simplex import AXES, FEATURES, NO_KEY, Corners, Packing, pack, unpack
 
-_HEAD, _TAIL = 4, 16  # pixels gathered by a vertex itself, and by each helper of a busy one
+_HEAD, _TAIL = 4, 8  # pixels gathered by a vertex itself, and by each helper of a busy one
 _SMALL = 1 << 14  # pixels; up to here the largest tables are cheap enough
 _HASH = np.uint32(2654435761)
 
@@ -31,7 +31,7 @@ class Lattice(NamedTuple):
         weights: `[6, n] f32`, of the pixels' corners.
         vertex: `[6, n] i32`, their vertices.
         head: `[4, v + 1] i32` and `f32`, pixels that a vertex sums, and weights.
-        tail: `[16, t] i32` and `f32`, the same for the helpers of busy vertices.
+        tail: `[8, t] i32` and `f32`, the same for the helpers of busy vertices.
         busy: `[t] i32`, whom they help.
         ahead: `[6, v + 1] i32`, the next vertex along each axis.
         behind: `[6, v + 1] i32`, the one before.
@@ -49,13 +49,13 @@ class Lattice(NamedTuple):
 def table_sizes(pixels: int) -> tuple[tuple[int, int], ...]:
     """Numbers of vertices and helpers for which tables are made, the last enough for any photo.
 
-    Photos of nature have 0.05 to 0.8 vertices an entry and 0.07 helpers.
+    Photos of nature have 0.05 to 0.7 vertices an entry and 0.1 helpers.
     """
     entries = AXES * pixels
     worst = (entries, entries // (_HEAD + 1) + 1)
     if pixels <= _SMALL:
         return (worst,)
-    return (*((entries // part, entries // 12) for part in (8, 4, 2)), worst)
+    return (*((entries // part, entries // 8) for part in (8, 4, 2)), worst)
 
 
 def choose_size(corners: Corners, pixels: int) -> jax.Array:
