@@ -17,6 +17,7 @@ from wsgcn_jax.types import DataError
 BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
     "walk": "the fast walk and fit against the published dense algorithm",
+    "crf": "the dense CRF against pydensecrf2",
 }
 """Name of a module in `experiments.benchmarks`, and what it measures."""
 

@@ -3,7 +3,9 @@
 The stages of the road as plain, pure functions. Nothing is computed on import.
 """
 
-from wsgcn_jax.crf.mean_field import label_unary, mean_field
+from wsgcn_jax import crf
+from wsgcn_jax.crf.mean_field import mean_field
+from wsgcn_jax.crf.settings import label_unary
 from wsgcn_jax.gcn.fit import fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import apply_gcn, init_gcn
@@ -23,6 +25,7 @@ __all__ = [
     "aggregate",
     "apply_gcn",
     "confusion_matrix",
+    "crf",
     "dense_walk",
     "fast_walk",
     "fit_gcn",

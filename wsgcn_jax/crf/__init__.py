@@ -1,1 +1,21 @@
 """The dense CRF that draws labels to the edges of the photo."""
+
+from wsgcn_jax.crf.refine import refine
+from wsgcn_jax.crf.settings import (
+    BOUNDARY_LABELS,
+    DEEPLAB,
+    GCN_SCORES,
+    PARTIAL_LABELS,
+    Settings,
+    label_unary,
+)
+
+__all__ = [
+    "BOUNDARY_LABELS",
+    "DEEPLAB",
+    "GCN_SCORES",
+    "PARTIAL_LABELS",
+    "Settings",
+    "label_unary",
+    "refine",
+]

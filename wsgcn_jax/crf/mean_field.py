@@ -1,11 +1,30 @@
-"""Mean-field inference in a dense CRF, with exact kernels: for grids of a few thousand cells.
+"""Mean-field inference in a dense CRF.
 
 Kraehenbuehl & Koltun, NIPS 2011; conventions of the published road (golden section 7): Potts
 compatibility, self pairs included, symmetric normalisation, parallel updates.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, get_args
+
 import jax
 import jax.numpy as jnp
+
+from wsgcn_jax.crf.gaussian import gaussian_filter
+from wsgcn_jax.crf.lattice import (
+    Lattice,
+    build,
+    choose_size,
+    lattice_filter,
+    normalised,
+    table_sizes,
+)
+from wsgcn_jax.crf.simplex import find_corners, packing
+
+Kernel = Literal["lattice", "exact"]
+Message = Callable[[jax.Array], jax.Array]
+"""Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
 
 
 def mean_field(
@@ -16,62 +35,104 @@ def mean_field(
     gaussian: tuple[float, float] = (3.0, 3.0),
     bilateral: tuple[float, float, float] = (50.0, 5.0, 10.0),
     iterations: int = 10,
+    kernel: Kernel = "lattice",
 ) -> jax.Array:
     """Refines label probabilities of one photo.
 
-    Q <- softmax(-U + w_g K_g Q + w_b K_b Q), starting from Q = softmax(-U). Time and memory grow
-    with the square of the number of cells.
+    Q <- softmax(-U + w_g K_g Q + w_b K_b Q), starting from Q = softmax(-U).
 
     Args:
         unary: `[c, H, W] f32`, U, minus log probabilities; large for impossible labels.
-        image: `[H, W, 3] f32` in 0..255, in any order of channels.
+        image: `[H, W, 3]`, u8 or f32 in 0..255, in any order of channels.
         valid: `[H, W] bool`, real cells; None if all are. The others influence nothing.
         gaussian: standard deviation in cells, and weight, of the smoothness kernel.
         bilateral: standard deviations in cells and in colour, and weight, of the other.
         iterations: number of updates.
+        kernel: "lattice", whose time and memory grow with the number of cells; or "exact", where
+            they grow with its square: for a few thousand cells, and to check the other.
 
     Returns:
-        `[c, H, W] f32` probabilities, summing to 1 over c.
+        `[c, H, W] f32` probabilities, summing to 1 over c. Differentiable in unary. For a batch,
+        `jax.lax.map` is faster than `jax.vmap`, which must make the largest tables for all.
+
+    Raises:
+        ValueError: no such kernel; or the kernel is so fine for a photo of that size that the
+            lattice's vertices cannot be numbered.
     """
-    classes, height, width = unary.shape
-    real = jnp.ones((height, width), bool) if valid is None else valid
-    rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
-    place = jnp.stack([rows, columns], -1).reshape(-1, 2).astype(unary.dtype)
-    colour = image.reshape(-1, 3).astype(unary.dtype)
-    features = jnp.concatenate([place / bilateral[0], colour / bilateral[1]], axis=1)
-    message = gaussian[1] * _kernel(place / gaussian[0], real.reshape(-1))
-    message = message + bilateral[2] * _kernel(features, real.reshape(-1))
-    flat = unary.reshape(classes, -1)
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"kernel {kernel!r} is neither lattice nor exact")
+    real = jnp.ones(image.shape[:2], bool) if valid is None else valid
+    if kernel == "exact":
+        colour = image.reshape(-1, 3).astype(unary.dtype) / bilateral[1]
+        places = _places(real.shape) / bilateral[0]
+        near = _exact(_places(real.shape) / gaussian[0], real, gaussian[1])
+        far = _exact(jnp.concatenate([places, colour], axis=1), real, bilateral[2])
+        return _infer(unary, near, far, iterations)
 
+    near = _convolution(real, *gaussian)
+    packed = packing((image.shape[0], image.shape[1]), *bilateral[:2])
+    corners = find_corners(image, real, *bilateral[:2], packed)
+
+    def with_tables(size: tuple[int, int]) -> jax.Array:
+        lattice = normalised(build(corners, size, packed))
+        return _infer(unary, near, _on_lattice(lattice, bilateral[2]), iterations)
+
+    tables = [partial(with_tables, size) for size in table_sizes(real.size)]
+    if len(tables) == 1:
+        return tables[0]()
+    return jax.lax.switch(choose_size(corners, real.size), tables)
+
+
+def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
     def update(q: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return jax.nn.softmax(q @ message - flat, axis=0), None
+        return jax.nn.softmax(near(q) + far(q) - unary, axis=0), None
 
-    q, _ = jax.lax.scan(update, jax.nn.softmax(-flat, axis=0), length=iterations)
-    return q.reshape(unary.shape)
+    q, _ = jax.lax.scan(update, jax.nn.softmax(-unary, axis=0), length=iterations)
+    return q
 
 
-def _kernel(features: jax.Array, real: jax.Array) -> jax.Array:
-    """Symmetrically normalised Gaussian kernel `[n, n]` of features `[n, f]`."""
+def _turned(values: jax.Array, weight: float = 1.0) -> jax.Array:
+    """Transpose `[a, b]` times a weight.
+
+    As a product with a diagonal matrix, which is the Potts compatibility: XLA stores a product's
+    operands and result, but would compute a fused transpose over and over from scattered memory.
+    """
+    return jnp.einsum("ab,ac->bc", values, weight * jnp.eye(len(values)), precision="highest")
+
+
+def _on_lattice(lattice: Lattice, weight: float) -> Message:
+    def message(q: jax.Array) -> jax.Array:
+        smooth = lattice_filter(lattice, _turned(q.reshape(len(q), -1)), False)
+        potts = weight * jnp.eye(len(q))
+        return jnp.einsum("na,ab->bn", smooth, potts, precision="highest").reshape(q.shape)
+
+    return message
+
+
+def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:
+    mass = gaussian_filter(real.astype(jnp.float32), sigma)
+    norm = jnp.where(real, jax.lax.rsqrt(mass + 1e-20), 0.0)
+
+    def one_label(q: jax.Array) -> jax.Array:
+        return weight * norm * gaussian_filter(norm * q, sigma)
+
+    # A label at a time stays in the cache, and is stored: fused into the softmax, it would be
+    # computed once for each of the softmax's steps.
+    return partial(jax.lax.map, one_label)
+
+
+def _places(shape: tuple[int, ...]) -> jax.Array:
+    rows, columns = jnp.meshgrid(*(jnp.arange(side) for side in shape), indexing="ij")
+    return jnp.stack([rows, columns], -1).reshape(-1, 2).astype(jnp.float32)
+
+
+def _exact(features: jax.Array, real: jax.Array, weight: float) -> Message:
     # Differences, not the expanded square: its rounding would show after the exponential.
     distance = sum(
         (features[:, i, None] - features[None, :, i]) ** 2 for i in range(features.shape[1])
     )
-    kernel = jnp.where(real[:, None] & real[None, :], jnp.exp(-0.5 * distance), 0.0)
-    norm = jax.lax.rsqrt(kernel.sum(axis=1) + 1e-20)
-    norm = jnp.where(real, norm, 0.0)
-    return kernel * norm[:, None] * norm[None, :]
-
-
-def label_unary(labels: jax.Array, classes: int, *, confidence: float = 0.7) -> jax.Array:
-    """Unary of labels that are right with the given probability (golden section 7, "imutils").
-
-    Args:
-        labels: `[H, W] i32` in 0..classes-1.
-        classes: c, at least 2.
-        confidence: probability of the label; the others share the rest.
-
-    Returns:
-        `[c, H, W] f32`.
-    """
-    hit = jnp.arange(classes)[:, None, None] == labels[None]
-    return -jnp.log(jnp.where(hit, confidence, (1 - confidence) / (classes - 1)))
+    flat = real.reshape(-1)
+    kernel = jnp.where(flat[:, None] & flat[None, :], jnp.exp(-0.5 * distance), 0.0)
+    norm = jnp.where(flat, jax.lax.rsqrt(kernel.sum(axis=1) + 1e-20), 0.0)
+    kernel = weight * kernel * norm[:, None] * norm[None, :]
+    return lambda q: (q.reshape(len(q), -1) @ kernel).reshape(q.shape)

@@ -9,7 +9,8 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from wsgcn_jax import data
-from wsgcn_jax.crf.mean_field import label_unary, mean_field
+from wsgcn_jax.crf.mean_field import mean_field
+from wsgcn_jax.crf.settings import label_unary
 from wsgcn_jax.pipeline.inference import grid_size, longer_side_scale, resize_photo
 from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
 from wsgcn_jax.types import IGNORE
@@ -89,6 +90,7 @@ def _refine(
     kernel: tuple[float, float, float],
 ) -> jax.Array:
     # Both readings share the photo, so vmap builds its kernels once.
-    refine = partial(mean_field, image=image.astype(jnp.float32), valid=valid, bilateral=kernel)
+    photo = image.astype(jnp.float32)
+    refine = partial(mean_field, image=photo, valid=valid, bilateral=kernel, kernel="exact")
     unary = jax.vmap(partial(label_unary, classes=classes))(readings)
     return jax.vmap(refine)(unary).argmax(axis=1)

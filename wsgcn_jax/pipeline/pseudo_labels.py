@@ -144,6 +144,7 @@ def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Ar
         valid=photo.valid,
         gaussian=(4.0, 3.0),
         bilateral=(20.0, config.crf.sigma_rgb, config.crf.weight),
+        kernel="exact",
     )
 
 

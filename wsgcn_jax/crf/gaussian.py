@@ -1,0 +1,34 @@
+"""Gaussian filtering of place alone: a separable convolution, truncated."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+_REACH = 4.0  # standard deviations; what lies beyond weighs 6e-5 of the whole
+
+
+def gaussian_filter(values: jax.Array, sigma: float) -> jax.Array:
+    """Unnormalised Gaussian sums; nothing lies outside the grid.
+
+    Args:
+        values: `[h, w] f32`.
+        sigma: standard deviation in cells.
+
+    Returns:
+        `[h, w] f32`.
+    """
+    return _along(_along(values, sigma, 0), sigma, 1)
+
+
+def _along(values: jax.Array, sigma: float, axis: int) -> jax.Array:
+    reach = min(math.ceil(_REACH * sigma), values.shape[axis] - 1)
+    padding = [(0, 0), (0, 0)]
+    padding[axis] = (reach, reach)
+    padded = jnp.pad(values, padding)
+    total = jnp.zeros_like(values)
+    for step in range(2 * reach + 1):  # one fused loop; a convolution is many times as slow
+        weight = math.exp(-0.5 * ((step - reach) / sigma) ** 2)
+        end = step + values.shape[axis]
+        total = total + weight * jax.lax.slice_in_dim(padded, step, end, axis=axis)
+    return total
