@@ -60,6 +60,8 @@ def get_config() -> ConfigDict:
     config.boundary.radius = 10
 
     config.crf = ConfigDict()
+    config.crf.masks = True  # the last step, at the photo's size
+    config.crf.flat_unary = False  # True: its unaries are nearly flat, as in the published code
     # Exact kernels on the stride-4 grid, so for small photos only: cells squared is the cost.
     config.crf.boundary_labels = False
     config.crf.seeds = False
@@ -83,6 +85,8 @@ def get_config() -> ConfigDict:
     config.graph.laplacian_radius = 2
 
     config.seeds = ConfigDict()
+    config.seeds.rule = "cam"  # as published; or walk: calibrates itself to other backbones
+    config.seeds.margin = 0.3  # walk: how far from the photo's threshold nodes stay unlabelled
     config.seeds.floor = 0.0  # subtracted from CAMs that are not zero on the background
     config.seeds.low_alpha = 4.0
     config.seeds.high_alpha = 32.0

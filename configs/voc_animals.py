@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.classifier.update(
         longer_side=(288, 480),
         crop=288,
-        epochs=4,
+        epochs=5,
         learning_rate=0.01,
         head_learning_rate=0.1,
         momentum=0.9,
@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
         momentum=0.9,
     )
     config.graph.update(bucket=64)
-    config.seeds.update(floor=0.2)
+    config.seeds.update(rule="walk")
     config.segmenter.update(
         output_stride=16,
         rates=(3, 6, 9, 12),

@@ -14,6 +14,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -21,9 +22,11 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from wsgcn_jax.crf.settings import DEEPLAB
 from wsgcn_jax.data.files import read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
-from wsgcn_jax.pipeline.predict import Refine, Segmenter, load_segmenter, predict
+from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
+from wsgcn_jax.pipeline.refinement import refine_scores
 from wsgcn_jax.types import DataError, Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -98,7 +101,7 @@ def predict_folder(checkpoint: Path, images: Path, out: Path, *, crf: bool) -> l
         read,
         lambda index: out / readable[index].with_suffix(".png"),
         "masks",
-        refine=_crf() if crf else None,
+        refine=partial(refine_scores, settings=DEEPLAB) if crf else None,
     )
     skipped += [Skipped(str(readable[index]), reason) for index, reason in broken]
     return skipped
@@ -156,16 +159,6 @@ def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:
         if error.errno == errno.ENOSPC:
             raise
         raise DataError(f"{out} cannot be written ({error.strerror}); give another.") from error
-
-
-def _crf() -> Refine:
-    """DeepLab's dense CRF with its published parameters."""
-    from wsgcn_jax import crf
-
-    if not hasattr(crf, "refine"):
-        raise DataError("this version has no CRF for full-size photos; leave out --crf.")
-    refine: Refine = crf.refine
-    return refine
 
 
 if __name__ == "__main__":

@@ -12,7 +12,12 @@ from wsgcn_jax import data
 from wsgcn_jax.data.labels import PALETTE
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.evaluate import read_scores
-from wsgcn_jax.pipeline.scores import argmax_labels, nearest_labels, resize_maps
+from wsgcn_jax.pipeline.scores import (
+    argmax_labels,
+    nearest_labels,
+    resize_maps,
+    resize_maps_aligned,
+)
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, read_curve
 from wsgcn_jax.types import Skipped
 
@@ -137,7 +142,8 @@ def _gallery(
         arrays = read_arrays(folder / f"{example.name}.npz")
         cam, keys = read_cams(workspace.folder("cams"), example.name)
         walk = resize_maps(arrays["walk"], size)
-        gcn = data.read_mask(folder / f"{example.name}.png")
+        gcn = argmax_labels(resize_maps_aligned(arrays["log_probs"], size), arrays["keys"])
+        final = data.read_mask(folder / f"{example.name}.png")
         walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, 0.25)
         columns = [
             ("photo", example.image),
@@ -146,7 +152,7 @@ def _gallery(
             ("boundary map", heat(resize_maps(arrays["edge"][None], size)[0])),
             ("random walk", colour_mask(walked, PALETTE, example.image)),
             ("GCN", colour_mask(gcn, PALETTE, example.image)),
-            ("final", colour_mask(gcn, PALETTE)),
+            ("final", colour_mask(final, PALETTE)),
         ]
         if example.mask is not None:
             columns.append(("truth", colour_mask(example.mask, PALETTE)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wsgcn_jax.seeds import partial_labels, seed_quality
+from wsgcn_jax.seeds import partial_labels, seed_quality, walk_seeds
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "partial_labels.npz")
 
@@ -169,3 +169,49 @@ def test_seed_quality_by_hand() -> None:
     quality = seed_quality(labels, truth)
     np.testing.assert_allclose(quality, [3 / 9, 2 / 3, 4 / 9, 2 / 4])
     assert seed_quality(np.full(4, 255), np.full(4, 255)) == (0, 0, 0, 0)
+
+
+def _otsu_by_hand(values):
+    """The threshold with the largest variance between the sides, tried one by one."""
+
+    def apart(t):
+        low, high = values[values < t], values[values >= t]
+        if not low.size or not high.size:
+            return 0.0
+        return len(low) * len(high) * (low.mean() - high.mean()) ** 2
+
+    return max((i / 64 for i in range(1, 64)), key=apart)
+
+
+def test_walk_seeds_keep_away_from_the_photos_own_threshold():
+    rng = np.random.default_rng(0)
+    walked = np.zeros((3, 20, 24), np.float32)
+    walked[1] = rng.beta(2, 8, (20, 24))
+    walked[1, 5:12, 4:15] = rng.beta(8, 3, (7, 11))
+    walked[2, 14:, 16:] = rng.beta(8, 3, (6, 8)) * 0.9
+    present = np.array([False, True, True])
+    labels = np.asarray(jax.jit(walk_seeds)(7 * walked, present))
+    value = walked.max(0) / walked.max()
+    t = _otsu_by_hand(value)
+    expected = np.where(value > t + 0.3 * (1 - t), walked.argmax(0) + 1, 255)
+    expected = np.where(value < 0.7 * t, 0, expected)
+    np.testing.assert_array_equal(labels, expected)
+    assert {0, 2, 3, 255} == set(np.unique(labels))
+
+
+def test_walk_seeds_ignore_padding_absent_classes_and_empty_maps():
+    rng = np.random.default_rng(1)
+    walked = rng.random((2, 12, 10)).astype(np.float32)
+    present = np.array([True, False])
+    alone = np.asarray(walk_seeds(walked, present))
+    assert 2 not in alone
+    wide = np.full((2, 16, 16), 9.0, np.float32)
+    wide[:, :12, :10] = walked
+    valid = np.zeros((16, 16), bool)
+    valid[:12, :10] = True
+    padded = np.asarray(walk_seeds(wide, present, valid=valid))
+    np.testing.assert_array_equal(padded[:12, :10], alone)
+    assert (padded[~valid] == 255).all()
+    assert (np.asarray(walk_seeds(walked, np.zeros(2, bool))) == 0).all()
+    with pytest.raises(ValueError, match="margin"):
+        walk_seeds(walked, present, margin=1.0)

@@ -13,6 +13,7 @@ from wsgcn_jax.types import IGNORE
 Refine = Callable[[jax.Array], jax.Array]
 """Maps class scores `[c, H, W] f32` to better ones; scores of absent classes are 0 and stay out."""
 
+_BINS = 64
 _USABLE = 0.1  # a CAM below this says nothing; the published quantile leaves it out
 
 
@@ -133,6 +134,57 @@ def _confident_region(
     strong = usable & (value > threshold[best])
     background = (best == 0) & (value > background_minimum)
     return ((strong | background) & wins[best]).reshape(valid.shape)
+
+
+def walk_seeds(
+    walked: jax.Array, present: jax.Array, *, valid: jax.Array | None = None, margin: float = 0.3
+) -> jax.Array:
+    """Label the nodes whose score after the random walk is far from the photo's own threshold.
+
+    Ours, not the paper's. The published rule counts on CAMs that are zero on background, as a
+    ResNet-50's nearly are. This one calibrates itself: scores are divided by the photo's largest,
+    the threshold between object and background is Otsu's (the one that leaves the least variance
+    on both sides, 1979), and the nodes near it stay unlabelled for the GCN to decide.
+
+    Args:
+        walked: `[c - 1, H, W] f32`, at least 0: CAMs after the walk (`random_walk`); absent
+            classes are not read.
+        present: `[c - 1] bool`, the photo's image-level labels.
+        valid: `[H, W] bool`, real nodes; None if all are. The others are never labelled.
+        margin: in [0, 1); object seeds lie above the threshold by this share of the way to the
+            largest score, background seeds below it by this share of the way to zero.
+
+    Returns:
+        `[H, W] u8`, the classes of the seeds, 255 elsewhere. A photo without classes, or without
+        any score, is all background.
+
+    Raises:
+        ValueError: `margin` is out of range.
+    """
+    if not 0 <= margin < 1:
+        raise ValueError(f"margin={margin} must be in [0, 1)")
+    valid = jnp.ones(walked.shape[1:], bool) if valid is None else valid
+    scores = jnp.where(present[:, None, None] & valid[None], walked, 0.0)
+    value = scores.max(axis=0) / jnp.maximum(scores.max(), 1e-10)
+    threshold = _otsu(value, valid)
+    best = scores.argmax(axis=0) + 1
+    sure = value > threshold + margin * (1.0 - threshold)
+    labels = jnp.where(value < threshold * (1.0 - margin), 0, jnp.where(sure, best, IGNORE))
+    labels = jnp.where(scores.max() > 0, labels, 0)
+    return jnp.where(valid, labels, IGNORE).astype(jnp.uint8)
+
+
+def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
+    """Threshold of scores `[H, W]` in [0, 1] that best parts them in two; `[] f32`."""
+    edges = jnp.arange(1, _BINS) / _BINS
+    count = jnp.maximum(valid.sum(), 1)
+    below = (value[..., None] < edges[None, None]) & valid[..., None]
+    share = below.sum(axis=(0, 1)) / count
+    mass = jnp.where(below, value[..., None], 0.0).sum(axis=(0, 1)) / count
+    mean = jnp.where(valid, value, 0.0).sum() / count
+    # The variance between the two sides; 0 where all lie on one.
+    apart = (mean * share - mass) ** 2 / jnp.maximum(share * (1.0 - share), 1e-6)
+    return edges[apart.argmax()]
 
 
 def seed_quality(labels: np.ndarray, truth: np.ndarray) -> SeedQuality:

@@ -12,7 +12,12 @@ from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
+from wsgcn_jax.pipeline.scores import (
+    argmax_labels,
+    nearest_labels,
+    resize_maps,
+    resize_maps_aligned,
+)
 from wsgcn_jax.pipeline.workspace import progress, read_arrays
 from wsgcn_jax.seeds import seed_quality
 from wsgcn_jax.train.hosts import is_primary
@@ -103,7 +108,7 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
     swept = {
         name: np.zeros((len(THRESHOLDS), count, count), np.int64) for name in ("cam", "random_walk")
     }
-    gcn = np.zeros((count, count), np.int64)
+    gcn, final = np.zeros((2, count, count), np.int64)
     seeds: list[np.ndarray] = []
     truths: list[np.ndarray] = []
     for index in progress(range(len(split)), "scores on train"):
@@ -118,7 +123,9 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
         for name, maps in (("cam", resize_maps(cam, size)), ("random_walk", walk)):
             best, value = keys[maps.argmax(axis=0)], maps.max(axis=0)
             swept[name] += confusions_by_threshold(truth, best, value, count)
-        gcn += confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
+        scores_on_photo = resize_maps_aligned(arrays["log_probs"], size)
+        gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["keys"]), count)
+        final += confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
         seeds.append(nearest_labels(arrays["seeds"], size).reshape(-1))
         truths.append(truth.reshape(-1))
     if not gcn.any():
@@ -130,6 +137,8 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
         scores[name] = _entry(confusions[at], split.classes, classes)
         scores[name]["threshold"] = float(THRESHOLDS[at])
     scores["gcn"] = _entry(gcn, split.classes, classes)
+    if context.config.crf.masks:
+        scores["gcn_crf"] = _entry(final, split.classes, classes)
     quality = seed_quality(np.concatenate(seeds), np.concatenate(truths))
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
     return scores

@@ -5,7 +5,6 @@ walk and GCN are those of the `pseudo_labels` stage.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -36,10 +35,11 @@ from wsgcn_jax.pipeline.inference import (
 from wsgcn_jax.pipeline.pseudo_labels import (
     EdgeProgram,
     PhotoInputs,
-    label_photo,
+    full_mask,
     make_edge_program,
+    make_label_program,
 )
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps_aligned
+from wsgcn_jax.pipeline.scores import resize_maps_aligned
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.types import DataError, Skipped
 
@@ -126,7 +126,7 @@ def label_folder(
     seen = [network_size(s, longer_side_scale(s, settings.longer_side)) for s in photos.sizes]
     plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
     inputs = _make_inputs(photos, seen, entry, config, num_classes)
-    label = jax.jit(jax.vmap(partial(label_photo, config=config)))
+    label = make_label_program(config)
 
     def path(index: int) -> Path:
         name = photos.names[index]
@@ -142,9 +142,10 @@ def label_folder(
                 name = photos.names[index]
                 skipped.append(Skipped(name, f"{name}: the GCN's scores are not finite"))
                 continue
-            full = resize_maps_aligned(one, photos.sizes[index])
-            data.write_mask(labels / f"{photos.names[index]}.png", argmax_labels(full, keys))
+            mask = full_mask(photos.image(index), one, keys, config)
+            data.write_mask(labels / f"{photos.names[index]}.png", mask)
             if scores is not None:
+                full = resize_maps_aligned(one, photos.sizes[index])
                 write_arrays(path(index), {"keys": keys, "scores": np.exp(full).astype(np.float16)})
 
     run_plans(plans, path, work, "pseudo labels")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from wsgcn_jax import data
 from wsgcn_jax.crf.mean_field import mean_field
+from wsgcn_jax.crf.settings import GCN_SCORES
 from wsgcn_jax.gcn.fit import fit_ensemble
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
@@ -35,10 +36,11 @@ from wsgcn_jax.pipeline.inference import (
     run_plans,
     valid_mask,
 )
+from wsgcn_jax.pipeline.refinement import MASKS, refine_scores
 from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.positions import node_positions
-from wsgcn_jax.seeds import partial_labels
+from wsgcn_jax.seeds import partial_labels, walk_seeds
 from wsgcn_jax.types import DataError, Skipped
 
 
@@ -95,18 +97,7 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
     start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
     walked = random_walk(walk, start.reshape(classes - 1, -1))
 
-    seeds = partial_labels(
-        photo.cams,
-        photo.present,
-        valid=photo.valid,
-        floor=config.seeds.floor,
-        low_background=config.seeds.low_alpha,
-        high_background=config.seeds.high_alpha,
-        confident=config.seeds.confident,
-        minimum_score=config.seeds.minimum_score,
-        background_minimum=config.seeds.background_minimum,
-        refine=partial(_refine, photo, config) if config.crf.seeds else None,
-    ).labels
+    seeds = _seeds(photo, walked.reshape(classes - 1, height, width), config)
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
     log_probs = fit_ensemble(
         photo.key,
@@ -124,6 +115,25 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         walked.reshape(classes - 1, height, width),
         log_probs.reshape(classes, height, width),
     )
+
+
+def _seeds(photo: PhotoInputs, walked: jax.Array, config: ConfigDict) -> jax.Array:
+    """Partial labels `[H, W] u8`: of the walk, or of the CAMs as published."""
+    settings = config.seeds
+    if settings.rule == "walk":
+        return walk_seeds(walked, photo.present, valid=photo.valid, margin=settings.margin)
+    return partial_labels(
+        photo.cams,
+        photo.present,
+        valid=photo.valid,
+        floor=settings.floor,
+        low_background=settings.low_alpha,
+        high_background=settings.high_alpha,
+        confident=settings.confident,
+        minimum_score=settings.minimum_score,
+        background_minimum=settings.background_minimum,
+        refine=partial(_refine, photo, config) if config.crf.seeds else None,
+    ).labels
 
 
 def _walk(photo: PhotoInputs, settings: ConfigDict) -> Walk:
@@ -151,8 +161,7 @@ def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Ar
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
     settings = context.config.graph
-    if settings.walk not in ("dense", "fast"):
-        raise DataError(f"graph.walk: {settings.walk!r} is neither dense nor fast")
+    check_config(context.config)
     split = context.split(context.config.data.pseudo_split)
     seen = [
         network_size(size, longer_side_scale(size, settings.longer_side)) for size in split.sizes
@@ -168,7 +177,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
 
     def work(plan: Plan) -> None:
         sizes = [seen[index] for index in plan.indices]
-        inputs = _inputs(context, split, plan, sizes, edges)
+        plan_photos = [split[index].image for index in plan.indices]
+        inputs = _inputs(context, split, plan, plan_photos, sizes, edges)
         outputs = jax.tree.map(np.asarray, label(inputs))
         for row, index in enumerate(plan.indices[: plan.real]):
             name = split.names[index]
@@ -190,12 +200,45 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
                     "log_probs": scores.astype(np.float32),
                 },
             )
-            full = resize_maps_aligned(scores, split.sizes[index])
-            data.write_mask(path(index), argmax_labels(full, with_background))
+            mask = full_mask(plan_photos[row], scores, with_background, context.config)
+            data.write_mask(path(index), mask)
 
     run_plans(plans, path, work, "pseudo labels")
     names = [split.names[index] for index in np.flatnonzero(on_any_host(failed))]
     return [Skipped(name, f"{name}: the GCN's scores are not finite") for name in names]
+
+
+def check_config(config: ConfigDict) -> None:
+    """Refuses words that name nothing.
+
+    Raises:
+        DataError: `graph.walk` or `seeds.rule` is unknown.
+    """
+    if config.graph.walk not in ("dense", "fast"):
+        raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
+    if config.seeds.rule not in ("cam", "walk"):
+        raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
+
+
+def full_mask(
+    photo: np.ndarray, log_probs: np.ndarray, keys: np.ndarray, config: ConfigDict
+) -> np.ndarray:
+    """The GCN's scores as a label map of the photo's size, through the CRF where configured.
+
+    Args:
+        photo: `[h, w, 3] u8`.
+        log_probs: `[k, H, W] f32`, on the stride-4 grid.
+        keys: `[k] u8`, their class ids.
+        config: the whole configuration (`crf` is read).
+
+    Returns:
+        `[h, w] u8`.
+    """
+    scores = resize_maps_aligned(log_probs, (photo.shape[0], photo.shape[1]))
+    if config.crf.masks:
+        settings = GCN_SCORES if config.crf.flat_unary else MASKS
+        scores = refine_scores(photo, np.exp(scores), settings)
+    return argmax_labels(scores, keys)
 
 
 def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutputs]:
@@ -234,11 +277,11 @@ def _inputs(
     context: Context,
     split: data.Split,
     plan: Plan,
+    photos: Sequence[np.ndarray],
     sizes: Sequence[tuple[int, int]],
     edges: EdgeProgram,
 ) -> PhotoInputs:
-    """Loads one batch and runs the boundary network on it."""
-    photos = [split[index].image for index in plan.indices]
+    """Collects what one batch needs and runs the boundary network on it."""
     real = np.asarray(sizes, np.int32)
     edge, features = edges(padded_photos(photos, sizes, plan.shape), real)
     grid = grid_size(plan.shape)

@@ -1,0 +1,48 @@
+"""The dense CRF on scores of a photo's own size: padded, so that few programs are compiled."""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from wsgcn_jax import data
+from wsgcn_jax.crf.refine import refine
+from wsgcn_jax.crf.settings import DEEPLAB, GCN_SCORES, Settings
+
+MASKS = GCN_SCORES._replace(unary=DEEPLAB.unary)
+"""Kernels of the published last step, on the GCN's probabilities as they are.
+
+The published code takes them for logits and puts them through a softmax once more; that is
+`GCN_SCORES`.
+"""
+
+_BUCKET = 128  # pixels
+_CLASSES = 2  # the number of classes is rounded up to a multiple of this
+
+
+def refine_scores(photo: np.ndarray, scores: np.ndarray, settings: Settings) -> np.ndarray:
+    """Draws the probabilities of one photo to its edges.
+
+    Args:
+        photo: `[h, w, 3] u8`.
+        scores: `[k, h, w] f32` in [0, 1].
+        settings: of the CRF.
+
+    Returns:
+        `[k, h, w] f32` probabilities.
+    """
+    classes, height, width = scores.shape
+    shape = data.bucket_shape(height, width, _BUCKET)
+    padded = np.zeros((-(-classes // _CLASSES) * _CLASSES, *shape), np.float32)
+    padded[:classes, :height, :width] = scores
+    refined = _refine(
+        data.pad_to(photo, shape),
+        padded,
+        settings,
+        valid=data.pad_to(np.ones((height, width), bool), shape),
+        present=np.arange(len(padded)) < classes,
+    )
+    return np.asarray(refined)[:classes, :height, :width]
+
+
+_refine = partial(jax.jit, static_argnums=2)(refine)
