@@ -36,7 +36,7 @@ def get_config() -> ConfigDict:
         momentum=0.9,
         radius=5,
     )
-    config.graph.update(batch_size=4, bucket=64, walk="dense")
+    config.graph.update(batch_size=8, bucket=160)
     config.gcn.update(epochs=100)
     config.segmenter.update(
         output_stride=16,

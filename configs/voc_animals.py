@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
         displacement_learning_rate=0.05,
         momentum=0.9,
     )
-    config.graph.update(bucket=64)
+    config.graph.update(bucket=128)
     config.seeds.update(rule="walk")
     config.segmenter.update(
         output_stride=16,
