@@ -12,18 +12,18 @@ def gaussian_filter(values: jax.Array, sigma: float) -> jax.Array:
     """Unnormalised Gaussian sums; nothing lies outside the grid.
 
     Args:
-        values: `[h, w] f32`.
+        values: `[c, h, w] f32`.
         sigma: standard deviation in cells.
 
     Returns:
-        `[h, w] f32`.
+        `[c, h, w] f32`.
     """
-    return _along(_along(values, sigma, 0), sigma, 1)
+    return _along(_along(values, sigma, 1), sigma, 2)
 
 
 def _along(values: jax.Array, sigma: float, axis: int) -> jax.Array:
     reach = min(math.ceil(_REACH * sigma), values.shape[axis] - 1)
-    padding = [(0, 0), (0, 0)]
+    padding = [(0, 0)] * 3
     padding[axis] = (reach, reach)
     padded = jnp.pad(values, padding)
     total = jnp.zeros_like(values)

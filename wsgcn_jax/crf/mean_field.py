@@ -6,7 +6,7 @@ compatibility, self pairs included, symmetric normalisation, parallel updates.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -84,10 +84,15 @@ def mean_field(
 
 
 def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
-    def update(q: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return jax.nn.softmax(near(q) + far(q) - unary, axis=0), None
+    # One message travels with q, which has it stored: fused into the softmax, it would be
+    # computed once for each of the softmax's steps.
+    def update(state: tuple[jax.Array, jax.Array], _: None) -> tuple[Any, None]:
+        q, from_near = state
+        q = jax.nn.softmax(from_near + far(q) - unary, axis=0)
+        return (q, near(q)), None
 
-    q, _ = jax.lax.scan(update, jax.nn.softmax(-unary, axis=0), length=iterations)
+    q = jax.nn.softmax(-unary, axis=0)
+    (q, _), _ = jax.lax.scan(update, (q, near(q)), length=iterations)
     return q
 
 
@@ -110,15 +115,10 @@ def _on_lattice(lattice: Lattice, weight: float) -> Message:
 
 
 def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:
-    mass = gaussian_filter(real.astype(jnp.float32), sigma)
-    norm = jnp.where(real, jax.lax.rsqrt(mass + 1e-20), 0.0)
+    mass = gaussian_filter(real[None].astype(jnp.float32), sigma)
+    norm = jnp.where(real[None], jax.lax.rsqrt(mass + 1e-20), 0.0)
 
-    def one_label(q: jax.Array) -> jax.Array:
-        return weight * norm * gaussian_filter(norm * q, sigma)
-
-    # A label at a time stays in the cache, and is stored: fused into the softmax, it would be
-    # computed once for each of the softmax's steps.
-    return partial(jax.lax.map, one_label)
+    return lambda q: weight * norm * gaussian_filter(norm * q, sigma)
 
 
 def _places(shape: tuple[int, ...]) -> jax.Array:
