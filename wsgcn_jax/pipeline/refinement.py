@@ -17,7 +17,7 @@ The published code takes them for logits and puts them through a softmax once mo
 """
 
 _BUCKET = 128  # pixels
-_CLASSES = 2  # the number of classes is rounded up to a multiple of this
+_CLASSES = 4  # the number of classes is rounded up to a multiple: time hardly depends on it
 
 
 def refine_scores(photo: np.ndarray, scores: np.ndarray, settings: Settings) -> np.ndarray:
