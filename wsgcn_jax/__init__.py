@@ -6,7 +6,7 @@ The stages of the road as plain, pure functions. Nothing is computed on import.
 from wsgcn_jax import crf
 from wsgcn_jax.crf.mean_field import mean_field
 from wsgcn_jax.crf.settings import label_unary
-from wsgcn_jax.gcn.fit import fit_gcn
+from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import apply_gcn, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
@@ -15,7 +15,7 @@ from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_graph, laplaci
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk, sparse_walk
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.positions import node_positions
-from wsgcn_jax.seeds import partial_labels, seed_quality
+from wsgcn_jax.seeds import partial_labels, seed_quality, walk_seeds
 from wsgcn_jax.types import DataError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "crf",
     "dense_walk",
     "fast_walk",
+    "fit_ensemble",
     "fit_gcn",
     "gcn_adjacency",
     "gcn_losses",
@@ -44,4 +45,5 @@ __all__ = [
     "random_walk",
     "seed_quality",
     "sparse_walk",
+    "walk_seeds",
 ]

@@ -227,4 +227,4 @@ def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
     Returns:
         `[f, n] f32`.
     """
-    return (multiply(adjacency.kernel, x) + x) / adjacency.rows[None, :]
+    return (multiply(adjacency.kernel, jnp.asarray(x)) + x) / adjacency.rows[None, :]
