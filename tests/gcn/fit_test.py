@@ -137,7 +137,7 @@ def test_empty_label_sets_drop_their_term(golden, case):
 @pytest.mark.parametrize("epochs", [1, 10])
 def test_weights_on_the_way_meet_the_golden(golden, epochs):
     with jax.enable_x64(True):
-        fit = _fit64(golden, golden["adj"], epochs=epochs)
+        fit = _fit64(golden, _golden_product(golden), epochs=epochs)
     for name, ours in zip(NAMES, fit.params, strict=True):
         np.testing.assert_allclose(ours, golden[f"full_f64_w{epochs}_{name}"], atol=1e-8)
 
