@@ -11,7 +11,7 @@ it they are the run's where there is a run, else VOC's if all labels are VOC's n
 of appearance in the list.
 
 What is missing, the networks of RUN (a work folder of experiments.train, with its --config) make.
-The GCN's node features are RUN's boundary network's too; without RUN they are CAMs, boundary,
+The GCN's node features are RUN's boundary network's too; without RUN they are random waves of
 colour and position, which is not what the paper has.
 
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.

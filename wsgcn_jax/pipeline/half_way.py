@@ -43,25 +43,32 @@ from wsgcn_jax.pipeline.scores import resize_maps_aligned
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.types import DataError, Skipped
 
+_WAVES = 48
+_FREQUENCIES = (6.0, 6.0, 6.0, 3.0, 3.0)  # of red, green, blue, row, column
 
-def plain_features(edge: jax.Array, cams: jax.Array, rgb: jax.Array, valid: jax.Array) -> jax.Array:
-    """Node features where there is no boundary network: CAMs, boundary, colour, position.
 
-    Ours, not the paper's, whose features are the boundary network's 160 activations.
+def plain_features(rgb: jax.Array, valid: jax.Array) -> jax.Array:
+    """Node features where there is no boundary network: random waves of colour and position.
+
+    Ours, not the paper's, whose features are the boundary network's 160 activations. Waves
+    (random Fourier features) tell nodes apart and have mean zero and equal size; raw values do
+    not, and 250 steps of Adam then fit them badly.
 
     Args:
-        edge: `[H, W] f32` in [0, 1].
-        cams: `[c - 1, H, W] f32` in [0, 1].
         rgb: `[H, W, 3] f32` in [0, 1].
         valid: `[H, W] bool`, a rectangle at the top left.
 
     Returns:
-        `[H, W, c + 5] f32` in [-1, 1].
+        `[H, W, 48] f32`, of variance about 1.
     """
-    rows = jnp.arange(edge.shape[0]) / jnp.maximum(valid.any(1).sum() - 1, 1)
-    columns = jnp.arange(edge.shape[1]) / jnp.maximum(valid.any(0).sum() - 1, 1)
+    rows = jnp.arange(rgb.shape[0]) / jnp.maximum(valid.any(1).sum() - 1, 1)
+    columns = jnp.arange(rgb.shape[1]) / jnp.maximum(valid.any(0).sum() - 1, 1)
     place = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), -1) * 2 - 1
-    return jnp.concatenate([jnp.moveaxis(cams, 0, -1), edge[..., None], rgb, place], -1)
+    rng = np.random.default_rng(0)
+    waves = rng.normal(size=(5, _WAVES)) * np.array(_FREQUENCIES)[:, None]
+    phases = rng.uniform(0, 2 * np.pi, _WAVES)
+    angles = jnp.concatenate([rgb, place], -1) @ jnp.asarray(waves, jnp.float32)
+    return jnp.sqrt(2.0) * jnp.cos(angles + jnp.asarray(phases, jnp.float32)[None, None])
 
 
 CamMaker = Callable[[Sequence[np.ndarray], Sequence[tuple[int, int]], tuple[int, int]], jax.Array]
@@ -184,7 +191,7 @@ def _make_inputs(
             made_edge, features = make_edges(padded, np.asarray(sizes, np.int32))
             edge = edge if entry.edges else np.asarray(made_edge)
         else:
-            features = jax.jit(jax.vmap(plain_features))(edge, cams, rgb, valid)
+            features = jax.jit(jax.vmap(plain_features))(rgb, valid)
         keys = jnp.stack([name_key(key, photos.names[index]) for index in plan.indices])
         maps = {"edge": edge, "cams": cams, "present": present, "rgb": rgb}
         return PhotoInputs(
