@@ -35,11 +35,11 @@ from wsgcn_jax.pipeline.inference import (
 from wsgcn_jax.pipeline.pseudo_labels import (
     EdgeProgram,
     PhotoInputs,
-    full_mask,
+    full_scores,
     make_edge_program,
     make_label_program,
 )
-from wsgcn_jax.pipeline.scores import resize_maps_aligned
+from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.types import DataError, Skipped
 
@@ -149,11 +149,10 @@ def label_folder(
                 name = photos.names[index]
                 skipped.append(Skipped(name, f"{name}: the GCN's scores are not finite"))
                 continue
-            mask = full_mask(photos.image(index), one, keys, config)
-            data.write_mask(labels / f"{photos.names[index]}.png", mask)
+            full = full_scores(photos.image(index), one, config)
+            data.write_mask(labels / f"{photos.names[index]}.png", argmax_labels(full, keys))
             if scores is not None:
-                full = resize_maps_aligned(one, photos.sizes[index])
-                write_arrays(path(index), {"keys": keys, "scores": np.exp(full).astype(np.float16)})
+                write_arrays(path(index), {"keys": keys, "scores": full.astype(np.float16)})
 
     run_plans(plans, path, work, "pseudo labels")
     return len(photos.names) + len(photos.skipped) - len(skipped), skipped

@@ -200,8 +200,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
                     "log_probs": scores.astype(np.float32),
                 },
             )
-            mask = full_mask(plan_photos[row], scores, with_background, context.config)
-            data.write_mask(path(index), mask)
+            full = full_scores(plan_photos[row], scores, context.config)
+            data.write_mask(path(index), argmax_labels(full, with_background))
 
     run_plans(plans, path, work, "pseudo labels")
     names = [split.names[index] for index in np.flatnonzero(on_any_host(failed))]
@@ -220,25 +220,21 @@ def check_config(config: ConfigDict) -> None:
         raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
 
 
-def full_mask(
-    photo: np.ndarray, log_probs: np.ndarray, keys: np.ndarray, config: ConfigDict
-) -> np.ndarray:
-    """The GCN's scores as a label map of the photo's size, through the CRF where configured.
+def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) -> np.ndarray:
+    """The GCN's scores at the photo's size, through the CRF where configured.
 
     Args:
         photo: `[h, w, 3] u8`.
         log_probs: `[k, H, W] f32`, on the stride-4 grid.
-        keys: `[k] u8`, their class ids.
         config: the whole configuration (`crf` is read).
 
     Returns:
-        `[h, w] u8`.
+        `[k, h, w] f32`, probabilities; without the CRF they need not sum to 1.
     """
-    scores = resize_maps_aligned(log_probs, (photo.shape[0], photo.shape[1]))
-    if config.crf.masks:
-        settings = GCN_SCORES if config.crf.flat_unary else MASKS
-        scores = refine_scores(photo, np.exp(scores), settings)
-    return argmax_labels(scores, keys)
+    scores = np.exp(resize_maps_aligned(log_probs, (photo.shape[0], photo.shape[1])))
+    if not config.crf.masks:
+        return scores
+    return refine_scores(photo, scores, GCN_SCORES if config.crf.flat_unary else MASKS)
 
 
 def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutputs]:
