@@ -113,7 +113,7 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
             f"{stage} loss": read_curve(workspace.folder(stage))
             for stage in ("classifier", "boundary", "segmenter")
         },
-        gallery=_gallery(config, workspace, split),
+        gallery=_gallery(config, workspace, split, scores),
         legend=[(name, _rgb(i)) for i, name in enumerate(split.classes)],
     )
     return path
@@ -128,10 +128,12 @@ _STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter
 
 
 def _gallery(
-    config: ConfigDict, workspace: Workspace, split: data.Split
+    config: ConfigDict, workspace: Workspace, split: data.Split, scores: dict[str, Any]
 ) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
     """Photo, CAM, seeds, boundaries, walk, GCN, final and truth of evenly spread photos."""
     folder = workspace.folder("pseudo_labels")
+    # The threshold that is scored; the published one where there is no truth to score with.
+    threshold = scores["train"].get("random_walk", {}).get("threshold", 0.25)
     spread = np.linspace(0, len(split) - 1, min(config.report.photos, len(split)))
     gallery = []
     for index in dict.fromkeys(spread.round().astype(int)):
@@ -144,7 +146,7 @@ def _gallery(
         walk = resize_maps(arrays["walk"], size)
         gcn = argmax_labels(resize_maps_aligned(arrays["log_probs"], size), arrays["keys"])
         final = data.read_mask(folder / f"{example.name}.png")
-        walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, 0.25)
+        walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, threshold)
         columns = [
             ("photo", example.image),
             ("CAM", heat(resize_maps(cam, size).max(axis=0))),
