@@ -161,7 +161,6 @@ def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Ar
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
     settings = context.config.graph
-    check_config(context.config)
     split = context.split(context.config.data.pseudo_split)
     seen = [
         network_size(size, longer_side_scale(size, settings.longer_side)) for size in split.sizes
@@ -208,18 +207,6 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     return [Skipped(name, f"{name}: the GCN's scores are not finite") for name in names]
 
 
-def check_config(config: ConfigDict) -> None:
-    """Refuses words that name nothing.
-
-    Raises:
-        DataError: `graph.walk` or `seeds.rule` is unknown.
-    """
-    if config.graph.walk not in ("dense", "fast"):
-        raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
-    if config.seeds.rule not in ("cam", "walk"):
-        raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
-
-
 def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) -> np.ndarray:
     """The GCN's scores at the photo's size, through the CRF where configured.
 
@@ -242,7 +229,14 @@ def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutpu
 
     Args:
         config: the whole configuration.
+
+    Raises:
+        DataError: `graph.walk` or `seeds.rule` names nothing.
     """
+    if config.graph.walk not in ("dense", "fast"):
+        raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
+    if config.seeds.rule not in ("cam", "walk"):
+        raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
     program = over_devices(lambda _, photos: jax.vmap(partial(label_photo, config=config))(photos))
     return lambda photos: program(None, photos)
 
