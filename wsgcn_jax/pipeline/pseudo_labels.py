@@ -237,7 +237,14 @@ def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutpu
         raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
     if config.seeds.rule not in ("cam", "walk"):
         raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
-    program = over_devices(lambda _, photos: jax.vmap(partial(label_photo, config=config))(photos))
+    one = partial(label_photo, config=config)
+
+    def several(_: None, photos: PhotoInputs) -> PhotoOutputs:
+        # A core's caches hold one photo, and XLA's CPU backend multiplies batches more slowly.
+        on_cpu = jax.default_backend() == "cpu"
+        return jax.lax.map(one, photos) if on_cpu else jax.vmap(one)(photos)
+
+    program = over_devices(several)
     return lambda photos: program(None, photos)
 
 
