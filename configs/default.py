@@ -106,6 +106,11 @@ def get_config() -> ConfigDict:
 
     config.segmenter = ConfigDict()
     config.segmenter.supervision = "pseudo"  # or truth: the pseudo split's true masks, to compare
+    config.segmenter.backbone = ""  # another than the rest of the road's; "" = the same
+    config.segmenter.weights = ""  # as backbone.weights, which is used where both backbones agree
+    # A folder of experiments.convert with a whole DeepLab, or the word classifier: the backbone
+    # goes on from the run's own.
+    config.segmenter.init = ""
     config.segmenter.output_stride = 8
     config.segmenter.rates = (6, 12, 18, 24)
     config.segmenter.scales = (0.5, 1.5)

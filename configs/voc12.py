@@ -1,7 +1,21 @@
-"""The paper's setting: PASCAL VOC 2012, ResNet-50 for CAMs and boundaries, 250 epochs of GCN.
+"""The paper's setting: PASCAL VOC 2012, ResNet-50 for CAMs and boundaries, DeepLab on ResNet-101.
 
     python -m experiments.train --config=configs/voc12.py --workdir=workdir/voc12 \
-        --config.data.root=PATH/VOCdevkit/VOC2012 --config.backbone.weights=resnet50.pth
+        --config.data.root=PATH/VOCdevkit/VOC2012 --config.backbone.weights=resnet50.pth \
+        --config.segmenter.weights=converted/coco
+
+The segmenter is DeepLab v2 on Caffe's ResNet-101, started from COCO as published (a backbone):
+
+    python -m experiments.convert deeplabv1_resnet101-coco.pth converted/coco
+
+`--config.segmenter.init=FOLDER` starts from a whole DeepLab instead. The ImageNet start, on
+torchvision's ResNet-101 (34 epochs are its 30,000 steps of 12 crops):
+
+    ... --config.segmenter.backbone=resnet101 --config.segmenter.weights=resnet101.pth \
+        --config.segmenter.undilated_first=True --config.segmenter.batch_statistics=True \
+        --config.segmenter.learning_rate=1e-3 --config.segmenter.head_learning_rate=1e-3 \
+        --config.segmenter.batch_size=12 --config.segmenter.accumulate=1 \
+        --config.segmenter.epochs=34
 
 With IRNet's published networks instead of one's own:
 
@@ -14,9 +28,11 @@ Numbers to expect. The paper's, not ours: nobody has run this file to its end ye
     pseudo labels on train, mIoU: 66.7 (68.0 with a final CRF; the random walk instead: 66.5)
     DeepLab v2 on ResNet-101: val 66.7, test 68.8 (ImageNet start); val 68.7, test 69.3 (COCO start)
 
-What is not the paper's here: a run has one backbone, so the segmenter is a ResNet-50 unless it is
-trained elsewhere from `pseudo_labels/*.png`; boundary labels are refined by the CRF at 256 pixels
-and seeds are not, since the exact kernels cost the square of the number of cells.
+What is not the paper's here: boundary labels are refined by the CRF at 256 pixels and seeds are
+not, since the exact kernels cost the square of the number of cells; the segmenter's scale is drawn
+from the whole of .5 to 1.5, not from five steps, its first ASPP weights are a tenth as large, and
+its masks are the mean over photo and mirror image, without the published last CRF (which
+`experiments.predict --crf` has); docs/quirks.md lists what else differs in the ImageNet start.
 
 What it needs: ESTIMATES, worked out on paper from operation counts (multiply-add = 2) and tensor
 sizes, for 10,582 photos of 375x500 on one accelerator that sustains 20 TFLOP/s. Not measured.
@@ -27,8 +43,9 @@ sizes, for 10,582 photos of 375x500 on one accelerator that sustains 20 TFLOP/s.
     pseudo_labels  2 to 2.6 s a photo on two CPU cores (a prototype of the fast walk, measured):
                    7 h there; 0.12 GB a photo instead of 552 MB for the published matrix alone
     segmenter      ResNet-101 at stride 8: 72 GMAC at a 321 crop, x1.8 for three scales, x3 to
-                   train, 10 crops, 20,000 steps: 156 PFLOP, 2.2 h; ResNet-50: 0.6 of that.
-                   13 GB of activations, 6.5 in two parts (`accumulate`)
+                   train, 10 crops, 20,000 steps: 156 PFLOP, 2.2 h. 13 GB of activations, 6.5 in
+                   two parts (`accumulate`). ImageNet start: 12 crops, 30,000 steps: 280 PFLOP,
+                   3.9 h, 16 GB
 """
 
 from ml_collections import ConfigDict
@@ -37,19 +54,20 @@ from configs import default
 
 
 def get_config() -> ConfigDict:
-    """Returns the paper's setting; set `data.root` and `backbone.weights`."""
+    """Returns the paper's setting; set `data.root` and the weights of both backbones."""
     config = default.get_config()
     config.data.update(source="voc", train_split="train_aug", pseudo_split="train_aug")
     config.backbone.update(name="resnet50")
     # The classifier, CAMs, boundary network, graph, seeds and GCN are the defaults: published.
     config.crf.update(boundary_labels=True, longer_side=256)
-    # DeepLab's COCO recipe but for the backbone: 20,000 steps of 10 crops are 19 epochs.
+    # DeepLab's COCO recipe: 20,000 steps of 10 crops are 19 epochs.
     config.segmenter.update(
+        backbone="resnet101_caffe",
         epochs=19,
         train_norms=False,
         multi_scale=(0.5, 0.75),
         accumulate=2,
         rate_every=10,
-        test_scales=(1.0,),
+        test_scales=(1.0, 0.75, 0.5),
     )
     return config.lock()

@@ -3,7 +3,8 @@
     python -m experiments.convert IN OUT [--as KIND]
 
 IN is a .pth/.pt file of either format or a .safetensors; OUT becomes an Orbax folder for
-`--config.backbone.weights` (a backbone alone) or `--config.{classifier,boundary}.init`.
+`--config.{backbone,segmenter}.weights` (a backbone alone) or
+`--config.{classifier,boundary,segmenter}.init`.
 
 Exit status: 0 converted, 2 the file cannot be used.
 """

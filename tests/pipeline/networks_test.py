@@ -12,12 +12,11 @@ from wsgcn_jax.types import DataError
 
 
 def _build(key, classes=3, weights="", init=""):
-    config = tiny.get_config().unlock()
-    config.backbone.weights = weights
     return networks.build(
         jax.random.key(key),
-        config,
+        "efficientnet_lite0",
         lambda backbone: Classifier(backbone=backbone, num_classes=classes),
+        weights=weights,
         init=init,
     )
 

@@ -1,4 +1,4 @@
-"""The segmenter's objective and its two kinds of supervision."""
+"""The segmenter's objective, its starts and its two kinds of supervision."""
 
 import json
 
@@ -12,12 +12,16 @@ from PIL import Image
 from configs import test as tiny
 from experiments import predict as command
 from wsgcn_jax import data
-from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.models.resnet import ResNet
-from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline import classifier, networks, segmenter, stages
+from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.predict import load_segmenter
 from wsgcn_jax.pipeline.segmenter import TruePhotos, make_loss
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.train.checkpoint import save_tree
 from wsgcn_jax.types import DataError, Example
 
 
@@ -130,3 +134,82 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
         stage = (tmp_path / "work/segmenter/val" / f"{name}.png").read_bytes()
         assert (tmp_path / "out" / f"{name}.png").read_bytes() == stage
     assert json.loads((tmp_path / "work/segmenter/network.json").read_text())["fuse"] == "max"
+
+
+def _config(**changes):
+    config = tiny.get_config()
+    config.segmenter.update(changes)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "resnet11"}, "segmenter.backbone: there is no 'resnet11'; use one of resnet"),
+        ({"backbone": "resnet101"}, "segmenter.weights: resnet101 has no packaged weights; give"),
+        ({"backbone": "resnet50", "init": "classifier"}, "the classifier's backbone is eff"),
+        ({"init": "nowhere"}, "segmenter.init: nowhere is no folder; give one that"),
+        ({"weights": "nowhere.pth"}, "segmenter.weights: nowhere.pth is not there"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_before_anything_runs(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        run_stages(_config(**changes), str(tmp_path / "work"))
+    assert not (tmp_path / "work" / "data").exists()
+
+
+class Run:
+    """As much of a run's context as builds a network."""
+
+    def __init__(self, folder, config):
+        self.config, self._folder = config, folder
+
+    def folder(self, stage):
+        return self._folder / stage
+
+    def key(self, purpose):
+        return jax.random.key(len(purpose))
+
+
+def test_segmenter_goes_on_from_the_classifier_or_starts_from_a_whole_network(tmp_path):
+    net = classifier.network(Run(tmp_path, _config()), 2)
+    moved = networks.Network(net.module, *jax.tree.map(lambda x: x + 0.5, net[1:]))
+    save_tree(tmp_path / "classifier/weights", moved.params)
+    save_tree(tmp_path / "classifier/statistics", moved.frozen)
+    onwards = segmenter.network(Run(tmp_path, _config(init="classifier")), 3)
+    for name, tree in onwards.variables.items():
+        expected = moved.variables[name]["backbone"]
+        jax.tree.map(np.testing.assert_array_equal, tree["backbone"], expected)
+    save_tree(tmp_path / "whole", jax.tree.map(lambda x: x + 0.5, onwards.variables))
+    whole = segmenter.network(Run(tmp_path, _config(init=str(tmp_path / "whole"))), 3)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b + 0.5), *(whole[1:], onwards[1:]))
+
+
+def test_own_backbone_is_the_one_that_is_built_described_and_loaded(tmp_path):
+    config = _config(backbone="resnet50", weights=str(tmp_path / "backbone"))
+    save_tree(tmp_path / "backbone", any_variables(make_backbone("resnet50")))
+    net = segmenter.network(Run(tmp_path, config), 3)
+    assert "layer4_2" in net.params["backbone"]
+    segmenter.describe(tmp_path, segmenter.description(config, ("background", "cat", "dog")))
+    save_tree(tmp_path / "weights", net.params)
+    save_tree(tmp_path / "statistics", net.frozen)
+    loaded = load_segmenter(tmp_path)
+    assert loaded.description.backbone == "resnet50"
+    jax.tree.map(np.testing.assert_array_equal, loaded.network.params, net.params)
+
+
+def test_only_a_start_from_the_classifier_makes_it_a_stage_that_is_needed(tmp_path):
+    """With true masks nothing else of the road is read."""
+    prints = {}
+    for init in ("", "classifier"):
+        for rate in (0.1, 0.2):
+            config = _config(init=init, supervision="truth")
+            config.classifier.learning_rate = rate
+            context = Context(config, Workspace(str(tmp_path / "work")))
+            prints[init, rate] = stages.fingerprints(context)["segmenter"]
+    assert prints["", 0.1] == prints["", 0.2]
+    assert prints["classifier", 0.1] != prints["classifier", 0.2]
+    config = _config(init="classifier", supervision="truth")
+    config.stages = "data,segmenter"
+    with pytest.raises(DataError, match="'segmenter' needs 'classifier'"):
+        run_stages(config, str(tmp_path / "work"))

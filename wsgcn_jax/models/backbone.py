@@ -128,15 +128,25 @@ def imagenet_variables(name: str, path: str | None = None) -> dict[str, Any]:
         DataError: there is no such backbone, file or package, or the file does not fit.
     """
     backbone = _backbone(name)
-    source = path if path is not None else _packaged(name)
+    source = path if path is not None else packaged_weights(name)
     module = backbone.make()
     photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), photo)
     return to_flax(read_weights(source), shapes, backbone.torch_name, source=source)
 
 
-def _packaged(name: str) -> str:
-    """Finds the weights that a Python package carries, without importing it."""
+def packaged_weights(name: str) -> str:
+    """Finds the weights that a Python package carries, without importing it.
+
+    Args:
+        name: one of BACKBONES.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: no package carries them, or it is not installed, or damaged.
+    """
     if name != "efficientnet_lite0":
         raise DataError(f"{name} has no packaged weights; give the path of torchvision's .pth file")
     spec = importlib.util.find_spec(_LITE0_PACKAGE)

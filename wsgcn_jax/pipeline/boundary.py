@@ -24,8 +24,9 @@ def network(context: Context) -> networks.Network:
     """Builds the boundary network on a frozen ImageNet backbone."""
     return networks.build(
         context.key("boundary"),
-        context.config,
+        context.config.backbone.name,
         lambda backbone: BoundaryNet(backbone=backbone),
+        weights=context.config.backbone.weights,
         init=context.config.boundary.init,
     )
 

@@ -24,9 +24,10 @@ def network(context: Context, classes: int) -> networks.Network:
     """
     return networks.build(
         context.key("classifier"),
-        context.config,
+        context.config.backbone.name,
         lambda backbone: Classifier(backbone=backbone, num_classes=classes),
         frozen_taps=context.config.classifier.frozen_taps,
+        weights=context.config.backbone.weights,
         init=context.config.classifier.init,
     )
 

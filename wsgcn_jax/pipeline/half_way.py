@@ -79,8 +79,9 @@ def _cam_maker(run: Path, config: ConfigDict, classes: int) -> CamMaker:
     """Loads a run's classifier."""
     net = networks.build(
         jax.random.key(0),
-        config,
+        config.backbone.name,
         lambda backbone: Classifier(backbone=backbone, num_classes=classes - 1),
+        weights=config.backbone.weights,
         init=config.classifier.init,
     )
     program = cams_stage.make_program(networks.load(run / "classifier", net), config.backbone.name)
@@ -204,8 +205,9 @@ def _edge_maker(run: Path, config: ConfigDict) -> EdgeProgram:
     """Loads a run's boundary network."""
     net = networks.build(
         jax.random.key(0),
-        config,
+        config.backbone.name,
         lambda backbone: BoundaryNet(backbone=backbone),
+        weights=config.backbone.weights,
         init=config.boundary.init,
     )
     return make_edge_program(networks.load(run / "boundary", net), config.backbone.name)

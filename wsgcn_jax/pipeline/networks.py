@@ -44,20 +44,23 @@ class Network(NamedTuple):
 
 def build(
     key: jax.Array,
-    config: ConfigDict,
+    name: str,
     head: Callable[[nn.Module], nn.Module],
     *,
+    weights: str | Mapping[str, Any] = "",
     output_stride: int = 16,
     frozen_taps: int = 0,
     init: str = "",
     **options: bool,
 ) -> Network:
-    """Puts a head on the configured backbone with its ImageNet weights.
+    """Puts a head on a backbone, by default one with its ImageNet weights.
 
     Args:
         key: PRNG key of the head's weights.
-        config: the whole configuration (its `backbone` is read).
+        name: of the backbone.
         head: backbone -> module, which calls it "backbone".
+        weights: of the backbone: a file, a converted folder, or the variables themselves; "" =
+            the installed package's.
         output_stride: of the backbone.
         frozen_taps: how many leading taps pass no gradient.
         init: a folder that `experiments.convert` wrote, with the whole network's weights to
@@ -70,17 +73,17 @@ def build(
     Raises:
         DataError: the weights cannot be had, or are another network's.
     """
-    name = config.backbone.name
     backbone = make_backbone(name, output_stride=output_stride, frozen_taps=frozen_taps, **options)
     module = head(backbone)
     if init:
         variables = load_variables(Path(init), module)
         return Network(module, variables.pop("params"), variables)
-    weights = config.backbone.weights
-    if weights and Path(weights).is_dir():
-        imagenet = load_variables(Path(weights), make_backbone(name))
+    if not isinstance(weights, str):
+        start = weights
+    elif weights and Path(weights).is_dir():
+        start = load_variables(Path(weights), make_backbone(name))
     else:
-        imagenet = imagenet_variables(name, weights or None)
+        start = imagenet_variables(name, weights or None)
 
     @jax.jit
     def init_head(key: jax.Array) -> dict[str, Any]:
@@ -92,9 +95,9 @@ def build(
         }
 
     variables = init_head(key)
-    params = {**variables.pop("params"), "backbone": imagenet["params"]}
+    params = {**variables.pop("params"), "backbone": start["params"]}
     frozen = dict(variables)
-    frozen["batch_stats"] = {**frozen.get("batch_stats", {}), "backbone": imagenet["batch_stats"]}
+    frozen["batch_stats"] = {**frozen.get("batch_stats", {}), "backbone": start["batch_stats"]}
     return Network(module, jax.tree.map(jnp.asarray, params), jax.tree.map(jnp.asarray, frozen))
 
 

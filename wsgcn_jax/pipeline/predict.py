@@ -90,6 +90,7 @@ def load_segmenter(folder: Path) -> Segmenter:
         folder = folder / "segmenter"
     description = _read_description(folder / _FILE)
     module = DeepLabV2(
+        # Never `ceil_pool`: photos are seen at multiples of 16, whose further cells lie outside.
         backbone=make_backbone(
             description.backbone,
             output_stride=description.output_stride,

@@ -11,35 +11,101 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
-from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.models.backbone import BACKBONES, normalise, packaged_weights
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
-from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
 from wsgcn_jax.train.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
 
+CLASSIFIER = "classifier"
+"""The word for `segmenter.init`: the backbone starts as the run's classifier left it."""
+
 
 def network(context: Context, classes: int) -> networks.Network:
-    """Builds the segmenter, ImageNet weights in its backbone.
+    """Builds the segmenter with the weights that it starts from.
 
     Args:
         context: the run.
         classes: number of classes, background included.
     """
     settings = context.config.segmenter
+    name = backbone_name(context.config)
+    own = needs_classifier(context.config)
     return networks.build(
         context.key("segmenter"),
-        context.config,
+        name,
         lambda backbone: DeepLabV2(
             backbone=backbone, num_classes=classes, rates=tuple(settings.rates)
         ),
+        weights=_classifier_backbone(context, classes) if own else _weights(context.config),
+        init="" if own else settings.init,
         output_stride=settings.output_stride,
         frozen_taps=settings.frozen_taps,
         use_batch_stats=settings.batch_statistics,
         undilated_first=settings.undilated_first,
-        ceil_pool=context.config.backbone.name.endswith("caffe"),
+        ceil_pool=name.endswith("caffe"),
     )
+
+
+def backbone_name(config: ConfigDict) -> str:
+    """Returns the name of the segmenter's backbone: its own, or the rest of the road's."""
+    return config.segmenter.backbone or config.backbone.name
+
+
+def needs_classifier(config: ConfigDict) -> bool:
+    """Tells whether the segmenter starts from the run's own classifier.
+
+    Raises:
+        DataError: it shall, but its backbone is another one; or there is no such backbone.
+    """
+    name = backbone_name(config)
+    if name not in BACKBONES:
+        raise DataError(
+            f"segmenter.backbone: there is no {name!r}; use one of {', '.join(BACKBONES)}"
+        )
+    if config.segmenter.init != CLASSIFIER:
+        return False
+    if name != config.backbone.name:
+        raise DataError(
+            f"segmenter.init: the classifier's backbone is {config.backbone.name}, the segmenter's "
+            f"{name}; leave segmenter.backbone or segmenter.init empty"
+        )
+    return True
+
+
+def check_start(config: ConfigDict) -> None:
+    """Looks for the segmenter's first weights, before hours are spent on the stages before it.
+
+    Raises:
+        DataError: they are not there.
+    """
+    init, weights = config.segmenter.init, _weights(config)
+    if init and init != CLASSIFIER and not Path(init).is_dir():
+        raise DataError(
+            f"segmenter.init: {init} is no folder; give one that experiments.convert wrote from a "
+            f"whole DeepLab, or {CLASSIFIER!r}"
+        )
+    if not init and weights and not Path(weights).exists():
+        raise DataError(f"segmenter.weights: {weights} is not there; check the path")
+    if not init and not weights:
+        try:
+            packaged_weights(backbone_name(config))
+        except DataError as error:
+            raise DataError(f"segmenter.weights: {error}; or a folder of convert") from error
+
+
+def _weights(config: ConfigDict) -> str:
+    """Returns the file or folder of the backbone's weights; "" = the installed package's."""
+    shared = backbone_name(config) == config.backbone.name
+    return config.segmenter.weights or (config.backbone.weights if shared else "")
+
+
+def _classifier_backbone(context: Context, classes: int) -> dict[str, Any]:
+    """Reads the backbone of the run's trained classifier."""
+    net = networks.load(context.folder("classifier"), classifier.network(context, classes - 1))
+    return {name: tree["backbone"] for name, tree in net.variables.items()}
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
@@ -47,13 +113,13 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     settings = context.config.segmenter
     split = context.split(context.config.data.pseudo_split)
     net = network(context, len(split.classes))
-    describe(folder, _description(context.config, split.classes))
+    describe(folder, description(context.config, split.classes))
     networks.run_training(
         folder,
         net,
         _training_photos(context, split),
         networks.crop_with_labels(settings.scales, settings.crop),
-        make_loss(net, settings, context.config.backbone.name),
+        make_loss(net, settings, backbone_name(context.config)),
         settings=settings,
         rates={
             "backbone": settings.learning_rate,
@@ -111,11 +177,12 @@ def _group(path: tuple[str, ...]) -> str:
     return "norm" if path[-1] in ("scale", "bias") else "backbone"
 
 
-def _description(config: ConfigDict, classes: Sequence[str]) -> Description:
+def description(config: ConfigDict, classes: Sequence[str]) -> Description:
+    """Returns what `network.json` says of the segmenter of a configuration and its classes."""
     settings = config.segmenter
     return Description(
         classes=tuple(classes),
-        backbone=config.backbone.name,
+        backbone=backbone_name(config),
         output_stride=settings.output_stride,
         rates=tuple(settings.rates),
         undilated_first=settings.undilated_first,

@@ -67,11 +67,42 @@ STAGES = (
 
 
 def _needs(stage: Stage, config: ConfigDict) -> tuple[str, ...]:
-    """The fully supervised reference reads the true masks instead of the pseudo labels."""
+    """The fully supervised reference reads the true masks instead of the pseudo labels.
+
+    Whatever supervises it, the segmenter may start from the classifier.
+    """
     supervision = config.segmenter.supervision
     if supervision not in ("pseudo", "truth"):
         raise DataError(f"segmenter.supervision: {supervision!r} is neither pseudo nor truth")
-    return ("data",) if stage.name == "segmenter" and supervision == "truth" else stage.needs
+    start = ("classifier",) if segmenter.needs_classifier(config) else ()
+    if stage.name != "segmenter":
+        return stage.needs
+    return (*(("data",) if supervision == "truth" else stage.needs), *start)
+
+
+def fingerprints(context: Context) -> dict[str, str]:
+    """Says what every stage's artefacts must be made of to be current.
+
+    Args:
+        context: the run.
+
+    Returns:
+        Fingerprints by stage.
+
+    Raises:
+        DataError: the segmenter's section of the configuration contradicts itself.
+    """
+    config = context.config
+    prints: dict[str, str] = {}
+    for stage in STAGES:
+        settings = [config[name] for name in stage.sections]
+        as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
+        if stage.name == "data":  # the folder may move; its content decides
+            as_json = [context.source.fingerprint(), context.splits]
+        prints[stage.name] = fingerprint(
+            REVISION, stage.name, as_json, [prints[need] for need in _needs(stage, config)]
+        )
+    return prints
 
 
 def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
@@ -91,23 +122,17 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
     wanted = _wanted(config.stages)
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
-    prints: dict[str, str] = {}
+    prints = fingerprints(context)
+    if "segmenter" in wanted and not workspace.is_current("segmenter", prints["segmenter"]):
+        segmenter.check_start(config)
     for stage in STAGES:
-        settings = [config[name] for name in stage.sections]
-        needs = _needs(stage, config)
-        as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
-        if stage.name == "data":  # the folder may move; its content decides
-            as_json = [context.source.fingerprint(), context.splits]
-        prints[stage.name] = fingerprint(
-            REVISION, stage.name, as_json, [prints[need] for need in needs]
-        )
         if workspace.is_current(stage.name, prints[stage.name]):
             if stage.name in wanted:
                 tell(f"[{stage.name}] is current")
             continue
         if stage.name not in wanted:
             continue
-        for need in needs:
+        for need in _needs(stage, config):
             if not workspace.is_current(need, prints[need]):
                 raise DataError(
                     f"{workspace.root}: stage {stage.name!r} needs {need!r}, which is not current "
