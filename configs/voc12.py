@@ -13,6 +13,7 @@ torchvision's ResNet-101 (34 epochs are its 30,000 steps of 12 crops):
 
     ... --config.segmenter.backbone=resnet101 --config.segmenter.weights=resnet101.pth \
         --config.segmenter.undilated_first=True --config.segmenter.batch_statistics=True \
+        --config.segmenter.scale_by_size=True \
         --config.segmenter.learning_rate=1e-3 --config.segmenter.head_learning_rate=1e-3 \
         --config.segmenter.batch_size=12 --config.segmenter.accumulate=1 \
         --config.segmenter.epochs=34

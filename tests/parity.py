@@ -1,7 +1,7 @@
 """Notes how far tests marked `parity(stage)` are from the golden numbers; `make parity` shows it.
 
 While such a test runs, NumPy's assertions also note the largest error and what was allowed there.
-The quantity is the test's own text: what it compares with.
+The quantity is the test's own text: what it compares with, or what must be less than a bound.
 """
 
 import ast
@@ -29,9 +29,12 @@ def _note_parity(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     marker = request.node.get_closest_marker("parity")
     if marker is not None:
         test = request.node.originalname.removeprefix("test_").replace("_", " ")
+        where = (marker.args[0], test)
         for name in ("assert_allclose", "assert_array_equal"):
             original = getattr(np.testing, name)
-            monkeypatch.setattr(np.testing, name, _noting(original, (marker.args[0], test)))
+            monkeypatch.setattr(np.testing, name, _noting(original, where))
+        less = np.testing.assert_array_less
+        monkeypatch.setattr(np.testing, "assert_array_less", _noting_less(less, where))
     yield
 
 
@@ -47,16 +50,27 @@ def _noting(original: Callable[..., None], where: tuple[str, str]) -> Callable[.
         if errors.size:
             worst = np.argmax(errors / np.maximum(allowed, 1e-300))
             row = Row(float(errors[worst]), float(allowed[worst]))
-            key = (*where, _compared_with(sys._getframe(1)))
-            _ROWS[key] = max(
-                _ROWS.get(key, row), row, key=lambda r: r.error / max(r.allowed, 1e-300)
-            )
+            _note((*where, _argument(sys._getframe(1), 1)), row)
 
     return check
 
 
-def _compared_with(frame: Any) -> str:
-    """The second argument of the assertion that a frame is at, as its source says it."""
+def _noting_less(original: Callable[..., None], where: tuple[str, str]) -> Callable[..., None]:
+    """An error that the test itself measures, and its bound: numbers."""
+
+    def check(error: Any, bound: Any, *args: Any, **options: Any) -> None:
+        original(error, bound, *args, **options)
+        _note((*where, _argument(sys._getframe(1), 0)), Row(float(error), float(bound)))
+
+    return check
+
+
+def _note(key: tuple[str, str, str], row: Row) -> None:
+    _ROWS[key] = max(_ROWS.get(key, row), row, key=lambda r: r.error / max(r.allowed, 1e-300))
+
+
+def _argument(frame: Any, position: int) -> str:
+    """An argument of the assertion that a frame is at, as its source says it."""
     lines = Path(frame.f_code.co_filename).read_text()
     calls = [
         node
@@ -65,7 +79,7 @@ def _compared_with(frame: Any) -> str:
         and node.lineno <= frame.f_lineno <= (node.end_lineno or 0)
         and ast.unparse(node.func).startswith("np.testing.")
     ]
-    text = ast.unparse(calls[-1].args[1]) if calls else ""
+    text = ast.unparse(calls[-1].args[position]) if calls else ""
     return text if len(text) <= 48 else text[:45] + "..."
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs import test as tiny
 from wsgcn_jax import data
+from wsgcn_jax.pipeline.stages import run_stages
 
 ROOT = Path(__file__).parents[1]
 SIZE = (60, 77)
@@ -88,6 +90,33 @@ def test_labels_scores_and_what_is_left_out(folder):
     assert [path.stat().st_mtime_ns for path in sorted(labels.iterdir())] == before
     other = _run(folder, *_maps(folder), "--config.gcn.hidden=8")
     assert other.returncode == 2 and "labels of another setting" in other.stderr
+
+
+def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
+    photos, work = tmp_path / "photos", tmp_path / "work"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        # Of whole cells, so that the run's CAMs need no second resizing.
+        photo = rng.integers(0, 60, (64, 80, 3))
+        photo[16:48, 20:56] += 180
+        Image.fromarray(photo.astype(np.uint8)).save(photos / f"{name}.png")
+    (photos / "labels.csv").write_text("a.png,cat\nb.png,dog\n")
+    config = tiny.get_config()
+    config.data.update(source="folder", root=str(photos), val_split="")
+    config.stages = "data,classifier,cams,boundary,pseudo_labels"
+    # Networks as they start: what they find means little, but it is theirs alone.
+    for changes in ({"crf.seeds": False, "crf.boundary_labels": False}, {"gcn.epochs": 60},
+                    {"graph.batch_size": 2, "graph.longer_side": 0},
+                    {"classifier.epochs": 0, "boundary.epochs": 0}):  # fmt: skip
+        config.update_from_flattened_dict(changes)
+    assert run_stages(config, str(work)) == []
+    done = _run(photos, "--checkpoint", work, "--config.graph.longer_side=0")
+    assert done.returncode == 0, done.stderr
+    masks = [data.read_mask(photos / f"out/{name}.png") for name in "ab"]
+    for name, mask in zip("ab", masks, strict=True):
+        np.testing.assert_array_equal(mask, data.read_mask(work / f"pseudo_labels/{name}.png"))
+    assert {0, 1, 2} == set(np.unique(masks))
 
 
 @pytest.mark.parametrize(

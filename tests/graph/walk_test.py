@@ -46,6 +46,21 @@ def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
 
 
 @pytest.mark.parity("walk")
+def test_transition_meets_the_golden_matrix(golden):
+    with jax.enable_x64(True):
+        walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
+        # Row vectors times T^n: the identity's rows give T^n itself.
+        transition = np.asarray(random_walk(walk, jnp.eye(560)))
+    # The golden one was squared in float32; its own error is stored beside it.
+    limit = 1.01 * golden["trans_f64_maxdiff"]
+    np.testing.assert_allclose(transition, golden["trans_mat"], atol=limit)
+    sums = transition.sum(axis=0)
+    np.testing.assert_allclose(sums, golden["trans_col_sums"], atol=1e-4)
+    np.testing.assert_allclose(np.trace(transition), golden["trans_f64_trace"], rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(transition), golden["trans_f64_fro"], rtol=1e-6)
+
+
+@pytest.mark.parity("walk")
 def test_float32_walk_stays_near_the_float64_one(golden):
     walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"])))
     x = golden["cam"] * (1 - golden["edge"])

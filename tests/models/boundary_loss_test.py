@@ -73,6 +73,24 @@ def test_matches_golden():
     np.testing.assert_allclose([*terms[1:], terms[0]], IRN["adl_loss_terms"], rtol=1e-5)
 
 
+@pytest.mark.parity("boundary")
+def test_displacements_of_all_pairs_match_golden():
+    """In evaluation, where a mean is taken off that differences do not show."""
+    pairs = IRN["adl_dp_fg_loss"][0, 0].size
+    for mode in ("", "_eval"):
+        for label, kind, term in ((1, "fg", 3), (0, "bg", 4)):
+            labels = np.full((1, 16, 16), label, np.uint8)
+            terms = _loss(
+                IRN[f"adl{mode}_edge_logits"][0], nhwc(IRN[f"adl{mode}_dp"]), labels, radius=5
+            )
+            if mode:
+                total = IRN[f"adl_eval_dp_{kind}_loss_sum"]
+            else:
+                total = IRN[f"adl_dp_{kind}_loss"].sum(dtype=np.float64)
+            ours = terms[term] * 2 * (pairs + 1e-5)  # a mean, over two directions
+            np.testing.assert_allclose(ours, total, rtol=1e-6)
+
+
 def test_sums_over_the_batch_as_a_loop_does():
     edge, displacement, labels = _random_batch(0, (2, 11, 14))
     # Photos of different content: a mean of the photos' means would differ.

@@ -59,6 +59,14 @@ def test_outputs_match_golden(net):
 
 
 @pytest.mark.parity("boundary")
+def test_evaluation_outputs_match_golden(net):
+    apply, variables, shift = net
+    output = apply(variables, nhwc(IRN["adl_input"]), None, shift)
+    np.testing.assert_allclose(output.edge_logits, IRN["adl_eval_edge_logits"][0], atol=1e-5)
+    np.testing.assert_allclose(output.displacement, nhwc(IRN["adl_eval_dp"]), atol=1e-5)
+
+
+@pytest.mark.parity("boundary")
 def test_odd_size_matches_golden(net):
     """Mirrored in its real width, as published: `valid` says where the photo ends."""
     photo = ((IRN["odd_image"] / 255 - MEAN) / DEVIATION).astype(np.float32)

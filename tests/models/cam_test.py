@@ -82,12 +82,12 @@ def test_merged_cams_match_golden(photo: str, pad: int) -> None:
     raw = [np.moveaxis(GOLDEN[f"{photo}_cam_scale_{scale}"], 0, -1) for scale in SCALES]
     sizes = [np.array(one.shape[:2]) for one in raw]
     cams = [_pad(one, (one.shape[0] + pad, one.shape[1] + pad)) for one in raw]
-    for name, merge in {"strided": cam.strided_cam, "highres": cam.highres_cam}.items():
+    merge = jax.jit(cam.merge_cams, static_argnames="shape")
+    for name, resized in {"strided": (size - 1) // 4 + 1, "highres": 16 * _cells(size)}.items():
         expected = GOLDEN[f"{photo}_{name}_cam"]
         rows, columns = expected.shape[1:]
-        merged = jax.jit(merge, static_argnames="shape")(
-            cams, sizes, size, shape=(rows + pad, columns + pad)
-        )
+        shape = (rows + pad, columns + pad)
+        merged = merge(cams, sizes, resized, shape=shape, real=np.array([rows, columns]))
         np.testing.assert_allclose(merged[:, :rows, :columns], expected, atol=1e-5)
         assert not np.any(merged[:, rows:]) and not np.any(merged[:, :, columns:])
 

@@ -71,7 +71,11 @@ def coco():
     module = DeepLabV2(backbone, num_classes=21, rates=RATES)
     variables = variables_of(module, "base.", caffe_name)
     x = jnp.asarray(nhwc(file["input"]))
-    return file, run(module, variables, x, file["train_label"][None], mutable=False)
+    test = jax.jit(
+        lambda v, x: module.apply(v, x, scales=SCALES, by_size=True, method="multi_scale")
+    )
+    trained = run(module, variables, x, file["train_label"][None], mutable=False)
+    return file, trained, test(variables, x)
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +91,15 @@ def imagenet():
     return file, trained, test(variables, x[:1])
 
 
+@pytest.mark.parity("DeepLab")
 def test_scaled_photos_match_golden():
     file = golden("deeplab")
+    resize = jax.jit(scale_photos, static_argnums=2, static_argnames="by_size")
     for scale, name in ((0.5, "input_half"), (0.75, "input_three_quarter")):
-        small, _ = jax.jit(scale_photos, static_argnums=2)(nhwc(file["input"]), None, scale)
-        np.testing.assert_allclose(small, nhwc(file[name]), atol=2e-4)  # values reach 150
+        for by_size, suffix in ((False, ""), (True, "_oldtorch")):
+            small, _ = resize(nhwc(file["input"]), None, scale, by_size=by_size)
+            expected = nhwc(file[name + suffix])
+            np.testing.assert_allclose(small, expected, atol=2e-4)  # values reach 150
 
 
 def test_scaled_photos_know_their_real_pixels():
@@ -116,16 +124,19 @@ def grad_norm(grads, prefix, name, name_of):
 
 
 @pytest.mark.slow
+@pytest.mark.parity("DeepLab")
 def test_coco_recipe_logits(coco):
-    file, (_, logits, *_) = coco
+    file, (_, logits, *_), old = coco
     names = ("base_logits", "half_logits", "three_quarter_logits", "msc_logits")
     for ours, name in zip(logits, names, strict=True):
         np.testing.assert_allclose(ours, nhwc(file[name]), atol=2e-5, err_msg=name)
+    np.testing.assert_allclose(old[-1], nhwc(file["msc_logits_oldtorch"]), atol=2e-5)
 
 
 @pytest.mark.slow
+@pytest.mark.parity("DeepLab")
 def test_coco_recipe_losses_and_gradients(coco):
-    file, (value, _, each, _, grads) = coco
+    file, (value, _, each, _, grads), _ = coco
     np.testing.assert_allclose(each, file["train_ce"], rtol=1e-5)
     np.testing.assert_allclose(value, file["train_loss_sum"], rtol=1e-5)
     for name, expected in zip(file["train_grad_names"], file["train_grad_l2"], strict=True):
@@ -138,6 +149,7 @@ def test_coco_recipe_losses_and_gradients(coco):
 
 
 @pytest.mark.slow
+@pytest.mark.parity("DeepLab")
 def test_imagenet_recipe_logits(imagenet):
     file, (_, train, *_), test = imagenet
     names = ("base_logits", "half_logits", "three_quarter_logits", "msc_logits")
@@ -152,6 +164,7 @@ def test_imagenet_recipe_logits(imagenet):
 
 
 @pytest.mark.slow
+@pytest.mark.parity("DeepLab")
 def test_imagenet_recipe_losses_gradients_and_statistics(imagenet):
     file, (value, _, each, moved, grads), _ = imagenet
     np.testing.assert_allclose(each, file["train_ce"], rtol=1e-4)

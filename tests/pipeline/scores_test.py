@@ -12,7 +12,13 @@ from wsgcn_jax.pipeline.boundary_labels import confident_labels
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS, confusions_by_threshold
 from wsgcn_jax.pipeline.inference import make_plans, network_size, resize_photo
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
+from wsgcn_jax.pipeline.scores import (
+    argmax_labels,
+    argmax_resized,
+    nearest_labels,
+    resize_maps,
+    resize_maps_aligned,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -38,6 +44,22 @@ def test_walked_cams_become_the_golden_label():
     np.testing.assert_allclose(full, golden["semseg_rw_up"], atol=1e-5)
     keys = np.array([8, 15])
     np.testing.assert_array_equal(argmax_labels(full, keys, 0.25), golden["semseg_label"])
+
+
+@pytest.mark.parity("partial labels")
+def test_enlarged_partial_labels_are_the_golden_ones():
+    golden = np.load(GOLDEN / "partial_labels.npz")
+    enlarged = nearest_labels(golden["crf_vote"], (238, 318), corners=True)
+    np.testing.assert_array_equal(enlarged, golden["dn_up"])
+
+
+@pytest.mark.parity("DeepLab")
+def test_enlarged_logits_give_the_golden_labels():
+    golden = np.load(GOLDEN / "deeplab.npz")
+    logits, keys = golden["msc_logits"][0], np.arange(21, dtype=np.uint8)
+    np.testing.assert_array_equal(argmax_resized(logits, (65, 65), keys), golden["upsampled_label"])
+    probabilities = jax.nn.softmax(resize_maps(logits, (65, 65)), axis=0)[:, ::8, ::8]
+    np.testing.assert_allclose(probabilities, golden["upsampled_prob_sub"], atol=1e-6)
 
 
 @pytest.mark.parity("photos")

@@ -14,8 +14,6 @@ from jax import lax
 
 from wsgcn_jax.models.layers import apply_valid, downsample_valid
 
-_CELL = 16
-_GRID = 4
 _EPSILON = 1e-5
 
 
@@ -86,62 +84,33 @@ def multilabel_soft_margin(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return -jnp.mean(y * nn.log_sigmoid(logits) + (1 - y) * nn.log_sigmoid(-logits))
 
 
-def strided_cam(
+def merge_cams(
     cams: Sequence[jax.Array],
     sizes: Sequence[jax.Array],
-    photo_size: jax.Array,
+    size: jax.Array,
     *,
     shape: tuple[int, int],
+    real: jax.Array | None = None,
 ) -> jax.Array:
-    """Adds CAMs of several scales up on the stride-4 grid and normalises each class.
+    """Adds CAMs of several scales up at one size and normalises each class.
 
     Args:
         cams: one `[h, w, c] f32` per scale, the mirrored photo's mirrored back and added.
         sizes: one `[2] i32` per scale: the CAM's real rows and columns (top-left).
-        photo_size: `[2] i32`, real rows and columns of the photo at scale 1.
-        shape: rows and columns of the result, at least `(photo_size - 1) // 4 + 1`.
+        size: `[2] i32`, the rows and columns that every CAM is resized to.
+        shape: rows and columns of the result.
+        real: `[2] i32`, what of `size` shows the photo; None: all. Published CAMs of the photo's
+            own size are resized to whole cells of 16 pixels and cropped.
 
     Returns:
         `[c, *shape] f32` in 0..1, 0 outside the photo. Classes the photo does not show are
         scaled like the others: keep those it does.
     """
-    size = (photo_size - 1) // _GRID + 1
-    return normalise_cam(_merge(cams, sizes, size, shape), real_region(size, shape))
-
-
-def highres_cam(
-    cams: Sequence[jax.Array],
-    sizes: Sequence[jax.Array],
-    photo_size: jax.Array,
-    *,
-    shape: tuple[int, int],
-) -> jax.Array:
-    """Adds CAMs of several scales up on the photo's pixels and normalises each class.
-
-    A cell spans 16 pixels, the last one of a row possibly beyond the photo: CAMs are resized to
-    a whole number of cells and cropped.
-
-    Args:
-        cams: one `[h, w, c] f32` per scale, the mirrored photo's mirrored back and added.
-        sizes: one `[2] i32` per scale: the CAM's real rows and columns (top-left).
-        photo_size: `[2] i32`, real rows and columns of the photo at scale 1.
-        shape: rows and columns of the result, at least `photo_size`.
-
-    Returns:
-        `[c, *shape] f32` in 0..1, 0 outside the photo; see `strided_cam` on absent classes.
-    """
-    size = ((photo_size - 1) // _CELL + 1) * _CELL
-    return normalise_cam(_merge(cams, sizes, size, shape), real_region(photo_size, shape))
-
-
-def _merge(
-    cams: Sequence[jax.Array], sizes: Sequence[jax.Array], size: jax.Array, shape: tuple[int, int]
-) -> jax.Array:
-    """Sums the CAMs, each resized to `size` within `shape`, and puts the classes first."""
     resized = [
         resize_valid(cam, size_in, size, shape) for cam, size_in in zip(cams, sizes, strict=True)
     ]
-    return jnp.moveaxis(jnp.stack(resized).sum(0), -1, 0)
+    total = jnp.moveaxis(jnp.stack(resized).sum(0), -1, 0)
+    return normalise_cam(total, real_region(size if real is None else real, shape))
 
 
 def normalise_cam(cam: jax.Array, valid: jax.Array) -> jax.Array:

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from wsgcn_jax.models.cam import resize_valid
 from wsgcn_jax.models.labels import resize_labels
 from wsgcn_jax.models.layers import (
     apply_valid,
@@ -59,7 +58,12 @@ class DeepLabV2(nn.Module):
         return dilated_sum(features, kernel, self.rates) + bias.sum(0)[None, None, None]
 
     def multi_scale(
-        self, x: jax.Array, valid: jax.Array | None = None, *, scales: Sequence[float]
+        self,
+        x: jax.Array,
+        valid: jax.Array | None = None,
+        *,
+        scales: Sequence[float],
+        by_size: bool = False,
     ) -> tuple[jax.Array, ...]:
         """Scores every cell at several scales of the photo (MSC, golden section 10).
 
@@ -67,6 +71,7 @@ class DeepLabV2(nn.Module):
             x: as in a call.
             valid: as in a call.
             scales: of the photo, besides 1; published: 0.5, 0.75.
+            by_size: see `scale_photos`.
 
         Returns:
             Logits of scale 1, of every other scale at its own size, and the largest of all at
@@ -74,7 +79,7 @@ class DeepLabV2(nn.Module):
         """
         each = [self(x, valid)]
         for scale in scales:
-            small, real = scale_photos(x, valid, scale)
+            small, real = scale_photos(x, valid, scale, by_size=by_size)
             each.append(self(small, real))
         size = (each[0].shape[1], each[0].shape[2])
         fused = each[0]
@@ -84,7 +89,7 @@ class DeepLabV2(nn.Module):
 
 
 def scale_photos(
-    x: jax.Array, valid: jax.Array | None, scale: float
+    x: jax.Array, valid: jax.Array | None, scale: float, *, by_size: bool = False
 ) -> tuple[jax.Array, jax.Array | None]:
     """Resizes photos bilinearly; sides are rounded down, coordinates divided by `scale` itself.
 
@@ -92,18 +97,21 @@ def scale_photos(
         x: `[b, h, w, c]`, f32 or bf16.
         valid: `[b, h, w] bool`, the real pixels; None where all are.
         scale: of the photo.
+        by_size: coordinates are divided by the ratio of the rounded sides instead, as PyTorch
+            did before 1.6 (golden quirk 24).
 
     Returns:
         (photos, their real pixels: those that are made of real pixels only).
     """
     size = (int(x.shape[1] * scale), int(x.shape[2] * scale))
+    ratios = (size[0] / x.shape[1], size[1] / x.shape[2]) if by_size else (scale, scale)
 
     def resize(y: jax.Array) -> jax.Array:
         return jax.image.scale_and_translate(
             y.astype(jnp.promote_types(y.dtype, jnp.float32)),
             (y.shape[0], *size, y.shape[3]),
             (1, 2),
-            jnp.full(2, scale),
+            jnp.asarray(ratios),
             jnp.zeros(2),
             "linear",
             antialias=False,
@@ -145,28 +153,6 @@ def dilated_sum(x: jax.Array, kernel: jax.Array, rates: tuple[int, ...]) -> jax.
         moves = ((0, 0, 0), (-dy, dy, 0), (-dx, dx, 0), (0, 0, 0))
         total = total + lax.pad(product, jnp.zeros((), x.dtype), moves)
     return total
-
-
-def resize_logits(
-    logits: jax.Array, size: tuple[int, int], *, stride: int, valid: jax.Array | None = None
-) -> jax.Array:
-    """Brings logits to a photo's size (bilinear, half-pixel centres), padding or not.
-
-    Args:
-        logits: `[b, H, W, c] f32`.
-        size: rows h and columns w of the photos, padding included.
-        stride: the network's output stride.
-        valid: `[b, h, w] bool`, the real pixels, a rectangle at the top left; None where all
-            are.
-
-    Returns:
-        `[b, *size, c] f32`; 0 in the padding.
-    """
-    if valid is None:
-        return resize_bilinear(logits, size)
-    pixels = jnp.stack([valid.any(2).sum(1), valid.any(1).sum(1)], -1)
-    cells = jnp.maximum(-(-pixels // stride), 1)
-    return jax.vmap(resize_valid, (0, 0, 0, None))(logits, cells, jnp.maximum(pixels, 1), size)
 
 
 def segmentation_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:

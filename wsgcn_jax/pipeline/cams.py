@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wsgcn_jax import data
-from wsgcn_jax.models.cam import normalise_cam
+from wsgcn_jax.models.cam import merge_cams
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.devices import over_devices
@@ -19,11 +19,10 @@ from wsgcn_jax.pipeline.inference import (
     ScaledPhotos,
     grid_size,
     make_plans,
-    mirrored_mean_on_grid,
+    mirrored_sum,
     network_size,
     run_plans,
     scaled_photos,
-    valid_mask,
 )
 from wsgcn_jax.pipeline.workspace import read_arrays, write_arrays
 from wsgcn_jax.types import Skipped
@@ -77,13 +76,10 @@ def make_program(net: networks.Network, backbone: str) -> Program:
         variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
     ) -> jax.Array:
         photos, grids = batch
-        cam = partial(
-            mirrored_mean_on_grid, net, variables, backbone=backbone, shape=shape, method="cam"
-        )
-        # Each CAM is divided by its maximum in the end, so a mean is as good as a sum.
-        each = [cam(x, size, grids) for x, size in zip(*photos, strict=True)]
-        maps = jnp.moveaxis(jnp.stack(each).mean(axis=0), 3, 1)
-        return jax.vmap(normalise_cam)(maps, valid_mask(grids, shape)).astype(jnp.float16)
+        cam = partial(mirrored_sum, net, variables, backbone=backbone, method="cam")
+        cams, sizes = zip(*(cam(x, size) for x, size in zip(*photos, strict=True)), strict=True)
+        merge = partial(merge_cams, shape=shape)
+        return jax.vmap(merge)(cams, sizes, grids).astype(jnp.float16)
 
     spread = over_devices(program)
     return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)

@@ -198,6 +198,34 @@ def photo_and_mirror(
     return straight, mirrored
 
 
+def mirrored_sum(
+    net: Network,
+    variables: Any,
+    images: jax.Array,
+    sizes: jax.Array,
+    backbone: str,
+    *,
+    method: str | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Score map of photos plus that of their mirror images, mirrored back.
+
+    Args:
+        net: a network with one score map.
+        variables: its variables.
+        images: `[b, h, w, 3] u8`, padded.
+        sizes: `[b, 2] i32`, real heights and widths, multiples of 16.
+        backbone: name of the backbone, for the normalisation.
+        method: of the module; None for its call.
+
+    Returns:
+        The sums `[b, H, W, c] f32` at the network's output stride, and their real sizes
+        `[b, 2] i32`.
+    """
+    straight, mirrored = photo_and_mirror(net, variables, images, sizes, backbone, method=method)
+    cells = sizes // (images.shape[1] // straight.shape[1])
+    return straight + jax.vmap(flip_valid)(mirrored, cells[:, 1]), cells
+
+
 def mirrored_mean_on_grid(
     net: Network,
     variables: Any,
@@ -207,7 +235,6 @@ def mirrored_mean_on_grid(
     *,
     backbone: str,
     shape: tuple[int, int],
-    method: str | None = None,
 ) -> jax.Array:
     """Mean score map of photos and mirror images, resized to the stride-4 grid.
 
@@ -219,12 +246,9 @@ def mirrored_mean_on_grid(
         grids: `[b, 2] i32`, real rows and columns of the grids.
         backbone: name of the backbone, for the normalisation.
         shape: padded shape of the grid.
-        method: of the module; None for its call.
 
     Returns:
         `[b, *shape, c] f32`, 0 in the padding.
     """
-    straight, mirrored = photo_and_mirror(net, variables, images, sizes, backbone, method=method)
-    stride = images.shape[1] // straight.shape[1]
-    mean = (straight + jax.vmap(flip_valid)(mirrored, sizes[:, 1] // stride)) / 2
-    return jax.vmap(partial(resize_valid, out_shape=shape))(mean, sizes // stride, grids)
+    total, cells = mirrored_sum(net, variables, images, sizes, backbone)
+    return jax.vmap(partial(resize_valid, out_shape=shape))(total / 2, cells, grids)

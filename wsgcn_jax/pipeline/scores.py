@@ -93,7 +93,16 @@ def argmax_resized(
     return np.concatenate(strips)
 
 
-def nearest_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes a label map `[h, w] u8` to `size` without mixing classes."""
+def nearest_labels(
+    labels: np.ndarray, size: tuple[int, int], *, corners: bool = False
+) -> np.ndarray:
+    """Resizes a label map `[h, w] u8` to `size` without mixing classes.
+
+    A pixel takes the label whose centre is nearest; with `corners` row i takes row floor(i h / H),
+    as the published code enlarges partial labels: half a cell away.
+    """
+    if corners:
+        rows, columns = (np.arange(n) * m // n for n, m in zip(size, labels.shape, strict=True))
+        return labels[rows][:, columns]
     image = Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST)
     return np.asarray(image)

@@ -127,7 +127,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             "head": settings.head_learning_rate,
             "head_bias": 2 * settings.head_learning_rate,
         },
-        group_of=_group,
+        group_of=group_of,
         seed=context.config.seed + 2,
     )
     if context.config.data.val_split:
@@ -163,15 +163,17 @@ def make_loss(net: networks.Network, settings: ConfigDict, backbone: str) -> Los
         if not scales:
             logits, moved = run(mutable=moving)
             return segmentation_loss(logits, batch["label_map"]), ({}, {**frozen, **moved})
-        each, moved = run(scales=scales, method="multi_scale", mutable=moving)
+        each, moved = run(
+            scales=scales, by_size=settings.scale_by_size, method="multi_scale", mutable=moving
+        )
         losses = [segmentation_loss(logits, batch["label_map"]) for logits in each]
         return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**frozen, **moved})
 
     return loss
 
 
-def _group(path: tuple[str, ...]) -> str:
-    """The published groups: ASPP kernels learn ten times, their biases twenty times as fast."""
+def group_of(path: tuple[str, ...]) -> str:
+    """Returns a parameter's group: ASPP kernels learn ten times, biases twenty times as fast."""
     if path[0] != "backbone":
         return "head_bias" if path[-1].endswith("bias") else "head"
     return "norm" if path[-1] in ("scale", "bias") else "backbone"
