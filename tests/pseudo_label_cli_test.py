@@ -10,6 +10,7 @@ from PIL import Image
 
 from configs import test as tiny
 from wsgcn_jax import data
+from wsgcn_jax.pipeline.scores import resize_maps_aligned
 from wsgcn_jax.pipeline.stages import run_stages
 
 ROOT = Path(__file__).parents[1]
@@ -101,22 +102,31 @@ def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
         photo = rng.integers(0, 60, (64, 80, 3))
         photo[16:48, 20:56] += 180
         Image.fromarray(photo.astype(np.uint8)).save(photos / f"{name}.png")
-    (photos / "labels.csv").write_text("a.png,cat\nb.png,dog\n")
+    # A head that was drawn speaks for one class in two.
+    (photos / "labels.csv").write_text("a.png,p q r s t u v w\nb.png,w v u t s r q p\n")
     config = tiny.get_config()
     config.data.update(source="folder", root=str(photos), val_split="")
     config.stages = "data,classifier,cams,boundary,pseudo_labels"
     # Networks as they start: what they find means little, but it is theirs alone.
-    for changes in ({"crf.seeds": False, "crf.boundary_labels": False}, {"gcn.epochs": 60},
-                    {"graph.batch_size": 2, "graph.longer_side": 0},
-                    {"classifier.epochs": 0, "boundary.epochs": 0}):  # fmt: skip
-        config.update_from_flattened_dict(changes)
+    config.classifier.epochs = config.boundary.epochs = 0
+    config.crf.update(seeds=False, boundary_labels=False, masks=False)
+    config.cams.bucket = 16
+    config.graph.update(batch_size=2, longer_side=0, bucket=16)
+    config.gcn.epochs = 60
     assert run_stages(config, str(work)) == []
-    done = _run(photos, "--checkpoint", work, "--config.graph.longer_side=0")
+    changed = ("crf.masks=False", "cams.bucket=16", "graph.longer_side=0", "graph.bucket=16")
+    options = [f"--config.{change}" for change in changed]
+    done = _run(photos, "--checkpoint", work, "--scores", *options)
     assert done.returncode == 0, done.stderr
-    masks = [data.read_mask(photos / f"out/{name}.png") for name in "ab"]
-    for name, mask in zip("ab", masks, strict=True):
+    for name in "ab":
+        with np.load(work / f"pseudo_labels/{name}.npz") as arrays:
+            assert set(np.unique(arrays["seeds"])) - {0, 255}  # CAMs are not zero
+            expected = np.exp(resize_maps_aligned(arrays["log_probs"], (64, 80)))
+        with np.load(photos / f"out/scores/{name}.npz") as arrays:
+            assert arrays["keys"].tolist() == list(range(9))
+            np.testing.assert_allclose(arrays["scores"], expected, rtol=1e-3, atol=1e-6)
+        mask = data.read_mask(photos / f"out/{name}.png")
         np.testing.assert_array_equal(mask, data.read_mask(work / f"pseudo_labels/{name}.png"))
-    assert {0, 1, 2} == set(np.unique(masks))
 
 
 @pytest.mark.parametrize(
