@@ -18,7 +18,7 @@ from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, dropout_mask, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_graph, laplacian_stencil
-from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.positions import node_positions
 
 

@@ -23,7 +23,7 @@ from experiments.benchmarks.walk_memory import peak_megabytes
 from experiments.benchmarks.walk_profile import profile, seconds
 from wsgcn_jax import data
 from wsgcn_jax.metrics import confusion_matrix, mean_iou
-from wsgcn_jax.pipeline.pseudo_labels import PhotoOutputs, make_label_program
+from wsgcn_jax.pipeline.label_photo import PhotoOutputs, make_label_program
 from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps_aligned
 from wsgcn_jax.pipeline.workspace import fingerprint, read_arrays, tell, write_arrays
 from wsgcn_jax.types import DataError

@@ -17,7 +17,8 @@ from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context, name_key
 from wsgcn_jax.pipeline.inference import grid_size, resize_photo
-from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, PhotoInputs, make_edge_program
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, make_edge_program
 from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.types import DataError

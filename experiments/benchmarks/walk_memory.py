@@ -15,7 +15,7 @@ import numpy as np
 
 from configs import voc_animals
 from experiments.benchmarks.published import run_published
-from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs, make_label_program
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, make_label_program
 
 
 def peak_megabytes(kind: str, grid: tuple[int, int], batch: int) -> float:

@@ -14,7 +14,7 @@ from wsgcn_jax.graph.affinity import affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import Adjacency, Walk, aggregate, gcn_adjacency, multiply
-from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.positions import node_positions
 
 

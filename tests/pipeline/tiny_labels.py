@@ -17,7 +17,7 @@ import numpy as np
 from configs import test as tiny
 from wsgcn_jax.pipeline.devices import on_any_host, over_devices
 from wsgcn_jax.pipeline.inference import make_plans, run_plans
-from wsgcn_jax.pipeline.pseudo_labels import PhotoInputs, make_label_program
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, make_label_program
 
 PHOTOS, SIDE = 5, 20
 

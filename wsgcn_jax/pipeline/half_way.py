@@ -5,13 +5,13 @@ walk and GCN are those of the `pseudo_labels` stage.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image
 
 from wsgcn_jax import data
 from wsgcn_jax.models.boundary import BoundaryNet
@@ -21,24 +21,20 @@ from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.foreign import Entry, Photos, read_edge, read_labelled_cam, resize_map
 from wsgcn_jax.pipeline.inference import (
-    Plan,
-    grid_size,
-    longer_side_scale,
-    make_plans,
     network_size,
     padded_photos,
-    resize_photo,
-    run_plans,
     scaled_photos,
     valid_mask,
 )
-from wsgcn_jax.pipeline.pseudo_labels import (
-    EdgeProgram,
-    PhotoInputs,
-    full_scores,
-    make_edge_program,
-    make_label_program,
+from wsgcn_jax.pipeline.label_batches import (
+    Batch,
+    Labelled,
+    grid_cams,
+    grid_colours,
+    label_batches,
 )
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, make_edge_program
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.types import DataError, Skipped
@@ -129,73 +125,57 @@ def label_folder(
     if entry.run is None and not (entry.cams and entry.edges):
         raise DataError("without CAMs or without boundary maps, --checkpoint must name a run.")
     photos = Photos(source, entry)
-    num_classes, skipped = len(source.classes()), list(photos.skipped)
-    settings = config.graph
-    seen = [network_size(s, longer_side_scale(s, settings.longer_side)) for s in photos.sizes]
-    plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
-    inputs = _make_inputs(photos, seen, entry, config, num_classes)
-    label = make_label_program(config)
 
-    def path(index: int) -> Path:
+    def output(index: int) -> Path:
         name = photos.names[index]
         return labels / f"{name}.png" if scores is None else scores / f"{name}.npz"
 
-    def work(plan: Plan) -> None:
-        log_probs = np.asarray(label(inputs(plan)).log_probs)
-        for row, index in enumerate(plan.indices[: plan.real]):
-            height, width = grid_size(seen[index])
-            keys = np.asarray([0, *photos.labels[index]], np.uint8)
-            one = log_probs[row, keys, :height, :width]
-            if not np.isfinite(one).all():
-                name = photos.names[index]
-                skipped.append(Skipped(name, f"{name}: the GCN's scores are not finite"))
-                continue
-            full = full_scores(photos.image(index), one, config)
-            data.write_mask(labels / f"{photos.names[index]}.png", argmax_labels(full, keys))
-            if scores is not None:
-                write_arrays(path(index), {"keys": keys, "scores": full.astype(np.float16)})
+    def write(index: int, photo: Labelled) -> None:
+        mask = argmax_labels(photo.scores, photo.keys)
+        data.write_mask(labels / f"{photos.names[index]}.png", mask)
+        if scores is not None:
+            arrays = {"keys": photo.keys, "scores": photo.scores.astype(np.float16)}
+            write_arrays(output(index), arrays)
 
-    run_plans(plans, path, work, "pseudo labels")
-    return len(photos.names) + len(photos.skipped) - len(skipped), skipped
+    inputs = _make_inputs(photos, entry, config, len(source.classes()))
+    failed = label_batches(photos.names, photos.sizes, photos.image, inputs, write, output, config)
+    return len(photos.names) - len(failed), [*photos.skipped, *failed]
 
 
 def _make_inputs(
-    photos: Photos,
-    seen: Sequence[tuple[int, int]],
-    entry: Entry,
-    config: ConfigDict,
-    num_classes: int,
-) -> Callable[[Plan], PhotoInputs]:
+    photos: Photos, entry: Entry, config: ConfigDict, classes: int
+) -> Callable[[Batch], PhotoInputs]:
     """Prepares what turns a batch's photos and maps into inputs of the graph part."""
-    make_cams = None if entry.cams else _cam_maker(entry.run or Path(), config, num_classes)
+    make_cams = None if entry.cams else _cam_maker(entry.run or Path(), config, classes)
     make_edges = _edge_maker(entry.run, config) if entry.run else None
     key = name_key(jax.random.key(config.seed), "gcn")
 
-    def inputs(plan: Plan) -> PhotoInputs:
-        images = [photos.image(index) for index in plan.indices]
-        sizes = [seen[index] for index in plan.indices]
-        grids, shape = [grid_size(size) for size in sizes], grid_size(plan.shape)
-        rgb = np.zeros((len(images), *shape, 3), np.float32)
-        present = np.zeros((len(images), num_classes - 1), bool)
-        for row, (index, grid) in enumerate(zip(plan.indices, grids, strict=True)):
+    def inputs(batch: Batch) -> PhotoInputs:
+        present = np.zeros((len(batch.indices), classes - 1), bool)
+        for row, index in enumerate(batch.indices):
             present[row, np.asarray(photos.labels[index]) - 1] = True
-            small = resize_photo(images[row], grid, Image.Resampling.LANCZOS)
-            rgb[row, : grid[0], : grid[1]] = small.astype(np.float32) / 255
-        cams, edge = _given_maps(photos, plan, entry, grids, shape, num_classes)
-        valid = valid_mask(jnp.asarray(grids, jnp.int32), shape)
+        rgb = grid_colours(batch)
+        valid = valid_mask(jnp.asarray(batch.grids, jnp.int32), batch.grid)
         if make_cams:
-            made = np.asarray(make_cams(images, grids, shape), np.float32)
+            made = np.asarray(make_cams(batch.photos, batch.grids, batch.grid), np.float32)
             cams = made * present[:, :, None, None]
+        else:
+            cams = grid_cams(batch, partial(_given_cam, photos, entry), classes)
         if make_edges:
-            padded = padded_photos(images, sizes, plan.shape)
-            made_edge, features = make_edges(padded, np.asarray(sizes, np.int32))
-            edge = edge if entry.edges else np.asarray(made_edge)
+            padded = padded_photos(batch.photos, batch.sizes, batch.shape)
+            edge, features = make_edges(padded, np.asarray(batch.sizes, np.int32))
         else:
             features = jax.jit(jax.vmap(plain_features))(rgb, valid)
-        keys = jnp.stack([name_key(key, photos.names[index]) for index in plan.indices])
-        maps = {"edge": edge, "cams": cams, "present": present, "rgb": rgb}
+        if entry.edges:
+            edge = jnp.asarray(_given_edges(photos, entry.edges, batch))
         return PhotoInputs(
-            key=keys, features=features, valid=valid, **{k: jnp.asarray(v) for k, v in maps.items()}
+            jnp.stack([name_key(key, photos.names[index]) for index in batch.indices]),
+            edge,
+            features,
+            jnp.asarray(cams),
+            jnp.asarray(present),
+            jnp.asarray(rgb),
+            valid,
         )
 
     return inputs
@@ -213,24 +193,17 @@ def _edge_maker(run: Path, config: ConfigDict) -> EdgeProgram:
     return make_edge_program(networks.load(run / "boundary", net), config.backbone.name)
 
 
-def _given_maps(
-    photos: Photos,
-    plan: Plan,
-    entry: Entry,
-    grids: Sequence[tuple[int, int]],
-    shape: tuple[int, int],
-    num_classes: int,
+def _given_cam(
+    photos: Photos, entry: Entry, index: int, grid: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a batch's maps: CAMs `[b, c - 1, *shape]`, edges `[b, *shape]`; 0 where not given."""
-    cams = np.zeros((len(plan.indices), num_classes - 1, *shape), np.float32)
-    edge = np.zeros((len(plan.indices), *shape), np.float32)
-    for row, (index, (height, width)) in enumerate(zip(plan.indices, grids, strict=True)):
-        name, labels = photos.names[index], photos.labels[index]
-        if entry.cams:
-            given = read_labelled_cam(entry.cams, name, labels)
-            for label, cam in zip(labels, given, strict=True):
-                cams[row, label - 1, :height, :width] = resize_map(cam, (height, width))
-        if entry.edges:
-            given = read_edge(entry.edges, name)
-            edge[row, :height, :width] = resize_map(given, (height, width))
-    return cams, edge
+    """Reads a photo's CAMs `[k, *grid]` and their class ids."""
+    labels = photos.labels[index]
+    given = read_labelled_cam(entry.cams or Path(), photos.names[index], labels)
+    return np.stack([resize_map(cam, grid) for cam in given]), np.asarray(labels)
+
+
+def _given_edges(photos: Photos, folder: Path, batch: Batch) -> np.ndarray:
+    """Reads a batch's boundary maps `[b, H, W] f32`, 0 in the padding."""
+    given = (read_edge(folder, photos.names[index]) for index in batch.indices)
+    resized = (resize_map(edge, grid) for edge, grid in zip(given, batch.grids, strict=True))
+    return np.stack([data.pad_to(edge, batch.grid) for edge in resized])

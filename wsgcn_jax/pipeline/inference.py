@@ -95,19 +95,23 @@ def run_plans(
 
 
 def padded_photos(
-    photos: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], shape: tuple[int, int]
+    photos: Sequence[np.ndarray],
+    sizes: Sequence[tuple[int, int]],
+    shape: tuple[int, int],
+    method: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> np.ndarray:
-    """Resizes photos (bicubic) and pads them to one shape.
+    """Resizes photos and pads them to one shape.
 
     Args:
         photos: `[h, w, 3] u8` each.
         sizes: (height, width) of each after resizing.
         shape: padded shape.
+        method: of resizing.
 
     Returns:
         `[b, *shape, 3] u8`.
     """
-    resized = (resize_photo(p, s) for p, s in zip(photos, sizes, strict=True))
+    resized = (resize_photo(p, s, method) for p, s in zip(photos, sizes, strict=True))
     return np.stack([data.pad_to(p, shape) for p in resized])
 
 

@@ -1,251 +1,62 @@
 """Stage: complete pseudo labels; boundary map, seeds, graph, random walk, GCN (sections 2-5)."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
-from PIL import Image
 
 from wsgcn_jax import data
-from wsgcn_jax.crf.mean_field import mean_field
-from wsgcn_jax.crf.settings import GCN_SCORES
-from wsgcn_jax.gcn.fit import fit_ensemble
-from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
-from wsgcn_jax.graph.fast_walk import fast_walk
-from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
-from wsgcn_jax.graph.walk import Walk, aggregate, dense_walk, gcn_adjacency, random_walk
 from wsgcn_jax.models.boundary import edges_and_features
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context, name_key
-from wsgcn_jax.pipeline.devices import on_any_host, over_devices
-from wsgcn_jax.pipeline.inference import (
-    Plan,
-    grid_size,
-    longer_side_scale,
-    make_plans,
-    network_size,
-    padded_photos,
-    photo_and_mirror,
-    resize_photo,
-    run_plans,
-    valid_mask,
+from wsgcn_jax.pipeline.devices import over_devices
+from wsgcn_jax.pipeline.inference import padded_photos, photo_and_mirror, valid_mask
+from wsgcn_jax.pipeline.label_batches import (
+    Batch,
+    Labelled,
+    grid_cams,
+    grid_colours,
+    label_batches,
 )
-from wsgcn_jax.pipeline.refinement import MASKS, refine_scores
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps
 from wsgcn_jax.pipeline.workspace import write_arrays
-from wsgcn_jax.positions import node_positions
-from wsgcn_jax.seeds import partial_labels, walk_seeds
-from wsgcn_jax.types import DataError, Skipped
-
-
-class PhotoInputs(NamedTuple):
-    """What the graph part is given of one photo, on its padded stride-4 grid.
-
-    Attributes:
-        key: PRNG key of this photo.
-        edge: `[H, W] f32` in [0, 1].
-        features: `[H, W, f] f32`.
-        cams: `[c - 1, H, W] f32` in [0, 1], 0 for absent classes.
-        present: `[c - 1] bool`.
-        rgb: `[H, W, 3] f32` in [0, 1].
-        valid: `[H, W] bool`.
-    """
-
-    key: jax.Array
-    edge: jax.Array
-    features: jax.Array
-    cams: jax.Array
-    present: jax.Array
-    rgb: jax.Array
-    valid: jax.Array
-
-
-class PhotoOutputs(NamedTuple):
-    """What the graph part finds in one photo.
-
-    Attributes:
-        seeds: `[H, W] u8`, partial labels, 255 = none.
-        walk: `[c - 1, H, W] f32`, CAMs after the random walk.
-        log_probs: `[c, H, W] f32`, of the GCN.
-    """
-
-    seeds: jax.Array
-    walk: jax.Array
-    log_probs: jax.Array
-
-
-def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
-    """Seeds, walk and GCN of one photo; the caller vmaps.
-
-    Args:
-        photo: the inputs.
-        config: the whole configuration (`graph`, `seeds`, `gcn` are read).
-
-    Returns:
-        The outputs; what they hold in the padding means nothing.
-    """
-    height, width = photo.edge.shape
-    classes = photo.cams.shape[0] + 1
-    settings = config.graph
-    walk = _walk(photo, settings)
-    start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
-    walked = random_walk(walk, start.reshape(classes - 1, -1))
-
-    seeds = _seeds(photo, walked.reshape(classes - 1, height, width), config)
-    weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
-    log_probs = fit_ensemble(
-        photo.key,
-        partial(aggregate, gcn_adjacency(walk, symmetrise=settings.symmetrise)),
-        photo.features.reshape(height * width, -1).T,
-        seeds.reshape(-1).astype(jnp.int32),
-        photo.valid.reshape(-1),
-        node_positions(height, width),
-        lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
-        classes=classes,
-        **config.gcn.to_dict(),
-    )
-    return PhotoOutputs(
-        seeds,
-        walked.reshape(classes - 1, height, width),
-        log_probs.reshape(classes, height, width),
-    )
-
-
-def _seeds(photo: PhotoInputs, walked: jax.Array, config: ConfigDict) -> jax.Array:
-    """Partial labels `[H, W] u8`: of the walk, or of the CAMs as published."""
-    settings = config.seeds
-    if settings.rule == "walk":
-        return walk_seeds(walked, photo.present, valid=photo.valid, margin=settings.margin)
-    return partial_labels(
-        photo.cams,
-        photo.present,
-        valid=photo.valid,
-        floor=settings.floor,
-        low_background=settings.low_alpha,
-        high_background=settings.high_alpha,
-        confident=settings.confident,
-        minimum_score=settings.minimum_score,
-        background_minimum=settings.background_minimum,
-        refine=partial(_refine, photo, config) if config.crf.seeds else None,
-    ).labels
-
-
-def _walk(photo: PhotoInputs, settings: ConfigDict) -> Walk:
-    options = {"radius": settings.radius, "beta": settings.beta, "valid": photo.valid}
-    if settings.walk == "dense":
-        return dense_walk(affinity_graph(photo.edge, **options), steps=settings.steps)
-    stencil = affinity_stencil(photo.edge, **options)
-    return fast_walk(stencil, radius=settings.radius, steps=settings.steps, basis=settings.basis)
-
-
-def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Array:
-    """Draws scores `[c, H, W]` to the photo's edges; absent classes stay out of it."""
-    known = jnp.concatenate([jnp.ones(1, bool), photo.present])[:, None, None]
-    unary = jnp.where(known, -jnp.log(jnp.clip(scores, 1e-5, 1.0)), 1e3)
-    return mean_field(
-        unary,
-        photo.rgb * 255,
-        valid=photo.valid,
-        gaussian=(4.0, 3.0),
-        bilateral=(20.0, config.crf.sigma_rgb, config.crf.weight),
-        kernel="exact",
-    )
+from wsgcn_jax.types import Skipped
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
-    settings = context.config.graph
     split = context.split(context.config.data.pseudo_split)
-    seen = [
-        network_size(size, longer_side_scale(size, settings.longer_side)) for size in split.sizes
-    ]
-    plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
     net = networks.load(context.folder("boundary"), boundary.network(context))
     edges = make_edge_program(net, context.config.backbone.name)
-    label = make_label_program(context.config)
-    failed = np.zeros(len(split), bool)
 
-    def path(index: int) -> Path:
+    def mask(index: int) -> Path:
         return folder / f"{split.names[index]}.png"
 
-    def work(plan: Plan) -> None:
-        sizes = [seen[index] for index in plan.indices]
-        plan_photos = [split[index].image for index in plan.indices]
-        inputs = _inputs(context, split, plan, plan_photos, sizes, edges)
-        outputs = jax.tree.map(np.asarray, label(inputs))
-        for row, index in enumerate(plan.indices[: plan.real]):
-            name = split.names[index]
-            height, width = grid_size(sizes[row])
-            one = jax.tree.map(lambda x, r=row, h=height, w=width: x[r][..., :h, :w], outputs)
-            if not np.isfinite(one.log_probs).all():
-                failed[index] = True
-                continue
-            keys = np.flatnonzero(split.labels[index])
-            with_background = np.concatenate([[0], keys + 1]).astype(np.uint8)
-            scores = one.log_probs[with_background]
-            write_arrays(
-                folder / f"{name}.npz",
-                {
-                    "keys": with_background,
-                    "edge": np.asarray(inputs.edge[row, :height, :width], np.float16),
-                    "seeds": one.seeds,
-                    "walk": one.walk[keys].astype(np.float32),
-                    "log_probs": scores.astype(np.float32),
-                },
-            )
-            full = full_scores(plan_photos[row], scores, context.config)
-            data.write_mask(path(index), argmax_labels(full, with_background))
+    def write(index: int, photo: Labelled) -> None:
+        arrays = {
+            "keys": photo.keys,
+            "edge": photo.edge.astype(np.float16),
+            "seeds": photo.seeds,
+            "walk": photo.walk[photo.keys[1:] - 1],
+            "log_probs": photo.log_probs[photo.keys],
+        }
+        write_arrays(mask(index).with_suffix(".npz"), arrays)
+        data.write_mask(mask(index), argmax_labels(photo.scores, photo.keys))
 
-    run_plans(plans, path, work, "pseudo labels")
-    names = [split.names[index] for index in np.flatnonzero(on_any_host(failed))]
-    return [Skipped(name, f"{name}: the GCN's scores are not finite") for name in names]
-
-
-def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) -> np.ndarray:
-    """The GCN's scores at the photo's size, through the CRF where configured.
-
-    Args:
-        photo: `[h, w, 3] u8`.
-        log_probs: `[k, H, W] f32`, on the stride-4 grid.
-        config: the whole configuration (`crf` is read).
-
-    Returns:
-        `[k, h, w] f32`, probabilities; without the CRF they need not sum to 1.
-    """
-    scores = np.exp(resize_maps_aligned(log_probs, (photo.shape[0], photo.shape[1])))
-    if not config.crf.masks:
-        return scores
-    return refine_scores(photo, scores, GCN_SCORES if config.crf.flat_unary else MASKS)
-
-
-def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutputs]:
-    """Compiles `label_photo` for batches, each device of this host on its part.
-
-    Args:
-        config: the whole configuration.
-
-    Raises:
-        DataError: `graph.walk` or `seeds.rule` names nothing.
-    """
-    if config.graph.walk not in ("dense", "fast"):
-        raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
-    if config.seeds.rule not in ("cam", "walk"):
-        raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
-    one = partial(label_photo, config=config)
-
-    def several(_: None, photos: PhotoInputs) -> PhotoOutputs:
-        # A core's caches hold one photo, and XLA's CPU backend multiplies batches more slowly.
-        on_cpu = jax.default_backend() == "cpu"
-        return jax.lax.map(one, photos) if on_cpu else jax.vmap(one)(photos)
-
-    program = over_devices(several)
-    return lambda photos: program(None, photos)
+    return label_batches(
+        split.names,
+        split.sizes,
+        lambda index: split[index].image,
+        lambda batch: _inputs(context, split, batch, edges),
+        write,
+        mask,
+        context.config,
+    )
 
 
 EdgeProgram = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]
@@ -270,36 +81,22 @@ def make_edge_program(net: networks.Network, backbone: str) -> EdgeProgram:
     return lambda images, sizes: spread(net.variables, (images, sizes))
 
 
-def _inputs(
-    context: Context,
-    split: data.Split,
-    plan: Plan,
-    photos: Sequence[np.ndarray],
-    sizes: Sequence[tuple[int, int]],
-    edges: EdgeProgram,
-) -> PhotoInputs:
+def _inputs(context: Context, split: data.Split, batch: Batch, edges: EdgeProgram) -> PhotoInputs:
     """Collects what one batch needs and runs the boundary network on it."""
-    real = np.asarray(sizes, np.int32)
-    edge, features = edges(padded_photos(photos, sizes, plan.shape), real)
-    grid = grid_size(plan.shape)
-    classes = len(split.classes)
-    cams = np.zeros((len(photos), classes - 1, *grid), np.float32)
-    rgb = np.zeros((len(photos), *grid, 3), np.float32)
+    photos = padded_photos(batch.photos, batch.sizes, batch.shape)
+    edge, features = edges(photos, np.asarray(batch.sizes, np.int32))
     key = context.key("gcn")
-    keys = []
-    for row, index in enumerate(plan.indices):
-        height, width = grid_size(sizes[row])
-        cam, ids = read_cams(context.folder("cams"), split.names[index])
-        cams[row, ids - 1, :height, :width] = resize_maps(cam, (height, width))
-        small = resize_photo(photos[row], (height, width), Image.Resampling.LANCZOS)
-        rgb[row, :height, :width] = small.astype(np.float32) / 255
-        keys.append(name_key(key, split.names[index]))
+
+    def cam(index: int, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        maps, ids = read_cams(context.folder("cams"), split.names[index])
+        return resize_maps(maps, grid), ids
+
     return PhotoInputs(
-        jnp.stack(keys),
+        jnp.stack([name_key(key, split.names[index]) for index in batch.indices]),
         edge,
         features,
-        jnp.asarray(cams),
-        jnp.asarray(split.labels[list(plan.indices)]),
-        jnp.asarray(rgb),
-        valid_mask(jnp.asarray((real - 1) // 4 + 1), grid),
+        jnp.asarray(grid_cams(batch, cam, len(split.classes))),
+        jnp.asarray(split.labels[list(batch.indices)]),
+        jnp.asarray(grid_colours(batch)),
+        valid_mask(jnp.asarray(batch.grids, jnp.int32), batch.grid),
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from configs import test as tiny
-from wsgcn_jax.pipeline.pseudo_labels import make_label_program
+from wsgcn_jax.pipeline.label_photo import make_label_program
 from wsgcn_jax.types import DataError
 
 

@@ -1,0 +1,66 @@
+"""Labelling in batches: what is handed on, what is left out, and that a photo is read once."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import test as tiny
+from wsgcn_jax.pipeline import label_batches
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
+from wsgcn_jax.types import Skipped
+
+NAMES, SIZES = ("a", "broken", "c"), ((48, 64), (64, 64), (33, 47))
+
+
+def _scores(photos):
+    """The photo's first colour as the score of its second class; none for a black photo."""
+    red = photos.rgb[..., 0]
+    scores = jnp.log(jnp.stack([1 - red, jnp.full_like(red, 0.9), red], axis=1))
+    scores = jnp.where(red.any(axis=(1, 2), keepdims=True)[:, None], scores, jnp.nan)
+    return PhotoOutputs(jnp.zeros(red.shape, jnp.uint8), scores[:, 1:], scores)
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """What `label_batches` reads, hands on and leaves out."""
+    config = tiny.get_config().unlock()
+    config.crf.masks = False
+    config.graph.update(batch_size=2, longer_side=64)
+    read, written = [], {}
+
+    def image(index):
+        read.append(index)
+        return np.full((*SIZES[index], 3), 51 * (index != 1) * (index + 1), np.uint8)
+
+    def inputs(batch):
+        cams = label_batches.grid_cams(
+            batch, lambda i, grid: (np.ones((1, *grid)), np.array([2])), 3
+        )
+        rgb = jnp.asarray(label_batches.grid_colours(batch))
+        present = cams.any(axis=(2, 3))
+        return PhotoInputs(None, rgb[..., 0], None, cams, present, rgb, None)
+
+    monkeypatch.setattr(label_batches, "make_label_program", lambda config: _scores)
+    skipped = label_batches.label_batches(
+        NAMES, SIZES, image, inputs, written.__setitem__, lambda i: tmp_path / NAMES[i], config
+    )
+    return read, written, skipped
+
+
+def test_every_photo_is_read_once_and_labelled_at_its_size(found):
+    read, written, _ = found
+    assert sorted(read) == [0, 1, 2]
+    for index in (0, 2):
+        photo = written[index]
+        assert photo.keys.tolist() == [0, 2]
+        assert photo.scores.shape == (2, *SIZES[index])
+        red = np.float32(51 * (index + 1) / 255)
+        np.testing.assert_allclose(photo.scores[0], 1 - red, rtol=1e-5)
+        np.testing.assert_allclose(photo.scores[1], red, rtol=1e-5)
+        assert photo.edge.shape == photo.seeds.shape == photo.log_probs.shape[1:]
+
+
+def test_scores_that_are_not_finite_are_left_out(found):
+    _, written, skipped = found
+    assert sorted(written) == [0, 2]
+    assert skipped == [Skipped("broken", "broken: the GCN's scores are not finite")]

@@ -1,0 +1,157 @@
+"""Labelling many photos: batches of one padded shape, what fails left out, the rest handed on."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from wsgcn_jax.pipeline.devices import on_any_host
+from wsgcn_jax.pipeline.inference import (
+    Plan,
+    grid_size,
+    longer_side_scale,
+    make_plans,
+    network_size,
+    padded_photos,
+    run_plans,
+)
+from wsgcn_jax.pipeline.label_photo import (
+    PhotoInputs,
+    full_scores,
+    make_label_program,
+)
+from wsgcn_jax.types import Skipped
+
+
+class Batch(NamedTuple):
+    """Photos that are labelled together.
+
+    Attributes:
+        indices: of the photos.
+        photos: `[h, w, 3] u8` each.
+        sizes: (height, width) at which the boundary network sees each.
+        shape: what those are padded to.
+        grids: rows and columns of each photo's stride-4 grid.
+        grid: what those are padded to.
+    """
+
+    indices: Sequence[int]
+    photos: Sequence[np.ndarray]
+    sizes: Sequence[tuple[int, int]]
+    shape: tuple[int, int]
+    grids: Sequence[tuple[int, int]]
+    grid: tuple[int, int]
+
+
+class Labelled(NamedTuple):
+    """What was found in one photo.
+
+    Attributes:
+        keys: `[k] u8`, background and the classes that are present.
+        edge: `[H, W] f32`, the boundary map the walk went by.
+        seeds, walk, log_probs: of `PhotoOutputs`, without padding; of all classes.
+        scores: `[k, h, w] f32`, probabilities of `keys` at the photo's size, see `full_scores`.
+    """
+
+    keys: np.ndarray
+    edge: np.ndarray
+    seeds: np.ndarray
+    walk: np.ndarray
+    log_probs: np.ndarray
+    scores: np.ndarray
+
+
+def label_batches(
+    names: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    image: Callable[[int], np.ndarray],
+    inputs: Callable[[Batch], PhotoInputs],
+    write: Callable[[int, Labelled], None],
+    output: Callable[[int], Path],
+    config: ConfigDict,
+) -> list[Skipped]:
+    """Labels this host's share of the photos, as far as an output is missing.
+
+    Args:
+        names: of the photos.
+        sizes: (height, width) of the photos.
+        image: decodes the photo of an index, `[h, w, 3] u8`; asked once a photo.
+        inputs: prepares a batch for the graph part.
+        write: saves what was found in the photo of an index.
+        output: the file that `write` writes last for an index.
+        config: the whole configuration.
+
+    Returns:
+        The photos whose scores are not finite, on whichever host; nothing is written for them.
+
+    Raises:
+        DataError: see `make_label_program`.
+    """
+    settings = config.graph
+    seen = [network_size(size, longer_side_scale(size, settings.longer_side)) for size in sizes]
+    plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
+    label = make_label_program(config)
+    failed = np.zeros(len(names), bool)
+
+    def work(plan: Plan) -> None:
+        shown = [seen[index] for index in plan.indices]
+        photos = {index: image(index) for index in set(plan.indices)}
+        batch = Batch(
+            plan.indices,
+            [photos[index] for index in plan.indices],
+            shown,
+            plan.shape,
+            [grid_size(size) for size in shown],
+            grid_size(plan.shape),
+        )
+        given = inputs(batch)
+        outputs = jax.tree.map(np.asarray, label(given))
+        for row, index in enumerate(plan.indices[: plan.real]):
+            height, width = batch.grids[row]
+            one = jax.tree.map(lambda x, r=row, h=height, w=width: x[r][..., :h, :w], outputs)
+            if not np.isfinite(one.log_probs).all():
+                failed[index] = True
+                continue
+            keys = np.asarray([0, *(np.flatnonzero(given.present[row]) + 1)], np.uint8)
+            full = full_scores(batch.photos[row], one.log_probs[keys], config)
+            edge = np.asarray(given.edge[row, :height, :width])
+            write(index, Labelled(keys, edge, one.seeds, one.walk, one.log_probs, full))
+
+    run_plans(plans, output, work, "pseudo labels")
+    return [
+        Skipped(name, f"{name}: the GCN's scores are not finite")
+        for name, lost in zip(names, on_any_host(failed), strict=True)
+        if lost
+    ]
+
+
+def grid_colours(batch: Batch) -> np.ndarray:
+    """Returns the photos on their padded grids, `[b, H, W, 3] f32` in [0, 1]."""
+    small = padded_photos(batch.photos, batch.grids, batch.grid, Image.Resampling.LANCZOS)
+    return small.astype(np.float32) / 255
+
+
+def grid_cams(
+    batch: Batch,
+    read: Callable[[int, tuple[int, int]], tuple[np.ndarray, np.ndarray]],
+    classes: int,
+) -> np.ndarray:
+    """Collects CAMs on the padded grids.
+
+    Args:
+        batch: the photos.
+        read: (index, grid) -> CAMs `[k, *grid] f32` of a photo and their class ids `[k]`.
+        classes: number of classes with background.
+
+    Returns:
+        `[b, classes - 1, H, W] f32`, 0 for absent classes.
+    """
+    cams = np.zeros((len(batch.indices), classes - 1, *batch.grid), np.float32)
+    for row, (index, grid) in enumerate(zip(batch.indices, batch.grids, strict=True)):
+        cam, ids = read(index, grid)
+        cams[row, ids.astype(int) - 1, : grid[0], : grid[1]] = cam
+    return cams
