@@ -1,5 +1,6 @@
 """The factored walk against the dense one, and its invariances."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -24,9 +25,25 @@ def _edges(height=36, width=45):
     return jnp.asarray(np.clip(edge + clutter, 0, 1), jnp.float32)
 
 
-def _dense(adjacency):
+# Compiled as a whole, and once for all tests: op by op, the first call takes a minute.
+@partial(jax.jit, static_argnames="basis")
+def _fast(edges, basis=64):
+    return fast_walk(affinity_stencil(edges), basis=basis)
+
+
+@jax.jit
+def _exact(edges):
+    return dense_walk(affinity_graph(edges))
+
+
+_walked = jax.jit(random_walk)
+
+
+@jax.jit
+def _dense(walk):
+    adjacency = gcn_adjacency(walk)
     # Vectors are rows: those of the identity give the columns of A.
-    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0]))).T
+    return aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])).T
 
 
 @pytest.mark.parity("walk")
@@ -34,63 +51,67 @@ def test_full_basis_is_the_golden_adjacency():
     golden = np.load(GOLDEN / "affinity.npz")
     with jax.enable_x64(True):
         stencil = affinity_stencil(jnp.asarray(golden["edge"], jnp.float64))
-        adjacency = _dense(gcn_adjacency(fast_walk(stencil, basis=560)))
+        adjacency = _dense(fast_walk(stencil, basis=560))
     np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
 
 
 def test_near_the_dense_adjacency_and_walk():
     edges = _edges()
-    dense, fast = dense_walk(affinity_graph(edges)), fast_walk(affinity_stencil(edges))
-    ours, theirs = _dense(gcn_adjacency(fast)), _dense(gcn_adjacency(dense))
+    dense, fast = _exact(edges), _fast(edges)
+    ours, theirs = _dense(fast), _dense(dense)
     # The size of what is left: the rank of exp|s - t|, and walks that leave a window.
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
     np.testing.assert_allclose(ours.sum(axis=1), 1, atol=1e-5)
     x = jax.random.uniform(jax.random.key(0), (2, edges.size))
-    apart = np.abs(random_walk(fast, x) - random_walk(dense, x))
+    apart = np.abs(_walked(fast, x) - _walked(dense, x))
     assert np.quantile(apart, 0.99) < 0.01 and apart.mean() < 0.001
 
 
 def test_a_larger_basis_is_nearer():
     edges = _edges()
-    exact = _dense(gcn_adjacency(dense_walk(affinity_graph(edges))))
-    errors = [
-        np.linalg.norm(_dense(gcn_adjacency(fast_walk(affinity_stencil(edges), basis=b))) - exact)
-        for b in (8, 64, edges.size)
-    ]
+    exact = _dense(_exact(edges))
+    errors = [np.linalg.norm(_dense(_fast(edges, basis=b)) - exact) for b in (8, 64, edges.size)]
     assert errors[0] > errors[1] > errors[2]
 
 
 def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product():
-    kernel = gcn_adjacency(fast_walk(affinity_stencil(_edges(20, 21)))).kernel
-    matrix = np.asarray(kernel.times(jnp.eye(420)))
+    edges = _edges()
+    kernel = jax.jit(gcn_adjacency)(_fast(edges)).kernel
+    matrix = np.asarray(jax.jit(type(kernel).times)(kernel, jnp.eye(edges.size)))
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
-    g = jax.random.normal(jax.random.key(1), (3, 420))
-    _, pull = jax.vjp(lambda x: multiply(kernel, x), jnp.ones((3, 420)))
-    np.testing.assert_allclose(pull(g)[0], g @ matrix, atol=1e-5)
+    g = jax.random.normal(jax.random.key(1), (3, edges.size))
+
+    @jax.jit
+    def gradient(kernel, g):
+        return jax.vjp(lambda x: multiply(kernel, x), jnp.ones_like(g))[1](g)[0]
+
+    np.testing.assert_allclose(gradient(kernel, g), g @ matrix, atol=1e-5)
 
 
 def test_padding_and_vmap_change_no_real_node():
-    edges = _edges(30, 33)
-    wide = jnp.full((40, 48), 0.5).at[:30, :33].set(edges)
-    valid = jnp.zeros((40, 48), bool).at[:30, :33].set(True)
-    x = jax.random.uniform(jax.random.key(2), (2, 30, 33))
-    alone = aggregate(gcn_adjacency(fast_walk(affinity_stencil(edges))), x.reshape(2, -1))
+    edges = _edges()
+    height, width = edges.shape
+    wide = jnp.full((48, 56), 0.5).at[:height, :width].set(edges)
+    valid = jnp.zeros(wide.shape, bool).at[:height, :width].set(True)
+    x = jax.random.uniform(jax.random.key(2), (2, height, width))
+    alone = x.reshape(2, -1) @ _dense(_fast(edges)).T
 
+    @jax.jit
+    @jax.vmap
     def padded(edges, valid, x):
         adjacency = gcn_adjacency(fast_walk(affinity_stencil(edges, valid=valid)))
-        return aggregate(adjacency, x.reshape(2, -1)).reshape(2, 40, 48)[:, :30, :33]
+        return aggregate(adjacency, x.reshape(2, -1)).reshape(x.shape)[:, :height, :width]
 
-    wide_x = jnp.full((2, 40, 48), 9.0).at[:, :30, :33].set(x)
-    together = jax.vmap(padded)(*(jnp.stack([a, a]) for a in (wide, valid, wide_x)))
+    wide_x = jnp.full((2, *wide.shape), 9.0).at[:, :height, :width].set(x)
+    together = padded(*(jnp.stack([a, a]) for a in (wide, valid, wide_x)))
     for one in together:
         np.testing.assert_allclose(one.reshape(2, -1), alone, atol=2e-4)
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])
 def test_a_photo_without_boundaries_and_one_of_nothing_else(edge):
-    edges = jnp.full((24, 24), edge)
-    ours = _dense(gcn_adjacency(fast_walk(affinity_stencil(edges))))
-    theirs = _dense(gcn_adjacency(dense_walk(affinity_graph(edges))))
+    edges = jnp.full_like(_edges(), edge)
+    ours, theirs = _dense(_fast(edges)), _dense(_exact(edges))
     assert np.isfinite(ours).all()
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
 
@@ -110,6 +131,6 @@ def test_walking_by_polynomials_equals_walking_step_by_step():
     degree = jnp.full((1, 9), 2.0)
     matrix = np.eye(9) / 2 + np.diag(np.full(8, 0.25), 1) + np.diag(np.full(8, 0.25), -1)
     x = jax.random.normal(jax.random.key(3), (1, 9, 2))
-    ours = _walk(weights, degree, offsets, x, 30)
+    ours = jax.jit(partial(_walk, offsets=offsets, steps=30))(weights, degree, x=x)
     # The polynomials' tail, cut at 1e-5, meets values of about 3.
     np.testing.assert_allclose(ours[0], np.linalg.matrix_power(matrix, 30) @ x[0], atol=3e-5)
