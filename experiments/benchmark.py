@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from experiments.command import fail
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.types import DataError
 
@@ -37,8 +38,7 @@ def main(argv: list[str]) -> int:
     try:
         figures = options.module.run(options)
     except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(str(error))
     if options.json:
         write_atomic(options.json, json.dumps(figures, indent=1).encode())
     return 0

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.command import fail
 from wsgcn_jax.models.published import KINDS, Tensor, convert, recognise
 from wsgcn_jax.models.weight_files import read_weights
 from wsgcn_jax.train.checkpoint import save_tree
@@ -34,8 +35,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _convert(options.source, options.target, options.kind)
     except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(str(error))
 
 
 def _convert(source: str, target: Path, kind: str | None) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.command import fail
 from experiments.predict import STAMP
 from wsgcn_jax import data
 from wsgcn_jax.data.files import check_relative, read_text, unknown_name, write_atomic
@@ -53,8 +54,7 @@ def main(argv: Sequence[str]) -> int:
         if options.json:
             write_atomic(options.json, json.dumps(scores, indent=1).encode())
     except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(str(error))
     return 0
 
 

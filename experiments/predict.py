@@ -22,6 +22,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from experiments.command import fail, fail_on_full_disk, tell_skipped
 from wsgcn_jax.crf.settings import DEEPLAB
 from wsgcn_jax.data.files import read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
@@ -48,18 +49,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         skipped = predict_folder(options.checkpoint, options.images, options.out, crf=options.crf)
     except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(str(error))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        print(f"error: {options.out}: the disk is full; make room, start again", file=sys.stderr)
-        return 2
-    for name, reason in skipped:
-        print(f"left out: {name}: {reason}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} photos were left out", file=sys.stderr)
-    return 3 if skipped else 0
+        return fail_on_full_disk(error, options.out)
+    return tell_skipped(skipped)
 
 
 def predict_folder(checkpoint: Path, images: Path, out: Path, *, crf: bool) -> list[Skipped]:

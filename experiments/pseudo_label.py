@@ -18,13 +18,13 @@ Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to b
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from experiments.command import fail, fail_on_full_disk, parse_config_flags, tell_skipped
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
@@ -44,10 +44,8 @@ LAYOUTS = {
 _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 
 
-def main(argv: Sequence[str]) -> int:
+def main(_: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
-    if len(argv) > 1:
-        return _fail(f"unknown argument {argv[1]!r}; options begin with --")
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
     entry = Entry(*(v and Path(v) for v in (options.cams, options.edges, options.checkpoint)))
@@ -64,13 +62,11 @@ def main(argv: Sequence[str]) -> int:
             out / "scores" if options.scores else None,
         )
     except DataError as error:
-        return _fail(str(error))
+        return fail(str(error))
+    except OSError as error:
+        return fail_on_full_disk(error, out)
     print(f"{out / LAYOUTS[options.layout]}: {done} photos labelled")
-    for photo, reason in skipped:
-        print(f"left out: {photo}: {reason}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} photos were left out", file=sys.stderr)
-    return 3 if skipped else 0
+    return tell_skipped(skipped)
 
 
 def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, ...]:
@@ -102,15 +98,10 @@ def _claim(out: Path, config: ConfigDict, entry: Entry, classes: Sequence[str]) 
         raise DataError(f"{out} cannot be written ({error.strerror}); name another.") from error
 
 
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
-
-
 def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses the command line; a bad option ends with one line instead of a traceback."""
-    try:
-        config_flags.DEFINE_config_file("config", "configs/default.py", "The configuration.")
+    """Parses the command line; exits where an option is bad."""
+
+    def define() -> None:
         for name, what, needed in (
             ("images", "Folder of the photos.", True),
             ("labels", "CSV list `file,label label ...`.", True),
@@ -123,12 +114,8 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
             flags.DEFINE_string(name, None, what, required=needed)
         flags.DEFINE_bool("scores", False, "Also write the scores, as NPZ.")
         flags.DEFINE_enum("layout", "plain", list(LAYOUTS), "Where label maps go below --out.")
-        rest = flags.FLAGS(list(argv))
-        _ = flags.FLAGS.config.stages  # a file that failed to load says so on its first use
-        return rest
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split())
-        sys.exit(_fail(f"{text} (see --help and configs/default.py)"))
+
+    return parse_config_flags(argv, "configs/default.py", define, "--help and configs/default.py")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
 
-import errno
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +15,15 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from experiments import run_report
+from experiments.command import fail, fail_on_full_disk, parse_config_flags, tell_skipped
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import tell
 from wsgcn_jax.train.hosts import is_primary, join_hosts
 from wsgcn_jax.types import DataError
 
 
-def main(argv: Sequence[str]) -> int:
+def main(_: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
-    if len(argv) > 1:
-        return _fail(f"unknown argument {argv[1]!r}; options begin with --")
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every detail at INFO
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(flags.FLAGS.workdir or Path("workdir") / name)
@@ -40,41 +37,24 @@ def main(argv: Sequence[str]) -> int:
             return 0
         report = run_report.write(flags.FLAGS.config, workdir, skipped)
     except (DataError, FloatingPointError) as error:
-        return _fail(str(error))
+        return fail(str(error))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return _fail(f"{workdir}: the disk is full; make room and start the same command again")
+        return fail_on_full_disk(error, workdir)
     if report is not None:
         print(run_report.table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")
     tell(f"{time.monotonic() - started:.0f} s")
-    for photo, reason in skipped:
-        print(f"left out: {photo}: {reason}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} photos were left out", file=sys.stderr)
-    return 3 if skipped else 0
-
-
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+    return tell_skipped(skipped)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses the command line; a bad option ends with one line instead of a traceback.
+    """Parses the command line; exits where an option is bad."""
 
-    The flags are defined here, since config_flags looks at the command line while it defines.
-    """
-    try:
-        config_flags.DEFINE_config_file("config", "configs/shapes.py", "The configuration.")
+    def define() -> None:
         flags.DEFINE_string("workdir", None, "Where results go; default workdir/CONFIG.")
-        rest = flags.FLAGS(list(argv))
-        _ = flags.FLAGS.config.stages  # a file that failed to load says so on its first use
-        return rest
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split())
-        sys.exit(_fail(f"{text} (see configs/default.py for every key)"))
+
+    see = "configs/default.py for every key"
+    return parse_config_flags(argv, "configs/shapes.py", define, see)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wsgcn_jax.train.hosts import shardings
 
 T = TypeVar("T")
-
-_BATCH = PartitionSpec("batch")
 
 
 def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,16 +32,16 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
         The same function; the static options must be hashable.
     """
     devices = jax.local_devices()
-    mesh = Mesh(np.asarray(devices), ("batch",))
+    copied, split = shardings(devices)
 
     @partial(jax.jit, static_argnums=2)
     def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
         # The walk's loops start from constants, which the check would have to be told of.
         part = jax.shard_map(
             partial(program, **dict(static)),
-            mesh=mesh,
-            in_specs=(PartitionSpec(), _BATCH),
-            out_specs=_BATCH,
+            mesh=split.mesh,
+            in_specs=(copied.spec, split.spec),
+            out_specs=split.spec,
             check_vma=False,
         )
         return part(shared, batch)
@@ -53,8 +52,8 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
         if len(index) > photos:
             batch = jax.tree.map(lambda x: jnp.asarray(x)[index], batch)
         # Loaded weights and the last stage's results lie on devices of their own.
-        shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
-        batch = jax.device_put(batch, NamedSharding(mesh, _BATCH))
+        shared = jax.device_put(shared, copied)
+        batch = jax.device_put(batch, split)
         outputs = spread(shared, batch, tuple(static.items()))
         return jax.tree.map(lambda x: x[:photos], outputs)
 

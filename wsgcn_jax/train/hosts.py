@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -64,12 +64,17 @@ def lost_hosts() -> Iterator[None]:
         ) from error
 
 
-def shardings() -> tuple[NamedSharding, NamedSharding]:
-    """Returns how arrays lie on all devices of all hosts: (copied, split along their first axis).
+def shardings(
+    devices: Sequence[jax.Device] | None = None,
+) -> tuple[NamedSharding, NamedSharding]:
+    """Returns how arrays lie on devices: (copied, split along their first axis).
 
     A loss over a split batch is the same sum as on one device, in another order.
+
+    Args:
+        devices: which; all of all hosts where None.
     """
-    mesh = Mesh(np.asarray(jax.devices()), ("batch",))
+    mesh = Mesh(np.asarray(devices or jax.devices()), ("batch",))
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
 
 
