@@ -1,15 +1,12 @@
 """One device, eight, two hosts: the same pseudo labels."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from pipeline import tiny_labels
+from processes import finish, start, start_hosts
 
 from wsgcn_jax.pipeline.devices import on_any_host, over_devices
 
@@ -26,23 +23,6 @@ def alone(program):
     return jax.tree.map(np.asarray, program(tiny_labels.photos(range(5))))
 
 
-def _start(folder, *, batch_size, devices=1, **variables):
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", SCRIPT, folder, str(batch_size)],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _finish(process, says):
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err[-2000:]
-    assert says in out
-
-
 def _assert_same(folder, alone):
     for index, scores in enumerate(alone.log_probs):
         labels = scores.argmax(axis=0)
@@ -54,26 +34,15 @@ def _assert_same(folder, alone):
 
 
 def test_eight_devices_give_the_labels_of_one(alone, tmp_path):
-    _finish(_start(tmp_path, batch_size=5, devices=8), "8 devices, 1 hosts")
+    finish(start(SCRIPT, tmp_path, 5, devices=8), "8 devices, 1 hosts")
     _assert_same(tmp_path, alone)
 
 
 @pytest.mark.slow
 def test_two_hosts_give_the_labels_of_one_and_share_what_failed(alone, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        address = f"localhost:{probe.getsockname()[1]}"
-    hosts = [
-        _start(
-            tmp_path,
-            batch_size=2,
-            JAX_COORDINATOR_ADDRESS=address,
-            JAX_PROCESS_ID=str(host),
-        )
-        for host in range(2)
-    ]
+    hosts = start_hosts(SCRIPT, tmp_path, 2)
     for process in hosts:
-        _finish(process, "2 devices, 2 hosts")
+        finish(process, "2 devices, 2 hosts")
     _assert_same(tmp_path, alone)
     for host in range(2):
         with np.load(tmp_path / f"host{host}.npz") as found:

@@ -4,7 +4,6 @@ Writes FOLDER/INDEX.npz for each photo that this host works on, and FOLDER/HOST.
 found by any host. Photos are drawn; boundary maps, features and CAMs follow from the drawing.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from configs import test as tiny
 from wsgcn_jax.pipeline.devices import on_any_host, over_devices
 from wsgcn_jax.pipeline.inference import make_plans, run_plans
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, make_label_program
+from wsgcn_jax.train.hosts import join_hosts
 
 PHOTOS, SIDE = 5, 20
 
@@ -78,7 +78,6 @@ def main(folder, batch_size):
 
 
 if __name__ == "__main__":
-    if "JAX_PROCESS_ID" in os.environ:
-        jax.distributed.initialize(num_processes=2, process_id=int(os.environ["JAX_PROCESS_ID"]))
+    join_hosts()
     main(Path(sys.argv[1]), int(sys.argv[2]))
     print(f"{jax.device_count()} devices, {jax.process_count()} hosts")

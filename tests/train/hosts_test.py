@@ -4,35 +4,20 @@ import json
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import finish, start, start_hosts
 
 SCRIPT = Path(__file__).with_name("tiny_run.py")
 STEPS = 20
 
 
-def _start(folder, *, devices=1, steps=STEPS, **variables):
+def _start(folder, *, steps=STEPS, start=start, **options):
     folder.mkdir(exist_ok=True)
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", SCRIPT, folder, str(steps)],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _finish(process, says):
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err[-2000:]
-    assert says in out
+    return start(SCRIPT, folder, steps, **options)
 
 
 def _curve(folder):
@@ -42,7 +27,7 @@ def _curve(folder):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
-    _finish(_start(folder), "1 devices, 1 hosts")
+    finish(_start(folder), "1 devices, 1 hosts")
     return folder
 
 
@@ -56,35 +41,27 @@ def _assert_same(folder, alone, **tolerance):
 
 
 def test_eight_devices_give_the_curve_of_one(alone, tmp_path):
-    _finish(_start(tmp_path, devices=8), "8 devices, 1 hosts")
+    finish(_start(tmp_path, devices=8), "8 devices, 1 hosts")
     _assert_same(tmp_path, alone, rtol=1e-5, atol=1e-5)
-
-
-def _start_hosts(folder, **options):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    variables = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2"}
-    return [_start(folder, JAX_PROCESS_ID=str(i), **variables, **options) for i in range(2)]
 
 
 @pytest.mark.slow
 def test_two_hosts_give_the_curve_of_one(alone, tmp_path):
-    for process in _start_hosts(tmp_path, devices=2):
-        _finish(process, "4 devices, 2 hosts")
+    for process in _start(tmp_path, start=start_hosts, devices=2):
+        finish(process, "4 devices, 2 hosts")
     _assert_same(tmp_path, alone, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_hosts(tmp_path):
     whole, moved = tmp_path / "whole", tmp_path / "moved"
-    _finish(_start(whole, steps=300), "1 devices")
+    finish(_start(whole, steps=300), "1 devices")
     process = _start(moved, steps=300)
     _wait_for_checkpoint(process, moved)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    for process in _start_hosts(moved, steps=300):
-        _finish(process, "2 devices, 2 hosts")
+    for process in _start(moved, start=start_hosts, steps=300):
+        finish(process, "2 devices, 2 hosts")
     assert len(_curve(moved)) < 300
     with np.load(moved / "weights.npz") as ours, np.load(whole / "weights.npz") as expected:
         for name in ("kernel", "bias", "mean"):
@@ -100,7 +77,7 @@ def _wait_for_checkpoint(process, folder):
 @pytest.mark.slow
 def test_killed_at_random_steps_and_resumed_gives_the_same_weights(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    _finish(_start(whole, steps=300), "1 devices")
+    finish(_start(whole, steps=300), "1 devices")
     seed = random.SystemRandom().randrange(10**6)
     rng, died = random.Random(seed), 0
     for _ in range(2):
@@ -110,7 +87,7 @@ def test_killed_at_random_steps_and_resumed_gives_the_same_weights(tmp_path):
         died += process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-    _finish(_start(killed, steps=300), "1 devices")
+    finish(_start(killed, steps=300), "1 devices")
     assert died, "every run ended before it was killed"
     with np.load(killed / "weights.npz") as ours, np.load(whole / "weights.npz") as expected:
         for name in ("kernel", "bias", "mean"):
@@ -119,7 +96,7 @@ def test_killed_at_random_steps_and_resumed_gives_the_same_weights(tmp_path):
 
 @pytest.mark.slow
 def test_a_lost_host_ends_the_others_in_one_sentence_and_nothing_is_lost(tmp_path):
-    first, second = _start_hosts(tmp_path, steps=2000)
+    first, second = _start(tmp_path, start=start_hosts, steps=2000)
     _wait_for_checkpoint(first, tmp_path)
     os.kill(second.pid, signal.SIGKILL)
     _, err = first.communicate(timeout=240)  # JAX waits 100 s for a sign of life
