@@ -9,7 +9,7 @@ demo: $(VENV)/.installed  ## the whole road on the embedded data; see $(WORKDIR)
 	$(BIN)/python -m experiments.train --workdir=$(WORKDIR)
 
 test: $(VENV)/.installed  ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(VENV)/.installed  ## parity with torch, real photos
 	$(BIN)/pip install -q -e .[weights,test,torch]
