@@ -203,7 +203,8 @@ def _toy(key, height=6, width=7, features=5):
     return adjacency, jax.random.normal(keys[2], (features, n)), labels
 
 
-def _toy_fit(key, adjacency, features, labels, valid, positions, **options):
+@jax.jit
+def _toy_fit(key, adjacency, features, labels, valid, positions):
     return fit_gcn(
         key,
         lambda x: x @ adjacency.T,
@@ -215,7 +216,6 @@ def _toy_fit(key, adjacency, features, labels, valid, positions, **options):
         classes=3,
         hidden=4,
         epochs=20,
-        **options,
     )
 
 

@@ -26,19 +26,25 @@ def golden():
     return np.load(GOLDEN / "affinity.npz")
 
 
+# Compiled as a whole, and once for all tests: op by op, they take many seconds.
+_graph, _adjacency = jax.jit(affinity_graph), jax.jit(gcn_adjacency, static_argnames="symmetrise")
+_dense_walk, _sparse_walk, _walked = jax.jit(dense_walk), jax.jit(sparse_walk), jax.jit(random_walk)
+
+
+@jax.jit
 def _dense(adjacency):
     # Vectors are rows: those of the identity give the columns of A.
-    return np.asarray(aggregate(adjacency, jnp.eye(adjacency.rows.shape[0]))).T
+    return aggregate(adjacency, jnp.eye(adjacency.rows.shape[0])).T
 
 
-@pytest.mark.parametrize("make", [dense_walk, sparse_walk])
+@pytest.mark.parametrize("make", [_dense_walk, _sparse_walk])
 @pytest.mark.parity("walk")
 def test_walk_and_adjacency_meet_the_golden_matrices(golden, make):
     with jax.enable_x64(True):
-        walk = make(affinity_graph(jnp.asarray(golden["edge"], jnp.float64)))
+        walk = make(_graph(jnp.asarray(golden["edge"], jnp.float64)))
         x = golden["cam"] * (1 - golden["edge"])
-        ours = random_walk(walk, jnp.asarray(x.reshape(2, -1), jnp.float64))
-        adjacency = _dense(gcn_adjacency(walk))
+        ours = _walked(walk, jnp.asarray(x.reshape(2, -1), jnp.float64))
+        adjacency = _dense(_adjacency(walk))
     # The golden edge is float32, the golden walk of it float64: only that rounding is between us.
     np.testing.assert_allclose(ours.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-6)
     # The golden adjacency was squared in float32; its own error is stored beside it.
@@ -62,11 +68,11 @@ def test_transition_meets_the_golden_matrix(golden):
 
 @pytest.mark.parity("walk")
 def test_float32_walk_stays_near_the_float64_one(golden):
-    walk = dense_walk(affinity_graph(jnp.asarray(golden["edge"])))
+    walk = _dense_walk(_graph(jnp.asarray(golden["edge"])))
     x = golden["cam"] * (1 - golden["edge"])
-    ours = random_walk(walk, jnp.asarray(x.reshape(2, -1)))
+    ours = _walked(walk, jnp.asarray(x.reshape(2, -1)))
     np.testing.assert_allclose(ours.reshape(2, 20, 28), golden["rw_f64"][:, 0], atol=2e-5)
-    rows = _dense(gcn_adjacency(walk)).sum(axis=1)
+    rows = _dense(_adjacency(walk)).sum(axis=1)
     np.testing.assert_allclose(rows, 1, atol=1e-5)
 
 
@@ -81,18 +87,19 @@ def test_gradient_of_aggregate_is_the_transposed_product():
 
 def test_mean_is_the_mean_of_the_walk_and_its_transpose(golden):
     with jax.enable_x64(True):
-        graph = affinity_graph(jnp.asarray(golden["edge"], jnp.float64))
-        walk = dense_walk(graph)
+        # A part of the photo will do: step by step, the whole of it takes half a minute.
+        graph = _graph(jnp.asarray(golden["edge"][:12, :15], jnp.float64))
+        walk = _dense_walk(graph)
         # Row vectors times T^n: the identity's rows give T^n itself.
-        transition = np.asarray(random_walk(walk, jnp.eye(560)))
-        expected = (transition + transition.T) / 2 + np.eye(560)
+        transition = np.asarray(_walked(walk, jnp.eye(180)))
+        expected = (transition + transition.T) / 2 + np.eye(180)
         expected /= expected.sum(axis=1, keepdims=True)
-        for made in (walk, sparse_walk(graph)):
+        for made in (walk, _sparse_walk(graph)):
             np.testing.assert_allclose(
-                _dense(gcn_adjacency(made, symmetrise="mean")), expected, atol=1e-10
+                _dense(_adjacency(made, symmetrise="mean")), expected, atol=1e-10
             )
         with pytest.raises(ValueError, match="symmetrise"):
-            gcn_adjacency(walk, symmetrise="min")
+            _adjacency(walk, symmetrise="min")
 
 
 def test_padding_is_isolated():
@@ -102,9 +109,9 @@ def test_padding_is_isolated():
         padded = jnp.zeros((8, 9)).at[:6, :7].set(edge)
         valid = jnp.zeros((8, 9), bool).at[:6, :7].set(True)
         x = jax.random.uniform(jax.random.key(3), (6, 7))
-        alone = random_walk(dense_walk(affinity_graph(edge)), x.reshape(1, -1)).reshape(6, 7)
+        alone = _walked(_dense_walk(_graph(edge)), x.reshape(1, -1)).reshape(6, 7)
         wide = jnp.full((8, 9), 5.0).at[:6, :7].set(x)
-        walked = random_walk(dense_walk(affinity_graph(padded, valid=valid)), wide.reshape(1, -1))
+        walked = _walked(_dense_walk(_graph(padded, valid=valid)), wide.reshape(1, -1))
     np.testing.assert_allclose(walked.reshape(8, 9)[:6, :7], alone, atol=1e-12)
 
 
