@@ -7,6 +7,7 @@ the sorted pixels. Tables for as many vertices as a photo could have would be mo
 smallest of a few sizes that suffices is taken when the photo is known.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -14,14 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wsgcn_jax.crf.simplex import AXES, FEATURES, NO_KEY, Corners, Packing, pack, unpack
+from wsgcn_jax.crf.simplex import AXES, NO_KEY, Corners, Packing, pack, unpack
 
 _HEAD, _TAIL = 4, 8  # pixels gathered by a vertex itself, and by each helper of a busy one
 _SMALL = 1 << 14  # pixels; up to here the largest tables are cheap enough
-_HASH = np.uint32(2654435761)
-
-_Placing = tuple[jax.Array, jax.Array, jax.Array]
-_Seeking = tuple[jax.Array, jax.Array]
 
 
 class Lattice(NamedTuple):
@@ -118,56 +115,47 @@ def normalised(lattice: Lattice) -> Lattice:
 
 
 def _neighbours(keys: jax.Array, packed: Packing) -> tuple[jax.Array, jax.Array]:
-    """Vertices one step ahead and behind along each axis, `[6, v + 1] i32`; v where none is."""
+    """Vertices one step ahead and behind along each axis, `[6, v + 1] i32`; v where none is.
+
+    A bit for each possible key says whether it exists. Keys are in order, so that a position is
+    that of the first key of a word of 32 bits, and the number of lower bits set there. Both ways
+    are looked up: one, turned round by a scatter, would take as long as all else here.
+    """
     count = keys.size
-    real = keys != NO_KEY
-    remainder = jax.lax.rem(keys, np.uint32(AXES))
-    point = unpack(jax.lax.div(keys, np.uint32(AXES)), packed)
-    wrap = (remainder == FEATURES).astype(jnp.int32)
-    following = jnp.where(wrap == 1, np.uint32(0), remainder + np.uint32(1))
-    row = jnp.arange(AXES)[:, None]
-    there = [p[None] + wrap[None] - (row == j) for j, p in enumerate(point, start=1)]
-    key, inside = pack(there, packed)
-    key = key * np.uint32(AXES) + following[None]
-    found = _look_up(keys, jnp.where(inside & real[None], key, NO_KEY))
-    own = jnp.arange(count, dtype=jnp.int32)[None]
-    nobody = jnp.full((AXES, count + 1), count, jnp.int32)
-    ahead = nobody.at[:, :count].set(found)
-    behind = nobody.at[row, found].set(jnp.broadcast_to(own, found.shape))
-    return ahead, behind.at[:, count].set(count)
+    span = math.prod(packed.size) // 32 + 1  # words for each remainder
+    nowhere = AXES * span
+    remainder = jax.lax.rem(keys, np.uint32(AXES)).astype(jnp.int32)
+    number = jax.lax.div(keys, np.uint32(AXES))
+    point = unpack(number, packed)
+    axis = jnp.arange(AXES)[:, None]
 
+    def place(number: jax.Array, remainder: jax.Array) -> tuple[jax.Array, jax.Array]:
+        word = remainder * span + (number >> np.uint32(5)).astype(jnp.int32)
+        return word, np.uint32(1) << (number & np.uint32(31))
 
-def _look_up(keys: jax.Array, wanted: jax.Array) -> jax.Array:
-    """Positions of wanted keys among distinct ones, by hashing; `keys.size` if absent."""
-    bits = max(4, (4 * keys.size - 1).bit_length())
-    slots = np.int32(1 << bits)
-
-    def slot(key: jax.Array) -> jax.Array:
-        return ((key * _HASH) >> np.uint32(32 - bits)).astype(jnp.int32)
-
-    def place(state: _Placing) -> _Placing:
-        table, at, waiting = state
-        free = waiting & (table[at] == NO_KEY)
-        table = table.at[jnp.where(free, at, slots)].min(keys, mode="drop")
-        waiting &= table[at] != keys
-        return table, jnp.where(waiting, (at + 1) & (slots - 1), at), waiting
-
-    def seek(state: _Seeking) -> _Seeking:
-        at, waiting = state
-        there = table[at]
-        waiting &= (there != wanted) & (there != NO_KEY)
-        return jnp.where(waiting, (at + 1) & (slots - 1), at), waiting
-
-    empty = jnp.full(slots, NO_KEY)
-    table, at, _ = jax.lax.while_loop(
-        lambda s: s[2].any(), place, (empty, slot(keys), keys != NO_KEY)
+    word, bit = place(number, remainder)
+    word = jnp.where(keys == NO_KEY, nowhere, word)
+    exist = jnp.zeros(nowhere, jnp.uint32).at[word].add(bit, mode="drop")
+    leads = jnp.append(True, word[1:] != word[:-1])
+    first = jnp.zeros(nowhere, jnp.int32)
+    first = first.at[jnp.where(leads, word, nowhere)].set(
+        jnp.arange(count, dtype=jnp.int32), mode="drop"
     )
-    owner = jnp.full(slots, keys.size, jnp.int32)
-    owner = owner.at[jnp.where(keys != NO_KEY, at, slots)].set(
-        jnp.arange(keys.size, dtype=jnp.int32), mode="drop"
-    )
-    at, _ = jax.lax.while_loop(lambda s: s[1].any(), seek, (slot(wanted), wanted != NO_KEY))
-    return jnp.where((wanted != NO_KEY) & (table[at] == wanted), owner[at], keys.size)
+
+    def along(step: int) -> jax.Array:
+        following = remainder + step
+        wrap = (following == AXES).astype(jnp.int32) - (following == -1)
+        there = [p[None] + wrap[None] - step * (axis == j) for j, p in enumerate(point, start=1)]
+        number, inside = pack(there, packed)
+        word, bit = place(number, (following - AXES * wrap)[None])
+        word = jnp.where(inside & (keys != NO_KEY)[None], word, 0)
+        bits = exist.at[word].get(mode="promise_in_bounds")
+        position = first.at[word].get(mode="promise_in_bounds")
+        position += jax.lax.population_count(bits & (bit - np.uint32(1))).astype(jnp.int32)
+        found = inside & (keys != NO_KEY)[None] & (bits & bit > 0)
+        return jnp.pad(jnp.where(found, position, count), ((0, 0), (0, 1)), constant_values=count)
+
+    return along(1), along(-1)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -23,6 +23,8 @@ from wsgcn_jax.crf.lattice import (
 from wsgcn_jax.crf.simplex import find_corners, packing
 
 Kernel = Literal["lattice", "exact"]
+_VECTOR = 8  # floats
+
 Message = Callable[[jax.Array], jax.Array]
 """Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
 
@@ -96,19 +98,23 @@ def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> ja
     return q
 
 
-def _turned(values: jax.Array, weight: float = 1.0) -> jax.Array:
-    """Transpose `[a, b]` times a weight.
-
-    As a product with a diagonal matrix, which is the Potts compatibility: XLA stores a product's
-    operands and result, but would compute a fused transpose over and over from scattered memory.
-    """
-    return jnp.einsum("ab,ac->bc", values, weight * jnp.eye(len(values)), precision="highest")
-
-
 def _on_lattice(lattice: Lattice, weight: float) -> Message:
+    """The lattice's message.
+
+    It is transposed there and back by products with diagonal matrices, one of which is the Potts
+    compatibility: XLA stores a product's operands and result, but would compute a fused transpose
+    over and over from scattered memory.
+    """
+
     def message(q: jax.Array) -> jax.Array:
-        smooth = lattice_filter(lattice, _turned(q.reshape(len(q), -1)), False)
-        potts = weight * jnp.eye(len(q))
+        labels = len(q)
+        # Many labels are rounded up to whole vectors of the machine, which halves the splatting.
+        channels = labels if labels < _VECTOR else -(-labels // _VECTOR) * _VECTOR
+        values = jnp.einsum(
+            "an,ab->nb", q.reshape(labels, -1), jnp.eye(labels, channels), precision="highest"
+        )
+        potts = weight * jnp.eye(channels, labels)
+        smooth = lattice_filter(lattice, values, False)
         return jnp.einsum("na,ab->bn", smooth, potts, precision="highest").reshape(q.shape)
 
     return message
