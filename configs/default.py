@@ -62,11 +62,13 @@ def get_config() -> ConfigDict:
     config.crf = ConfigDict()
     config.crf.masks = True  # the last step, at the photo's size
     config.crf.flat_unary = False  # True: its unaries are nearly flat, as in the published code
-    # Exact kernels on the stride-4 grid, so for small photos only: cells squared is the cost.
     config.crf.boundary_labels = False
     config.crf.seeds = False
-    config.crf.longer_side = 0  # of the photo that boundary labels are refined on; 0 = its own
-    config.crf.sigma_xy = 50.0  # in pixels of the photo
+    # 0: both as published, on the lattice, boundary labels at the photo's size. Otherwise by exact
+    # kernels on the stride-4 grid, boundary labels at this size: cells squared is the cost.
+    config.crf.longer_side = 0
+    # Of the exact kernels; sigma_xy, in pixels of the photo, for boundary labels only.
+    config.crf.sigma_xy = 50.0
     config.crf.sigma_rgb = 5.0
     config.crf.weight = 10.0
 

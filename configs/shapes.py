@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     )
     config.cams.update(scales=(1.0, 2.0), batch_size=8, bucket=160)
     # A CAM is a disc round the mark; the CRF finds the object in it.
-    config.crf.update(boundary_labels=True, seeds=True, sigma_rgb=20.0)
+    config.crf.update(boundary_labels=True, seeds=True, longer_side=160, sigma_rgb=20.0)
     config.seeds.update(floor=0.3, confident=1.0, low_alpha=2.0)
     config.boundary.update(
         foreground=0.5,

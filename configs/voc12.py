@@ -29,10 +29,9 @@ Numbers to expect. The paper's, not ours: nobody has run this file to its end ye
     pseudo labels on train, mIoU: 66.7 (68.0 with a final CRF; the random walk instead: 66.5)
     DeepLab v2 on ResNet-101: val 66.7, test 68.8 (ImageNet start); val 68.7, test 69.3 (COCO start)
 
-What is not the paper's here: boundary labels are refined by the CRF at 256 pixels and seeds are
-not, since the exact kernels cost the square of the number of cells; the segmenter's scale is drawn
-from the whole of .5 to 1.5, not from five steps, its first ASPP weights are a tenth as large, and
-its masks are the mean over photo and mirror image, without the published last CRF (which
+What is not the paper's here: the segmenter's scale is drawn from the whole of .5 to 1.5, not from
+five steps, its first ASPP weights are a tenth as large, and its masks are the mean over photo and
+mirror image, without the published last CRF (which
 `experiments.predict --crf` has); docs/quirks.md lists what else differs in the ImageNet start.
 
 What it needs: ESTIMATES, worked out on paper from operation counts (multiply-add = 2) and tensor
@@ -60,7 +59,7 @@ def get_config() -> ConfigDict:
     config.data.update(source="voc", train_split="train_aug", pseudo_split="train_aug")
     config.backbone.update(name="resnet50")
     # The classifier, CAMs, boundary network, graph, seeds and GCN are the defaults: published.
-    config.crf.update(boundary_labels=True, longer_side=256)
+    config.crf.update(boundary_labels=True, seeds=True)
     # DeepLab's COCO recipe: 20,000 steps of 10 crops are 19 epochs.
     config.segmenter.update(
         backbone="resnet101_caffe",

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.crf.mean_field import mean_field
+from wsgcn_jax.crf import PARTIAL_LABELS
+from wsgcn_jax.crf import refine as crf_refine
 from wsgcn_jax.crf.settings import GCN_SCORES
 from wsgcn_jax.gcn.fit import fit_ensemble
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
@@ -126,15 +127,17 @@ def _walk(photo: PhotoInputs, settings: ConfigDict) -> Walk:
 
 def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Array:
     """Draws scores `[c, H, W]` to the photo's edges; absent classes stay out of it."""
-    known = jnp.concatenate([jnp.ones(1, bool), photo.present])[:, None, None]
-    unary = jnp.where(known, -jnp.log(jnp.clip(scores, 1e-5, 1.0)), 1e3)
-    return mean_field(
-        unary,
+    settings, crf = PARTIAL_LABELS, config.crf
+    if crf.longer_side:
+        sigma_xy = settings.bilateral[0]
+        settings = settings._replace(bilateral=(sigma_xy, crf.sigma_rgb, crf.weight))
+    return crf_refine(
         photo.rgb * 255,
+        scores,
+        settings,
         valid=photo.valid,
-        gaussian=(4.0, 3.0),
-        bilateral=(20.0, config.crf.sigma_rgb, config.crf.weight),
-        kernel="exact",
+        present=jnp.append(True, photo.present),
+        kernel="exact" if crf.longer_side else "lattice",
     )
 
 
