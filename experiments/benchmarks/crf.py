@@ -1,8 +1,8 @@
 """Our CRF and pydensecrf2's on the same photos: seconds a photo, and whether they agree.
 
-What limits ours on a CPU: with 3 labels, the embedding; XLA has no hash table, and sorting six times
-187,500 keys in two passes is a quarter to a third of a photo's time. With 21 labels, gathers of
-whole rows of the vertices' table (up to 50 MB, beyond the caches): blurring is half of each update.
+What limits ours on a CPU: with few labels, finding the vertices; six times 187,500 keys are sorted
+in two passes, up to a third of a photo's time. With 21 labels, gathering whole rows from a table of
+vertices of up to 50 MB, beyond the caches; blurring is up to two fifths of an update.
 """
 
 import argparse
