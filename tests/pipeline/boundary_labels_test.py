@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from configs import default
+from wsgcn_jax.crf import BOUNDARY_LABELS, refine
+from wsgcn_jax.pipeline.boundary_labels import boundary_labels
+
+_KEYS = np.array([8, 15], np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A bright square on the dark, `[36, 44, 3] u8`, and CAMs that do not end with it."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 8, (36, 44, 3))
+    image[8:28, 12:32] += 200
+    y, x = np.mgrid[:9, :11]
+    away = np.hypot(y - 4, x - 5).astype(np.float32)
+    return image.astype(np.uint8), np.stack([np.clip(1 - away / 5, 0, 1), 0 * away])
+
+
+def labels(photo, **crf):
+    config = default.get_config()
+    config.crf.update(boundary_labels=True, **crf)
+    return boundary_labels(*photo, _KEYS, config.boundary, config.crf)
+
+
+def test_published_labels_are_two_readings_refined_at_full_size(photo):
+    image, cam = photo
+    # Of CAMs of the photo's own size, nothing is left to resize.
+    full = np.kron(cam, np.ones((4, 4), np.float32))
+    readings = [np.concatenate([np.full_like(full[:1], level), full]) for level in (0.30, 0.05)]
+    sure, loose = (np.asarray(refine(image, r, BOUNDARY_LABELS)).argmax(axis=0) for r in readings)
+    ids = np.array([0, 8, 15])
+    expected = np.where(sure > 0, ids[sure], np.where(loose > 0, 255, 0))
+    np.testing.assert_array_equal(labels((image, full), longer_side=0), expected)
+
+
+def test_either_way_finds_the_object(photo):
+    for side in (0, 44):
+        found = labels(photo, longer_side=side)
+        assert found.shape == (36, 44)
+        assert (found[10:26, 14:30] == 8).all()
+        assert (found[:4] != 8).all()
