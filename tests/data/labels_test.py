@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_photos import VOC, needs_photos
 
 from wsgcn_jax.data.labels import (
     PALETTE,
@@ -14,8 +15,6 @@ from wsgcn_jax.data.labels import (
     read_voc_xml,
 )
 from wsgcn_jax.types import DataError
-
-REAL = Path("/work/shared/voc-animals/VOC2012/ImageSets/cls_labels.npy")
 
 
 def test_voc_names_and_palette():
@@ -121,9 +120,9 @@ def test_cls_labels_broken_or_missing(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.exists(), reason="needs the real label file")
+@needs_photos
 def test_real_cls_labels():
-    labels = read_cls_labels(REAL)
+    labels = read_cls_labels(VOC / "ImageSets" / "cls_labels.npy")
     assert len(labels) == 1_582
     assert {row.shape for row in labels.values()} == {(20,)}
     assert labels["2007_000063"].nonzero()[0].tolist() == [8, 11]  # chair, dog

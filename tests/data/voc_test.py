@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from real_photos import VOC, needs_photos
 
 from wsgcn_jax.data.palette_png import read_mask, write_mask
 from wsgcn_jax.data.source import load, prepare
 from wsgcn_jax.data.voc import VocSource
 from wsgcn_jax.types import DataError
 
-REAL = Path("/work/shared/voc-animals/VOC2012")
 NAMES = ("2007_000001", "2007_000002", "2008_000003")
 
 
@@ -145,9 +145,9 @@ def test_label_faults(root, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.exists(), reason="needs the real photos")
+@needs_photos
 def test_real_photos(tmp_path):
-    prepare(VocSource(REAL), tmp_path)
+    prepare(VocSource(VOC), tmp_path)
     for split, count in (("train", 437), ("val", 245), ("train_aug", 1337)):
         photos = load(tmp_path, split)
         assert len(photos) == count and photos.skipped == ()
@@ -155,7 +155,7 @@ def test_real_photos(tmp_path):
     agree = 0
     for example in val:
         np.testing.assert_array_equal(
-            example.mask, read_mask(REAL / "SegmentationClassAug" / f"{example.name}.png")
+            example.mask, read_mask(VOC / "SegmentationClassAug" / f"{example.name}.png")
         )
         present = set(np.unique(example.mask)) - {0, 255}
         agree += present <= set(np.flatnonzero(example.labels) + 1)
