@@ -6,6 +6,7 @@ mirrors at any width, which shifts the mirror's cells by up to 12 pixels.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,8 @@ def run_plans(
     outputs: Callable[[int], Path],
     work: Callable[[Plan], None],
     what: str,
+    *,
+    at_once: int = 1,
 ) -> None:
     """Does this host's share of the batches, as far as an output is missing.
 
@@ -88,10 +91,15 @@ def run_plans(
         outputs: index of a photo -> the file that is written last for it.
         work: computes and writes one batch.
         what: a word for the progress line.
+        at_once: batches that are worked on side by side, each in a thread of its own.
     """
     todo = [p for p in my_share(plans) if not all(outputs(i).exists() for i in p.indices)]
-    for plan in progress(todo, what):
-        work(plan)
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        for done in progress([pool.submit(work, plan) for plan in todo], what):
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def padded_photos(

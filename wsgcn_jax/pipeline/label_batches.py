@@ -121,7 +121,9 @@ def label_batches(
             edge = np.asarray(given.edge[row, :height, :width])
             write(index, Labelled(keys, edge, one.seeds, one.walk, one.log_probs, full))
 
-    run_plans(plans, output, work, "pseudo labels")
+    # A fit is many small products, which do not keep a second core busy, and the photos before and
+    # after it are the host's work: two batches side by side.
+    run_plans(plans, output, work, "pseudo labels", at_once=2)
     return [
         Skipped(name, f"{name}: the GCN's scores are not finite")
         for name, lost in zip(names, on_any_host(failed), strict=True)
