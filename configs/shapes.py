@@ -38,7 +38,9 @@ def get_config() -> ConfigDict:
     )
     config.graph.update(batch_size=8, bucket=160)
     config.gcn.update(epochs=100)
+    # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
+        init="classifier",
         output_stride=16,
         rates=(3, 6, 9, 12),
         crop=128,

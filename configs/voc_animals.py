@@ -36,7 +36,9 @@ def get_config() -> ConfigDict:
     )
     config.graph.update(bucket=128)
     config.seeds.update(rule="walk")
+    # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
+        init="classifier",
         output_stride=16,
         rates=(3, 6, 9, 12),
         crop=256,
