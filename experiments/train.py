@@ -26,6 +26,12 @@ def main(_: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every detail at INFO
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    if "://" in (flags.FLAGS.workdir or ""):
+        # ArrayRecord and the masks need files; Path would make a local folder "gs:" of it.
+        return fail(
+            f"--workdir={flags.FLAGS.workdir}: the work folder must be a local or mounted one; "
+            "mount the bucket (gcsfuse) and name the mounted folder"
+        )
     workdir = Path(flags.FLAGS.workdir or Path("workdir") / name)
     started = time.monotonic()
     join_hosts()

@@ -26,6 +26,7 @@ def _run(*arguments):
         ("--config.gcn.epochs=many", "many"),
         ("--config=configs/nothing.py", "nothing.py"),
         ("--wrokdir=x", "wrokdir"),
+        ("--workdir=gs://bucket/run", "gs://bucket/run"),
     ],
 )
 def test_bad_options_name_themselves(argument, named):
