@@ -153,7 +153,7 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
 
 def _config(**changes):
     config = tiny.get_config()
-    config.segmenter.update(changes)
+    config.segmenter.update({"init": "", **changes})
     return config
 
 
