@@ -21,9 +21,9 @@ from wsgcn_jax.graph.walk import Walk, dense_walk
 from wsgcn_jax.positions import bits_by_position, node_positions
 
 _SLOW = 1.1  # nodes of a smaller degree are slow
-_SHARE = 4  # at most every fourth node is slow and coupled; the most frozen ones go without
-_TILE, _IN_WINDOW = 6, 96  # a window is a tile with what one step reaches; slow nodes in it
-_PARTNERS = 24  # other slow nodes that a slow node is coupled to
+_SHARE = 3  # at most every third node is slow and coupled; the most frozen ones go without
+_TILE, _IN_WINDOW = 6, 128  # a window is a tile with what one step reaches; slow nodes in it
+_PARTNERS = 32  # other slow nodes that a slow node is coupled to
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
 _TERMS = 8  # rank of the kernel exp|s_i - s_j|
 _KNOTS = 64
