@@ -73,7 +73,8 @@ def seeds_text(scores: dict[str, Any]) -> str:
         f"seeds: background {seeds['background_coverage']:.1f} % of the pixels, "
         f"{seeds['background_precision']:.1f} % of them right; "
         f"foreground {seeds['foreground_coverage']:.1f} %, "
-        f"{seeds['foreground_precision']:.1f} % right"
+        f"{seeds['foreground_precision']:.1f} % right; "
+        f"mIoU {seeds['miou_where_labelled']:.1f} where there are any"
     )
 
 

@@ -108,7 +108,7 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
     swept = {
         name: np.zeros((len(THRESHOLDS), count, count), np.int64) for name in ("cam", "random_walk")
     }
-    gcn, final = np.zeros((2, count, count), np.int64)
+    gcn, final, labelled = np.zeros((3, count, count), np.int64)
     seeds: list[np.ndarray] = []
     truths: list[np.ndarray] = []
     for index in progress(range(len(split)), "scores on train"):
@@ -126,7 +126,9 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
         scores_on_photo = resize_maps_aligned(arrays["log_probs"], size)
         gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["keys"]), count)
         final += confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
-        seeds.append(nearest_labels(arrays["seeds"], size).reshape(-1))
+        seed = nearest_labels(arrays["seeds"], size)
+        labelled += confusion_matrix(truth, seed, count)  # of the pixels that have one
+        seeds.append(seed.reshape(-1))
         truths.append(truth.reshape(-1))
     if not gcn.any():
         return {}
@@ -141,6 +143,8 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
         scores["gcn_crf"] = _entry(final, split.classes, classes)
     quality = seed_quality(np.concatenate(seeds), np.concatenate(truths))
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
+    where = _entry(labelled, split.classes, classes)["miou"] if labelled.any() else 0.0
+    scores["seeds"]["miou_where_labelled"] = where
     return scores
 
 

@@ -1,7 +1,8 @@
 """The order of the stages, what each one reads, and running them."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Stage(NamedTuple):
     Attributes:
         name: also of its folder in the work folder.
         needs: the stages it reads.
-        sections: of the configuration that decide its result.
+        sections: of the configuration, or keys `section.key`, that decide its result.
         run: (context, folder) -> photos it had to leave out.
     """
 
@@ -50,11 +51,20 @@ def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
     return sorted({skip for name in names for skip in data.load(folder, name).skipped})
 
 
+# What the boundary network reads of `crf`: changing only how seeds or masks are refined must not
+# train it again.
+_BOUNDARY_CRF = ("boundary_labels", "longer_side", "sigma_xy", "sigma_rgb", "weight")
+
 STAGES = (
     Stage("data", (), ("data",), _prepare_data),
     Stage("classifier", ("data",), ("backbone", "classifier", "seed"), classifier.run),
     Stage("cams", ("data", "classifier"), ("cams",), cams.run),
-    Stage("boundary", ("data", "cams"), ("backbone", "boundary", "crf", "seed"), boundary.run),
+    Stage(
+        "boundary",
+        ("data", "cams"),
+        ("backbone", "boundary", *(f"crf.{key}" for key in _BOUNDARY_CRF), "seed"),
+        boundary.run,
+    ),
     Stage(
         "pseudo_labels",
         ("data", "cams", "boundary"),
@@ -95,7 +105,7 @@ def fingerprints(context: Context) -> dict[str, str]:
     config = context.config
     prints: dict[str, str] = {}
     for stage in STAGES:
-        settings = [config[name] for name in stage.sections]
+        settings = [reduce(getitem, name.split("."), config) for name in stage.sections]
         as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
         if stage.name == "data":  # the folder may move; its content decides
             as_json = [context.source.fingerprint(), context.splits]
