@@ -1,14 +1,16 @@
-"""Pseudo labels for a folder of photos, from anybody's CAMs and boundary maps or a trained run.
+"""Pseudo labels for a folder of photos, from anybody's maps or a trained run.
 
     python -m experiments.pseudo_label --images DIR --labels labels.csv --out DIR \\
-        [--cams DIR] [--edges DIR] [--checkpoint RUN] [--classes cat,dog] [--scores] \\
-        [--layout plain|irnet|wsgcn|voc-server] [--config=configs/default.py] [--config.KEY=VALUE]
+        [--cams DIR] [--edges DIR] [--seeds DIR] [--checkpoint RUN] [--classes cat,dog] \\
+        [--scores] [--layout plain|irnet|wsgcn|voc-server] \\
+        [--config=configs/default.py] [--config.KEY=VALUE]
 
 `labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
 [k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
-`NAME.npz` (`edge` [h, w]). Class ids 1, 2, ... follow --classes (names, commas between); without
-it they are the run's where there is a run, else VOC's if all labels are VOC's names, else the order
-of appearance in the list.
+`NAME.npz` (`edge` [h, w]). --seeds are partial labels, `NAME.png` of the photo's size with 255
+where nothing is known; they make CAMs needless. Class ids 1, 2, ... follow --classes (names, commas
+between); without it they are the run's where there is a run, else VOC's if all labels are VOC's
+names, else the order of appearance in the list.
 
 What is missing, the networks of RUN (a work folder of experiments.train, with its --config) make.
 The GCN's node features are RUN's boundary network's too; without RUN they are random waves of
@@ -48,7 +50,8 @@ def main(_: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
-    entry = Entry(*(v and Path(v) for v in (options.cams, options.edges, options.checkpoint)))
+    given = (options.cams, options.edges, options.seeds, options.checkpoint)
+    entry = Entry(*(v and Path(v) for v in given))
     out = Path(options.out)
     try:
         classes = _classes(Path(options.labels), entry.run, options.config)
@@ -108,6 +111,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
             ("out", "Folder to write.", True),
             ("cams", "Folder of CAMs.", False),
             ("edges", "Folder of boundary maps.", False),
+            ("seeds", "Folder of partial labels.", False),
             ("classes", "Names of the classes, in the order of their ids.", False),
             ("checkpoint", "Work folder of a trained run.", False),
         ):

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsgcn_jax.pipeline.foreign import read_cam, read_edge, read_labelled_cam, resize_map
+from wsgcn_jax.data import write_mask
+from wsgcn_jax.pipeline.foreign import (
+    read_cam,
+    read_edge,
+    read_labelled_cam,
+    read_seeds,
+    resize_map,
+)
 from wsgcn_jax.types import DataError
 
 CAM = np.random.default_rng(0).random((2, 5, 7), np.float32)
@@ -151,3 +158,16 @@ def test_maps_are_averaged_where_they_shrink():
     small = resize_map(line, (4, 4))
     assert small.shape == (4, 4) and small[0].sum() * 4 == pytest.approx(1)
     np.testing.assert_array_equal(resize_map(line, (16, 16)), line)
+
+
+def test_partial_labels_are_of_the_photos_size_and_classes(tmp_path):
+    seeds = np.full((5, 7), 255, np.uint8)
+    seeds[0], seeds[1] = 0, 8
+    write_mask(tmp_path / "a.png", seeds)
+    np.testing.assert_array_equal(read_seeds(tmp_path, "a", (8, 15), (5, 7)), seeds)
+    with pytest.raises(DataError, match=r"a\.png are 7x5, but the photo is 5x7"):
+        read_seeds(tmp_path, "a", (8,), (7, 5))
+    with pytest.raises(DataError, match=r"a\.png have the classes \[8\], which the photo is not"):
+        read_seeds(tmp_path, "a", (15,), (5, 7))
+    with pytest.raises(DataError, match=r"partial labels .*b\.png is missing"):
+        read_seeds(tmp_path, "b", (8,), (5, 7))

@@ -1,10 +1,14 @@
-"""Node features without a boundary network."""
+"""Node features without a boundary network; partial labels made elsewhere."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
-from wsgcn_jax.pipeline.half_way import plain_features
+from configs import test as tiny
+from wsgcn_jax import data
+from wsgcn_jax.pipeline.foreign import Entry
+from wsgcn_jax.pipeline.half_way import label_folder, plain_features
 
 
 def test_plain_features_are_even_and_ignore_the_padding():
@@ -19,3 +23,35 @@ def test_plain_features_are_even_and_ignore_the_padding():
     valid = jnp.zeros((16, 20), bool).at[:14, :17].set(True)
     among = jax.jit(plain_features)(padded, valid)
     np.testing.assert_allclose(among[:14, :17], alone, atol=1e-4)
+
+
+def test_labels_follow_the_partial_labels_that_are_given(tmp_path):
+    """A photo of two equal boxes: the one that is seeded becomes the object."""
+    boxes = np.zeros((2, 64, 80), bool)
+    boxes[0, 16:48, 8:32] = boxes[1, 16:48, 48:72] = True
+    for folder in ("photos", "edges", "seeds"):
+        (tmp_path / folder).mkdir()
+    grown = np.pad(boxes.any(0), 2)
+    grown = grown[4:, 2:-2] | grown[:-4, 2:-2] | grown[2:-2, 4:] | grown[2:-2, :-4]
+    outline = (grown & ~boxes.any(0)).astype(np.uint8) * 255
+    rgb = np.where(boxes.any(0)[..., None], 220, 30) * np.ones(3, int)
+    for name, box in zip("ab", boxes, strict=True):
+        Image.fromarray(rgb.astype(np.uint8)).save(tmp_path / f"photos/{name}.png")
+        Image.fromarray(outline).save(tmp_path / f"edges/{name}.png")
+        seeds = np.full(box.shape, 255, np.uint8)
+        seeds[:8] = seeds[-8:] = 0
+        seeds[box] = 1
+        seeds[boxes.any(0) & ~box] = 0
+        data.write_mask(tmp_path / f"seeds/{name}.png", seeds)
+    (tmp_path / "photos/labels.csv").write_text("a.png,cat\nb.png,cat\n")
+    source = data.FolderSource(str(tmp_path / "photos"), tmp_path / "photos/labels.csv")
+    config = tiny.get_config()
+    config.crf.masks = False
+    config.graph.update(walk="dense", steps=16, longer_side=0, bucket=16, batch_size=2)
+    config.gcn.epochs = 60
+    entry = Entry(None, tmp_path / "edges", tmp_path / "seeds", None)
+    assert label_folder(source, entry, config, tmp_path / "out") == (2, [])
+    for name, box in zip("ab", boxes, strict=True):
+        mask = data.read_mask(tmp_path / f"out/{name}.png")
+        assert (mask[box] == 1).mean() > 0.9
+        assert (mask[boxes.any(0) & ~box] == 0).mean() > 0.9

@@ -1,4 +1,4 @@
-"""What others bring: photos with CAMs and boundary maps, one file a photo, read as data only."""
+"""What others bring: CAMs, boundary maps, partial labels, one file a photo, read as data only."""
 
 import io
 import zipfile
@@ -11,10 +11,11 @@ from PIL import Image
 
 from wsgcn_jax.data import Source
 from wsgcn_jax.data.files import read_bytes
+from wsgcn_jax.data.palette_png import read_mask
 from wsgcn_jax.data.photos import check_photo, decode_photo
 from wsgcn_jax.models.torch_weights import TENSOR_CALLS
 from wsgcn_jax.pickles import read_npy_object
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.types import IGNORE, DataError, Skipped
 
 _MAX_BYTES = 2**30
 _SLACK = 1e-3  # what rounding may leave of [0, 1]
@@ -26,6 +27,8 @@ class Entry(NamedTuple):
     Attributes:
         cams: folder of CAMs, or None: the run's classifier makes them.
         edges: folder of boundary maps, or None: the run's boundary network makes them.
+        seeds: folder of partial labels, or None: `seeds.rule` makes them from the CAMs. Where
+            there are any, CAMs are not needed.
         run: work folder of a run with a trained classifier and boundary network, or None. Its
             boundary network gives the nodes' features, also where `edges` are given; without
             it they are `half_way.plain_features`.
@@ -33,6 +36,7 @@ class Entry(NamedTuple):
 
     cams: Path | None
     edges: Path | None
+    seeds: Path | None
     run: Path | None
 
 
@@ -132,6 +136,37 @@ def read_edge(folder: Path, name: str) -> np.ndarray:
         ) from error
 
 
+def read_seeds(folder: Path, name: str, labels: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Reads a photo's partial labels from `NAME.png`, a palette or grey PNG of its size.
+
+    Args:
+        folder: of the files.
+        name: of the photo.
+        labels: class ids the photo is labelled with.
+        size: (height, width) of the photo.
+
+    Returns:
+        `[h, w] u8`: background, classes of the photo, or 255 where nothing is known.
+
+    Raises:
+        DataError: there is no such file, it is damaged, has another size or other classes.
+    """
+    path = _find(folder, name, (".png",), "partial labels")
+    seeds = read_mask(path)
+    if seeds.shape != size:
+        raise DataError(
+            f"partial labels {path} are {seeds.shape[1]}x{seeds.shape[0]}, but the photo is "
+            f"{size[1]}x{size[0]}; give them the photo's size."
+        )
+    others = sorted(set(np.unique(seeds).tolist()) - {0, *labels, IGNORE})
+    if others:
+        raise DataError(
+            f"partial labels {path} have the classes {others}, which the photo is not labelled "
+            f"with; mend the labels, or write {IGNORE} there."
+        )
+    return seeds
+
+
 def resize_map(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes `[h, w] f32` to `size`, bilinearly; what is made smaller is averaged."""
     image = Image.fromarray(x).resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -164,6 +199,8 @@ class Photos:
                     read_labelled_cam(entry.cams, name, photo.labels)
                 if entry.edges:
                     read_edge(entry.edges, name)
+                if entry.seeds:
+                    read_seeds(entry.seeds, name, photo.labels, size)
             except DataError as error:
                 self.skipped.append(Skipped(name, str(error)))
                 continue

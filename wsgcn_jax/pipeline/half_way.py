@@ -1,7 +1,7 @@
 """The road entered half-way: pseudo labels of a folder of photos from anybody's maps.
 
-CAMs and boundary maps come from files (`foreign`) or from the networks of a finished run. Seeds,
-walk and GCN are those of the `pseudo_labels` stage.
+CAMs and boundary maps come from files (`foreign`) or from the networks of a finished run, partial
+labels from files or the seed rule. Walk and GCN are those of the `pseudo_labels` stage.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,14 @@ from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.pipeline import cams as cams_stage
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import name_key
-from wsgcn_jax.pipeline.foreign import Entry, Photos, read_edge, read_labelled_cam, resize_map
+from wsgcn_jax.pipeline.foreign import (
+    Entry,
+    Photos,
+    read_edge,
+    read_labelled_cam,
+    read_seeds,
+    resize_map,
+)
 from wsgcn_jax.pipeline.inference import (
     network_size,
     padded_photos,
@@ -35,9 +42,9 @@ from wsgcn_jax.pipeline.label_batches import (
 )
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, make_edge_program
-from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.scores import argmax_labels, nearest_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.types import IGNORE, DataError, Skipped
 
 _WAVES = 48
 _FREQUENCIES = (6.0, 6.0, 6.0, 3.0, 3.0)  # of red, green, blue, row, column
@@ -119,11 +126,14 @@ def label_folder(
     Raises:
         DataError: the photos' list, the maps or the run cannot be used.
     """
-    for folder in (entry.cams, entry.edges, entry.run):
+    for folder in entry:
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder} is no folder; mend the path.")
-    if entry.run is None and not (entry.cams and entry.edges):
-        raise DataError("without CAMs or without boundary maps, --checkpoint must name a run.")
+    if entry.run is None and not ((entry.cams or entry.seeds) and entry.edges):
+        raise DataError(
+            "without boundary maps, or without CAMs or partial labels, --checkpoint must name a "
+            "run."
+        )
     photos = Photos(source, entry)
 
     def output(index: int) -> Path:
@@ -146,7 +156,9 @@ def _make_inputs(
     photos: Photos, entry: Entry, config: ConfigDict, classes: int
 ) -> Callable[[Batch], PhotoInputs]:
     """Prepares what turns a batch's photos and maps into inputs of the graph part."""
-    make_cams = None if entry.cams else _cam_maker(entry.run or Path(), config, classes)
+    make_cams = None
+    if entry.run and not (entry.cams or entry.seeds):
+        make_cams = _cam_maker(entry.run, config, classes)
     make_edges = _edge_maker(entry.run, config) if entry.run else None
     key = name_key(jax.random.key(config.seed), "gcn")
 
@@ -159,6 +171,8 @@ def _make_inputs(
         if make_cams:
             made = np.asarray(make_cams(batch.photos, batch.grids, batch.grid), np.float32)
             cams = made * present[:, :, None, None]
+        elif entry.cams is None:  # nothing of the labels hangs on them: the seeds are given
+            cams = np.zeros((len(batch.indices), classes - 1, *batch.grid), np.float32)
         else:
             cams = grid_cams(batch, partial(_given_cam, photos, entry), classes)
         if make_edges:
@@ -176,6 +190,7 @@ def _make_inputs(
             jnp.asarray(present),
             jnp.asarray(rgb),
             valid,
+            None if entry.seeds is None else jnp.asarray(_given_seeds(photos, entry.seeds, batch)),
         )
 
     return inputs
@@ -200,6 +215,15 @@ def _given_cam(
     labels = photos.labels[index]
     given = read_labelled_cam(entry.cams or Path(), photos.names[index], labels)
     return np.stack([resize_map(cam, grid) for cam in given]), np.asarray(labels)
+
+
+def _given_seeds(photos: Photos, folder: Path, batch: Batch) -> np.ndarray:
+    """Reads a batch's partial labels `[b, H, W] u8`, 255 in the padding."""
+    seeds = np.full((len(batch.indices), *batch.grid), IGNORE, np.uint8)
+    for row, (index, grid) in enumerate(zip(batch.indices, batch.grids, strict=True)):
+        given = read_seeds(folder, photos.names[index], photos.labels[index], photos.sizes[index])
+        seeds[row, : grid[0], : grid[1]] = nearest_labels(given, grid)
+    return seeds
 
 
 def _given_edges(photos: Photos, folder: Path, batch: Batch) -> np.ndarray:

@@ -36,6 +36,8 @@ class PhotoInputs(NamedTuple):
         present: `[c - 1] bool`.
         rgb: `[H, W, 3] f32` in [0, 1].
         valid: `[H, W] bool`.
+        seeds: `[H, W] u8`, partial labels made elsewhere, 255 = none; None: `seeds.rule` makes
+            them.
     """
 
     key: jax.Array
@@ -45,6 +47,7 @@ class PhotoInputs(NamedTuple):
     present: jax.Array
     rgb: jax.Array
     valid: jax.Array
+    seeds: jax.Array | None = None
 
 
 class PhotoOutputs(NamedTuple):
@@ -99,7 +102,9 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
 
 
 def _seeds(photo: PhotoInputs, walked: jax.Array, config: ConfigDict) -> jax.Array:
-    """Partial labels `[H, W] u8`: of the walk, or of the CAMs as published."""
+    """Partial labels `[H, W] u8`: as given, of the walk, or of the CAMs as published."""
+    if photo.seeds is not None:
+        return photo.seeds
     settings = config.seeds
     if settings.rule == "walk":
         return walk_seeds(walked, photo.present, valid=photo.valid, margin=settings.margin)
@@ -171,7 +176,7 @@ def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) ->
     Args:
         photo: `[h, w, 3] u8`.
         log_probs: `[k, H, W] f32`, on the stride-4 grid.
-        config: the whole configuration (`crf` is read).
+        config: the whole configuration (`crf` and `graph.bucket` are read).
 
     Returns:
         `[k, h, w] f32`, probabilities; without the CRF they need not sum to 1.
@@ -179,4 +184,5 @@ def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) ->
     scores = np.exp(resize_maps_aligned(log_probs, (photo.shape[0], photo.shape[1])))
     if not config.crf.masks:
         return scores
-    return refine_scores(photo, scores, GCN_SCORES if config.crf.flat_unary else MASKS)
+    settings = GCN_SCORES if config.crf.flat_unary else MASKS
+    return refine_scores(photo, scores, settings, bucket=config.graph.bucket)

@@ -20,19 +20,22 @@ _BUCKET = 128  # pixels
 _CLASSES = 4  # the number of classes is rounded up to a multiple: time hardly depends on it
 
 
-def refine_scores(photo: np.ndarray, scores: np.ndarray, settings: Settings) -> np.ndarray:
+def refine_scores(
+    photo: np.ndarray, scores: np.ndarray, settings: Settings, *, bucket: int = 0
+) -> np.ndarray:
     """Draws the probabilities of one photo to its edges.
 
     Args:
         photo: `[h, w, 3] u8`.
         scores: `[k, h, w] f32` in [0, 1].
         settings: of the CRF.
+        bucket: sides are padded to multiples of this many pixels, and of no fewer than 128.
 
     Returns:
         `[k, h, w] f32` probabilities.
     """
     classes, height, width = scores.shape
-    shape = data.bucket_shape(height, width, _BUCKET)
+    shape = data.bucket_shape(height, width, max(bucket, _BUCKET))
     padded = np.zeros((-(-classes // _CLASSES) * _CLASSES, *shape), np.float32)
     padded[:classes, :height, :width] = scores
     refined = _refine(
