@@ -128,6 +128,7 @@ def get_config() -> ConfigDict:
     config.segmenter.train_norms = True  # scales and biases of batch norms; published: False
     config.segmenter.batch_statistics = False  # batch norm by the batch (published with ImageNet)
     config.segmenter.undilated_first = False  # first block of a dilated stage (ditto)
+    config.segmenter.balanced = False  # objects and background count alike in the loss
     config.segmenter.multi_scale = ()  # more scales, each with a loss, and the maximum's: (.5, .75)
     config.segmenter.scale_by_size = False  # True: their coordinates as in PyTorch before 1.6
     config.segmenter.accumulate = 1  # parts of a batch, one after the other; published: 2

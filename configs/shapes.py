@@ -15,13 +15,13 @@ def get_config() -> ConfigDict:
     config.classifier.update(
         longer_side=(160, 256),
         crop=192,
-        epochs=6,
+        epochs=4,
         learning_rate=0.02,
         head_learning_rate=0.2,
         momentum=0.9,
         frozen_taps=0,
     )
-    config.cams.update(scales=(1.0, 2.0), batch_size=8, bucket=160)
+    config.cams.update(scales=(1.0, 1.5), batch_size=8, bucket=160)
     # A CAM is a disc round the mark; the CRF finds the object in it.
     config.crf.update(boundary_labels=True, seeds=True, longer_side=160, sigma_rgb=20.0)
     config.seeds.update(floor=0.3, confident=1.0, low_alpha=2.0)
@@ -30,7 +30,7 @@ def get_config() -> ConfigDict:
         background=0.4,
         crop=128,
         batch_size=16,
-        epochs=4,
+        epochs=3,
         learning_rate=0.05,
         displacement_learning_rate=0.05,
         momentum=0.9,
@@ -43,12 +43,15 @@ def get_config() -> ConfigDict:
         init="classifier",
         output_stride=16,
         rates=(3, 6, 9, 12),
-        crop=128,
-        batch_size=16,
-        epochs=12,
-        learning_rate=0.003,
+        balanced=True,
+        frozen_taps=3,
+        scales=(1.0, 1.75),  # as large as the classifier saw them
+        crop=192,
+        batch_size=8,
+        epochs=5,
+        learning_rate=0.002,
         head_learning_rate=0.001,
-        test_scales=(1.0, 1.5),
+        test_scales=(1.5,),
         test_bucket=160,
         test_batch_size=8,
     )

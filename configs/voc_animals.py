@@ -41,12 +41,16 @@ def get_config() -> ConfigDict:
         init="classifier",
         output_stride=16,
         rates=(3, 6, 9, 12),
-        crop=256,
+        balanced=True,
+        frozen_taps=3,
+        # Photos as large as the classifier saw them, and nearly whole.
+        scales=(0.55, 0.95),
+        crop=320,
         batch_size=8,
         epochs=8,
         learning_rate=0.002,
         head_learning_rate=0.001,
-        test_scales=(1.0,),
+        test_scales=(0.6, 0.85),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
     return config.lock()

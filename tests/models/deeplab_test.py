@@ -1,5 +1,7 @@
 """DeepLab's head and loss against loops and golden numbers, and padded against unpadded."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,3 +112,19 @@ def test_nothing_labelled_costs_nothing():
     labels = jnp.full((2, 16, 16), 255, jnp.uint8)
     value, grad = jax.value_and_grad(segmentation_loss)(logits, labels)
     assert value == 0 and (grad == 0).all()
+
+
+def test_balanced_loss_weighs_objects_and_background_alike():
+    rng = np.random.default_rng(3)
+    logits = jnp.asarray(rng.normal(size=(1, 4, 4, 3)), jnp.float32)
+    labels = np.zeros((1, 4, 4), np.uint8)
+    labels[0, 0, :3], labels[0, 3] = (1, 2, 2), 255
+    each = -np.take_along_axis(
+        np.asarray(jax.nn.log_softmax(logits)), np.minimum(labels, 2)[..., None].astype(int), -1
+    )[..., 0]
+    objects, ground = each[0, 0, :3].mean(), each[labels == 0].mean()
+    loss = partial(segmentation_loss, logits, balanced=True)
+    np.testing.assert_allclose(loss(labels), (objects + ground) / 2, rtol=1e-5)
+    np.testing.assert_allclose(loss(np.where(labels == 0, 255, labels)), objects, rtol=1e-5)
+    np.testing.assert_allclose(loss(np.where(labels == 0, 0, 255)), ground, rtol=1e-5)
+    assert loss(np.full_like(labels, 255)) == 0

@@ -154,6 +154,7 @@ def make_loss(net: networks.Network, settings: ConfigDict, backbone: str) -> Los
     dtype = jnp.bfloat16 if settings.bfloat16 else jnp.float32
     moving = ["batch_stats"] if settings.batch_statistics else []
     scales = tuple(settings.multi_scale)
+    measure = partial(segmentation_loss, balanced=settings.balanced)
 
     def loss(
         params: Any, frozen: Any, batch: dict[str, jax.Array]
@@ -162,11 +163,11 @@ def make_loss(net: networks.Network, settings: ConfigDict, backbone: str) -> Los
         run = partial(net.module.apply, {"params": params, **frozen}, x, batch["valid"])
         if not scales:
             logits, moved = run(mutable=moving)
-            return segmentation_loss(logits, batch["label_map"]), ({}, {**frozen, **moved})
+            return measure(logits, batch["label_map"]), ({}, {**frozen, **moved})
         each, moved = run(
             scales=scales, by_size=settings.scale_by_size, method="multi_scale", mutable=moving
         )
-        losses = [segmentation_loss(logits, batch["label_map"]) for logits in each]
+        losses = [measure(logits, batch["label_map"]) for logits in each]
         return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**frozen, **moved})
 
     return loss
