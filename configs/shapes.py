@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
         momentum=0.9,
         frozen_taps=0,
     )
-    config.cams.update(scales=(1.0, 1.5), batch_size=8, bucket=160)
+    config.cams.update(scales=(2.0,), batch_size=8, bucket=160)
     # A CAM is a disc round the mark; the CRF finds the object in it.
     config.crf.update(boundary_labels=True, seeds=True, longer_side=160, sigma_rgb=20.0)
     config.seeds.update(floor=0.3, confident=1.0, low_alpha=2.0)
@@ -48,7 +48,7 @@ def get_config() -> ConfigDict:
         scales=(1.0, 1.75),  # as large as the classifier saw them
         crop=192,
         batch_size=8,
-        epochs=5,
+        epochs=4,
         learning_rate=0.002,
         head_learning_rate=0.001,
         test_scales=(1.5,),
