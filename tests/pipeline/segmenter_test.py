@@ -59,14 +59,15 @@ def _run(net, **changes):
 
 def test_multi_scale_loss_is_the_sum_over_scales_and_their_maximum():
     net, batch = _net(), _batch()
-    (value, (scalars, frozen)), _ = _run(net, multi_scale=(0.5,))
+    (value, (scalars, frozen)), _ = _run(net, multi_scale=(0.5,), balanced=True)
 
     @jax.jit
     def parts(variables):
         x = normalise(batch["image"], "resnet50", batch["valid"])
         return net.module.apply(variables, x, batch["valid"], scales=(0.5,), method="multi_scale")
 
-    each = [segmentation_loss(y, batch["label_map"]) for y in parts(net.variables)]
+    scales = parts(net.variables)
+    each = [segmentation_loss(y, batch["label_map"], balanced=True) for y in scales]
     assert len(each) == 3
     np.testing.assert_allclose(value, sum(each), rtol=1e-5)
     np.testing.assert_allclose(scalars["fused"], each[-1], rtol=1e-5)
@@ -137,7 +138,7 @@ def test_other_supervision_is_refused(tmp_path):
 def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
     config = tiny.get_config()
     config.stages = "data,segmenter"
-    config.segmenter.update(supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9)
+    config.segmenter.update(init="", supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9)
     assert run_stages(config, str(tmp_path / "work")) == []
     val = data.load(tmp_path / "work/data", "val")
     (tmp_path / "photos").mkdir()

@@ -18,6 +18,8 @@ The published code takes them for logits and puts them through a softmax once mo
 
 _BUCKET = 128  # pixels
 _CLASSES = 4  # the number of classes is rounded up to a multiple: time hardly depends on it
+# Where unaries are -log(score), a class that scores less everywhere wins nowhere, but costs time.
+_NEGLIGIBLE = 0.01
 
 
 def refine_scores(
@@ -32,12 +34,16 @@ def refine_scores(
         bucket: sides are padded to multiples of this many pixels, and of no fewer than 128.
 
     Returns:
-        `[k, h, w] f32` probabilities.
+        `[k, h, w] f32` probabilities; under unaries -log(score), 0 for a class whose scores are
+        nowhere above 0.01.
     """
-    classes, height, width = scores.shape
+    height, width = scores.shape[1:]
+    least = _NEGLIGIBLE if settings.unary is DEEPLAB.unary else -1.0
+    kept = np.flatnonzero((scores > least).any(axis=(1, 2)))
+    classes = len(kept)
     shape = data.bucket_shape(height, width, max(bucket, _BUCKET))
     padded = np.zeros((-(-classes // _CLASSES) * _CLASSES, *shape), np.float32)
-    padded[:classes, :height, :width] = scores
+    padded[:classes, :height, :width] = scores[kept]
     refined = _refine(
         data.pad_to(photo, shape),
         padded,
@@ -45,7 +51,9 @@ def refine_scores(
         valid=data.pad_to(np.ones((height, width), bool), shape),
         present=np.arange(len(padded)) < classes,
     )
-    return np.asarray(refined)[:classes, :height, :width]
+    result = np.zeros_like(scores)
+    result[kept] = np.asarray(refined)[:classes, :height, :width]
+    return result
 
 
 _refine = partial(jax.jit, static_argnums=2)(refine)
