@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
     config.cams.update(scales=(2.0,), batch_size=8, bucket=160)
     # A CAM is a disc round the mark; the CRF finds the object in it.
     config.crf.update(boundary_labels=True, seeds=True, longer_side=160, sigma_rgb=20.0)
-    config.seeds.update(floor=0.3, confident=1.0, low_alpha=2.0)
+    config.seeds.update(confident=1.0, low_alpha=2.0)
     config.boundary.update(
         foreground=0.5,
         background=0.4,
@@ -37,7 +37,6 @@ def get_config() -> ConfigDict:
         radius=5,
     )
     config.graph.update(batch_size=8, bucket=160)
-    config.gcn.update(epochs=100)
     # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
         init="classifier",
@@ -48,7 +47,7 @@ def get_config() -> ConfigDict:
         scales=(1.0, 1.75),  # as large as the classifier saw them
         crop=192,
         batch_size=8,
-        epochs=4,
+        epochs=3,
         learning_rate=0.002,
         head_learning_rate=0.001,
         test_scales=(1.5,),

@@ -236,6 +236,7 @@ def run_training(
         DataError: the batches cannot be split over the devices.
     """
     if settings.epochs == 0:
+        save_tree(folder / "statistics", network.frozen)
         save_tree(folder / "weights", network.params)
         return
     accumulate = settings.get("accumulate", 1)
