@@ -93,6 +93,7 @@ def test_labels_scores_and_what_is_left_out(folder):
     assert other.returncode == 2 and "labels of another setting" in other.stderr
 
 
+@pytest.mark.slow  # the whole of a run and a process of its own: a minute
 def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
     photos, work = tmp_path / "photos", tmp_path / "work"
     photos.mkdir()
