@@ -134,6 +134,7 @@ def get_config() -> ConfigDict:
     config.segmenter.accumulate = 1  # parts of a batch, one after the other; published: 2
     config.segmenter.bfloat16 = False  # compute; parameters and statistics stay float32
     config.segmenter.ema = 0.0  # decay of the averaged weights that are kept; 0 = the last
+    config.segmenter.crf = False  # True: its masks go through the dense CRF, as published
     config.segmenter.test_scales = (0.5, 0.75, 1.0, 1.25, 1.5)
     config.segmenter.test_longer_side = 1024  # larger photos are seen at this size
     config.segmenter.test_batch_size = 4

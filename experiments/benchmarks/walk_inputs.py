@@ -13,6 +13,8 @@ from PIL import Image
 from wsgcn_jax import data
 from wsgcn_jax.data.palette_png import decode_png
 from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.graph.affinity import affinity_graph
+from wsgcn_jax.graph.walk import random_walk, sparse_walk
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context, name_key
@@ -21,6 +23,7 @@ from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, make_edge_program
 from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.seeds import walk_seeds
 from wsgcn_jax.types import DataError
 
 FULL = (375, 500)
@@ -34,12 +37,14 @@ class Case(NamedTuple):
         inputs: without padding.
         size: height and width of the photo.
         mask: `[h, w] u8`, true labels.
+        seeds: `[H, W] u8`, partial labels that both fits are given.
     """
 
     name: str
     inputs: PhotoInputs
     size: tuple[int, int]
     mask: np.ndarray
+    seeds: np.ndarray
 
 
 def make_cases(
@@ -77,7 +82,8 @@ def make_cases(
         if harsh:
             inputs = inputs._replace(edge=_harsh(np.asarray(inputs.edge)))
         label = f"{name} {'harsh' if harsh else 'as found'}"
-        cases.append(Case(label, inputs, (image.shape[0], image.shape[1]), mask))
+        size = (image.shape[0], image.shape[1])
+        cases.append(Case(label, inputs, size, mask, _exact_seeds(inputs, config)))
     if len(cases) < photos:
         raise DataError(f"{root}: only {len(cases)} photos of 375x500 with a mask; give --photos")
     return cases
@@ -95,6 +101,19 @@ def resized(case: Case, area: float) -> PhotoInputs:
         cams=resize(one.cams, (len(one.cams), *shape)),
         rgb=resize(one.rgb, (*shape, 3)),
         valid=jnp.ones(shape, bool),
+    )
+
+
+def _exact_seeds(photo: PhotoInputs, config: ConfigDict) -> np.ndarray:
+    """`seeds.rule=walk` on the exact walk, so that they favour neither of the two fits."""
+    settings = config.graph
+    graph = affinity_graph(photo.edge, radius=settings.radius, beta=settings.beta)
+    present = np.flatnonzero(photo.present)
+    start = ((1.0 - photo.edge) * photo.cams[present]).reshape(len(present), -1)
+    walked = random_walk(sparse_walk(graph, steps=settings.steps), start)
+    scores = jnp.zeros_like(photo.cams).at[present].set(walked.reshape(-1, *photo.edge.shape))
+    return np.asarray(
+        walk_seeds(scores, photo.present, valid=photo.valid, margin=config.seeds.margin)
     )
 
 

@@ -11,11 +11,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.crf.settings import DEEPLAB
 from wsgcn_jax.models.backbone import BACKBONES, normalise, packaged_weights
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
+from wsgcn_jax.pipeline.refinement import refine_scores
 from wsgcn_jax.train.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
 
@@ -139,6 +141,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             lambda index: val[index].image,
             lambda index: folder / "val" / f"{val.names[index]}.png",
             "segmenter on val",
+            refine=partial(refine_scores, settings=DEEPLAB) if settings.crf else None,
         )
     return ()
 
