@@ -64,7 +64,6 @@ def fit_gcn(
     dropout: float = 0.3,
     entropy_weight: float = 10.0,
     laplacian_weight: float = 0.01,
-    modes: int | None = None,
     init: GCNParams | None = None,
 ) -> GCNFit:
     """Fits the two-layer GCN to one photo's seeds by full-batch Adam (WSGCN, section 3.3).
@@ -89,8 +88,6 @@ def fit_gcn(
         dropout: probability of dropping a hidden unit.
         entropy_weight: weight of the entropy of unlabelled nodes.
         laplacian_weight: weight of the Laplacian term.
-        modes: of how many principal directions the aggregated features are kept, which makes the
-            first layer that much cheaper; None: of all.
         init: starting weights; drawn from `key` when None.
 
     Returns:
@@ -103,23 +100,13 @@ def fit_gcn(
         optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, eps=1e-8)
     )
     propagated = aggregate(features)
-    turn = None
-    if modes is not None and modes < len(features):
-        _, vectors = jnp.linalg.eigh(propagated @ propagated.T)
-        turn = vectors[:, -modes:]
-        propagated = turn.T @ propagated
-
-    def apply(params: GCNParams, keep: jax.Array | None = None) -> jax.Array:
-        if turn is not None:
-            params = params._replace(w1=turn.T @ params.w1)
-        return apply_gcn(params, aggregate, propagated, keep, dropout=dropout)
 
     def objective(params: GCNParams, epoch: jax.Array) -> tuple[jax.Array, GCNLosses]:
         keep = None
         if dropout > 0:
             epoch_key = jax.random.fold_in(dropout_key, epoch)
             keep = dropout_mask(epoch_key, positions, params.b1.shape[0], dropout=dropout)
-        log_probs = apply(params, keep)
+        log_probs = apply_gcn(params, aggregate, propagated, keep, dropout=dropout)
         losses = gcn_losses(
             log_probs,
             labels,
@@ -140,4 +127,4 @@ def fit_gcn(
 
     carry = (init, optimiser.init(init))
     (params, _), losses = jax.lax.scan(step, carry, jnp.arange(epochs))
-    return GCNFit(apply(params), params, losses)
+    return GCNFit(apply_gcn(params, aggregate, propagated), params, losses)

@@ -67,13 +67,10 @@ def apply_gcn(
     Returns:
         `[c, n] f32` log-probabilities.
     """
-    # Turned round before the product: XLA's CPU backend multiplies by a transposed matrix at half
-    # the speed, and would otherwise put the two together.
-    first, second = jax.lax.optimization_barrier((params.w1.T, params.w2.T))
-    hidden = jax.nn.relu(first @ propagated + params.b1[:, None])
+    hidden = jax.nn.relu(params.w1.T @ propagated + params.b1[:, None])
     if keep is not None:
         hidden = jnp.where(keep, hidden / (1.0 - dropout), 0)
-    logits = second @ aggregate(hidden) + params.b2[:, None]
+    logits = params.w2.T @ aggregate(hidden) + params.b2[:, None]
     return jax.nn.log_softmax(logits, axis=0)
 
 

@@ -70,11 +70,11 @@ class Factored(NamedTuple):
         return (smooth + rest).at[:, local.nodes].add(seen, mode="drop", unique_indices=True)
 
     def stretched(self, s: jax.Array) -> "Factored":
-        """Multiplies every entry (i, j) by exp|s_i - s_j|, in twice as many columns as before."""
+        """Multiplies every entry (i, j) by exp|s_i - s_j|, in a third more columns than before."""
         terms, scale = _kernel_factors(s, jnp.abs(self.basis).max(axis=0) > 0)
         wide = (terms[:, None, :] * self.basis[None, :, :]).reshape(-1, len(s))
         signs = (scale[:, None] * self.weights[None, :]).reshape(-1)
-        basis, weights = _compress(wide, signs, 2 * self.basis.shape[0])
+        basis, weights = _compress(wide, signs, -(-4 * self.basis.shape[0] // 3))
         local = self.local
         slow = s.at[local.nodes].get(mode="clip")
         stretch = jnp.exp(jnp.abs(slow[None, :] - slow[local.partners]))
@@ -89,7 +89,7 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
         radius: the one that made it.
         steps: length of the walk.
         basis: columns of the adjacency's smooth part, the one knob; as many test vectors are
-            walked, of which half the modes are kept. H * W or more: exact and dense.
+            walked, of which three quarters of the modes are kept. H * W or more: exact and dense.
 
     Returns:
         The walk.
@@ -111,12 +111,13 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
     walked = _walk(step, degree, both, tests.reshape(height, width, -1), steps).reshape(n, -1)
     core = tests.T @ walked
     strength, modes = jnp.linalg.eigh((core + core.T) / 2)
-    strength, modes = strength[-(basis // 2) :], modes[:, -(basis // 2) :]
+    kept = max(1, basis * 3 // 4)
+    strength, modes = strength[-kept:], modes[:, -kept:]
     real = strength > jnp.maximum(strength[-1] * _NOISE, 1e-20)
     scale = jnp.where(real, jax.lax.rsqrt(jnp.where(real, strength, 1.0)), 0.0)
     smooth = walked @ (modes * scale[None, :])
     local = _local_power(step, degree, both, steps, reach=radius - 1)
-    ones = jnp.ones(basis // 2, stencil.dtype)
+    ones = jnp.ones(kept, stencil.dtype)
     return Walk(Factored(smooth.T, ones, local), degree.reshape(-1))
 
 
@@ -153,7 +154,8 @@ def _walk(
     first = once(x)
     # T_-1 = T_1, so the recurrence also makes T_1 of T_0.
     start = (jnp.zeros_like(x), first, x)
-    (total, _, _), _ = jax.lax.scan(term, start, jnp.asarray(weights, x.dtype))
+    # Two products at a time: the carry is not copied between them.
+    (total, _, _), _ = jax.lax.scan(term, start, jnp.asarray(weights, x.dtype), unroll=2)
     return total
 
 

@@ -92,7 +92,6 @@ def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
         node_positions(height, width),
         lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
         classes=classes,
-        modes=settings.basis if settings.walk == "fast" else None,
         **config.gcn.to_dict(),
     )
     return PhotoOutputs(
