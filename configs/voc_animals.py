@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
         scales=(0.55, 0.95),
         crop=320,
         batch_size=8,
-        epochs=8,
+        epochs=16,
         learning_rate=0.002,
         head_learning_rate=0.001,
         test_scales=(0.6, 0.85),

@@ -139,13 +139,18 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
     config = tiny.get_config()
     config.stages = "data,segmenter"
     config.segmenter.update(init="", supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9)
+    config.segmenter.crf = True
     assert run_stages(config, str(tmp_path / "work")) == []
     val = data.load(tmp_path / "work/data", "val")
     (tmp_path / "photos").mkdir()
     for example in (val[i] for i in range(len(val))):
         Image.fromarray(example.image).save(tmp_path / "photos" / f"{example.name}.png")
     work, photos, out = (str(tmp_path / name) for name in ("work", "photos", "out"))
-    assert command.main(["--checkpoint", work, "--images", photos, "--out", out]) == 0
+    assert command.main(["--checkpoint", work, "--images", photos, "--out", out, "--crf"]) == 0
+    plain = str(tmp_path / "plain")
+    assert command.main(["--checkpoint", work, "--images", photos, "--out", plain]) == 0
+    refined = [f for f in (tmp_path / "out").iterdir() if f.suffix == ".png"]
+    assert any(f.read_bytes() != (tmp_path / "plain" / f.name).read_bytes() for f in refined)
     for name in val.names:
         stage = (tmp_path / "work/segmenter/val" / f"{name}.png").read_bytes()
         assert (tmp_path / "out" / f"{name}.png").read_bytes() == stage

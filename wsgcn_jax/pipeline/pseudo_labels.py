@@ -31,8 +31,6 @@ from wsgcn_jax.types import Skipped
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
     split = context.split(context.config.data.pseudo_split)
-    net = networks.load(context.folder("boundary"), boundary.network(context))
-    edges = make_edge_program(net, context.config.backbone.name)
 
     def mask(index: int) -> Path:
         return folder / f"{split.names[index]}.png"
@@ -48,13 +46,35 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         write_arrays(mask(index).with_suffix(".npz"), arrays)
         data.write_mask(mask(index), argmax_labels(photo.scores, photo.keys))
 
+    return label_split(context, split, write, mask)
+
+
+def label_split(
+    context: Context,
+    split: data.Split,
+    write: Callable[[int, Labelled], None],
+    output: Callable[[int], Path],
+) -> list[Skipped]:
+    """Labels the photos of a split with the run's classifier and boundary network.
+
+    Args:
+        context: the run.
+        split: its photos.
+        write: takes what was found in the photo of an index.
+        output: see `label_batches`.
+
+    Returns:
+        The photos that had to be left out.
+    """
+    net = networks.load(context.folder("boundary"), boundary.network(context))
+    edges = make_edge_program(net, context.config.backbone.name)
     return label_batches(
         split.names,
         split.sizes,
         lambda index: split[index].image,
         lambda batch: _inputs(context, split, batch, edges),
         write,
-        mask,
+        output,
         context.config,
     )
 
