@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
     "walk": "the fast walk and fit against the published dense algorithm",
     "crf": "the dense CRF against pydensecrf2",
+    "ablation": "the pseudo labels without one part or another",
     "quirks": "defects of the published code, by their effect on real photos",
 }
 """Name of a module in `experiments.benchmarks`, and what it measures."""

@@ -120,11 +120,11 @@ def _floor(case: Case, config: ConfigDict, folder: Path | None) -> float:
 def _labels(case: Case, log_probs: np.ndarray) -> np.ndarray:
     """Final labels of the full photo: log-probabilities aligned, argmax of the photo's classes."""
     keys = np.concatenate([[0], np.flatnonzero(case.inputs.present) + 1]).astype(np.uint8)
-    return argmax_labels(resize_maps_aligned(np.asarray(log_probs)[keys], case.size), keys)
+    return argmax_labels(resize_maps_aligned(log_probs[keys], case.size), keys)
 
 
 def _compare(case: Case, ours: PhotoOutputs, theirs: Published) -> dict[str, Any]:
-    labels = [_labels(case, scores) for scores in (ours.log_probs, theirs.log_probs)]
+    labels = [_labels(case, np.asarray(scores)) for scores in (ours.log_probs, theirs.log_probs)]
     return {
         "name": case.name,
         "size": case.size,
