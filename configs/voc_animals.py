@@ -50,6 +50,7 @@ def get_config() -> ConfigDict:
         epochs=16,
         learning_rate=0.002,
         head_learning_rate=0.001,
+        crf=True,
         test_scales=(0.6, 0.85),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
