@@ -52,6 +52,8 @@ def relabel(config: ConfigDict, options: argparse.Namespace, look: Look) -> dict
     Raises:
         DataError: the run has no boundary network, or no photo a mask.
     """
+    if not options.workdir.is_dir():  # opening one would make it
+        raise DataError(f"{options.workdir} is no folder; give the work folder of a run")
     context = Context(config, Workspace(options.workdir))
     stamp = context.workspace.stamp("boundary")
     if stamp is None or not stamp.complete:
