@@ -19,7 +19,7 @@ from wsgcn_jax.pipeline.scores import (
     resize_maps_aligned,
 )
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, read_curve
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.types import Example, Skipped
 
 ROWS = (
     ("train", "cam", "CAM"),
@@ -128,37 +128,68 @@ def _rgb(label: int) -> tuple[int, int, int]:
 _STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
 
 
+Gallery = list[tuple[str, list[tuple[str, np.ndarray]]]]
+
+
 def _gallery(
     config: ConfigDict, workspace: Workspace, split: data.Split, scores: dict[str, Any]
-) -> list[tuple[str, list[tuple[str, np.ndarray]]]]:
-    """Photo, CAM, seeds, boundaries, walk, GCN, final and truth of evenly spread photos."""
-    folder = workspace.folder("pseudo_labels")
+) -> Gallery:
+    """Evenly spread photos, then those that went worst, of either split."""
     # The threshold that is scored; the published one where there is no truth to score with.
     threshold = scores["train"].get("random_walk", {}).get("threshold", 0.25)
+    folder = workspace.folder("pseudo_labels")
     spread = np.linspace(0, len(split) - 1, min(config.report.photos, len(split)))
+    shown = [("", split[int(index)]) for index in dict.fromkeys(spread.round().astype(int))]
+    shown += [("among the worst: ", example) for example in _worst(split, scores, "train")]
     gallery = []
-    for index in dict.fromkeys(spread.round().astype(int)):
-        example = split[int(index)]
+    for note, example in shown:
         if not (folder / f"{example.name}.png").exists():
             continue
-        size = (example.image.shape[0], example.image.shape[1])
-        arrays = read_arrays(folder / f"{example.name}.npz")
-        cam, keys = read_cams(workspace.folder("cams"), example.name)
-        walk = resize_maps(arrays["walk"], size)
-        gcn = argmax_labels(resize_maps_aligned(arrays["log_probs"], size), arrays["keys"])
-        final = data.read_mask(folder / f"{example.name}.png")
-        walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, threshold)
-        columns = [
-            ("photo", example.image),
-            ("CAM", heat(resize_maps(cam, size).max(axis=0))),
-            ("partial labels", colour_mask(nearest_labels(arrays["seeds"], size), PALETTE)),
-            ("boundary map", heat(resize_maps(arrays["edge"][None], size)[0])),
-            ("random walk", colour_mask(walked, PALETTE, example.image)),
-            ("GCN", colour_mask(gcn, PALETTE, example.image)),
-            ("final", colour_mask(final, PALETTE)),
-        ]
-        if example.mask is not None:
-            columns.append(("truth", colour_mask(example.mask, PALETTE)))
-        names = ", ".join(split.classes[k] for k in keys)
-        gallery.append((f"{example.name}: {names}", columns))
+        title = f"{note}{example.name}: {_names(split, example)}"
+        gallery.append((title, _road(workspace, example, threshold)))
+    if scores["val"]:
+        val = data.load(workspace.folder("data"), config.data.val_split)
+        masks = workspace.folder("segmenter") / "val"
+        for example in _worst(val, scores, "val"):
+            assert example.mask is not None
+            columns = [
+                ("photo", example.image),
+                ("segmenter", colour_mask(data.read_mask(masks / f"{example.name}.png"), PALETTE)),
+                ("truth", colour_mask(example.mask, PALETTE)),
+            ]
+            title = f"among the segmenter's worst: {example.name}: {_names(val, example)}"
+            gallery.append((title, columns))
     return gallery
+
+
+def _worst(split: data.Split, scores: dict[str, Any], key: str) -> list[Example]:
+    names = scores.get("worst", {}).get(key, [])  # scores of older runs name none
+    return [split[split.names.index(name)] for name in names]
+
+
+def _names(split: data.Split, example: Example) -> str:
+    return ", ".join(split.classes[k + 1] for k in np.flatnonzero(example.labels))
+
+
+def _road(workspace: Workspace, example: Example, threshold: float) -> list[tuple[str, np.ndarray]]:
+    """Photo, CAM, seeds, boundaries, walk, GCN, final and truth."""
+    folder = workspace.folder("pseudo_labels")
+    size = (example.image.shape[0], example.image.shape[1])
+    arrays = read_arrays(folder / f"{example.name}.npz")
+    cam, keys = read_cams(workspace.folder("cams"), example.name)
+    walk = resize_maps(arrays["walk"], size)
+    gcn = argmax_labels(resize_maps_aligned(arrays["log_probs"], size), arrays["keys"])
+    final = data.read_mask(folder / f"{example.name}.png")
+    walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, threshold)
+    columns = [
+        ("photo", example.image),
+        ("CAM", heat(resize_maps(cam, size).max(axis=0))),
+        ("partial labels", colour_mask(nearest_labels(arrays["seeds"], size), PALETTE)),
+        ("boundary map", heat(resize_maps(arrays["edge"][None], size)[0])),
+        ("random walk", colour_mask(walked, PALETTE, example.image)),
+        ("GCN", colour_mask(gcn, PALETTE, example.image)),
+        ("final", colour_mask(final, PALETTE)),
+    ]
+    if example.mask is not None:
+        columns.append(("truth", colour_mask(example.mask, PALETTE)))
+    return columns

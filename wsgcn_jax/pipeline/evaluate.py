@@ -24,17 +24,20 @@ from wsgcn_jax.train.hosts import is_primary
 from wsgcn_jax.types import DataError, Example, Skipped
 
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+WORST = 10
+"""Photos of either split that the report shows because they went worst."""
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `scores.json` here and at the top of the work folder."""
     split = context.split(context.config.data.pseudo_split)
     classes = _class_ids(split.classes, context.config.report.classes)
-    scores: dict[str, Any] = {"train": _score_pseudo(context, split, classes), "val": {}}
+    train, hardest = _score_pseudo(context, split, classes)
+    scores: dict[str, Any] = {"train": train, "val": {}, "worst": {"train": hardest, "val": []}}
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         predictions = context.folder("segmenter") / "val"
-        confusion = _confusion(
+        confusion, scores["worst"]["val"] = _confusion(
             val,
             lambda example: data.read_mask(predictions / f"{example.name}.png"),
             "scores on val",
@@ -65,13 +68,21 @@ def _entry(confusion: np.ndarray, names: Sequence[str], classes: list[int]) -> d
 
 def _confusion(
     split: data.Split, predict: Callable[[Example], np.ndarray], what: str
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[str]]:
     total = np.zeros((len(split.classes), len(split.classes)), np.int64)
+    each: dict[str, float] = {}
     for index in progress(range(len(split)), what):
         example = split[index]
         if example.mask is not None:
-            total += confusion_matrix(example.mask, predict(example), len(split.classes))
-    return total
+            one = confusion_matrix(example.mask, predict(example), len(split.classes))
+            each[example.name] = mean_iou(one)
+            total += one
+    return total, _worst(each)
+
+
+def _worst(each: dict[str, float]) -> list[str]:
+    """The photos of the lowest mIoU, worst first."""
+    return sorted((name for name in each if np.isfinite(each[name])), key=each.__getitem__)[:WORST]
 
 
 def confusions_by_threshold(
@@ -101,8 +112,13 @@ def confusions_by_threshold(
     return confusions
 
 
-def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> dict[str, Any]:
-    """CAM and walk at their best threshold, the GCN as it is, coverage and precision of seeds."""
+def _score_pseudo(
+    context: Context, split: data.Split, classes: list[int]
+) -> tuple[dict[str, Any], list[str]]:
+    """CAM and walk at their best threshold, the GCN as it is, coverage and precision of seeds.
+
+    Besides, the photos whose final labels are worst.
+    """
     count = len(split.classes)
     folder = context.folder("pseudo_labels")
     swept = {
@@ -111,6 +127,7 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
     gcn, final, labelled = np.zeros((3, count, count), np.int64)
     seeds: list[np.ndarray] = []
     truths: list[np.ndarray] = []
+    each: dict[str, float] = {}
     for index in progress(range(len(split)), "scores on train"):
         example = split[index]
         if example.mask is None or not (folder / f"{example.name}.png").exists():
@@ -125,13 +142,15 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
             swept[name] += confusions_by_threshold(truth, best, value, count)
         scores_on_photo = resize_maps_aligned(arrays["log_probs"], size)
         gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["keys"]), count)
-        final += confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
+        one = confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
+        each[example.name] = mean_iou(one)
+        final += one
         seed = nearest_labels(arrays["seeds"], size)
         labelled += confusion_matrix(truth, seed, count)  # of the pixels that have one
         seeds.append(seed.reshape(-1))
         truths.append(truth.reshape(-1))
     if not gcn.any():
-        return {}
+        return {}, []
     scores: dict[str, Any] = {}
     for name, confusions in swept.items():
         means = [mean_iou(confusion, classes=classes) for confusion in confusions]
@@ -145,7 +164,7 @@ def _score_pseudo(context: Context, split: data.Split, classes: list[int]) -> di
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
     where = _entry(labelled, split.classes, classes)["miou"] if labelled.any() else 0.0
     scores["seeds"]["miou_where_labelled"] = where
-    return scores
+    return scores, _worst(each)
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
