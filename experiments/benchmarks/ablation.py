@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "100 epochs": {"gcn.epochs": 100},
     "500 epochs": {"gcn.epochs": 500},
     "mean instead of max": {"graph.symmetrise": "mean"},
-    "published seeds": {"seeds.rule": "cam"},
+    "published seeds, without their CRF": {"seeds.rule": "cam"},
 }
 
 

@@ -77,6 +77,10 @@ def relabel(config: ConfigDict, options: argparse.Namespace, look: Look) -> dict
     with tempfile.TemporaryDirectory() as folder:  # what exists counts as done
         done, todo = Path(folder), Path(folder) / "none"
         label_split(context, split, keep, lambda index: todo if index in wanted else done)
+    if not found:
+        raise DataError(
+            f"{options.workdir}: no photo could be labelled; look at this run's networks"
+        )
     names = next(iter(found.values()))
     return {name: np.sum([one[name] for one in found.values()], axis=0) for name in names}
 

@@ -3,9 +3,8 @@
 Both get the same photos, boundary maps, seeds (of the exact walk), starts and dropout. With
 --workdir boundary maps, features and CAMs are those of that run's networks
 (configs/voc_animals.py); without, they are made from colour gradients and a centre-surround rule.
-A dense reference takes minutes for a full-size photo; --references keeps them. Some photos hang in
-the balance: of the worst one we say how far the dense algorithm agrees with itself when its
-features change in the sixth digit.
+A dense reference takes minutes for a full-size photo; --references keeps them. Of the worst
+photo we say how far the dense algorithm agrees with itself when its features change by a millionth.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def test_scores_and_report(workdir):
     assert "background" in scores["val"]["segmenter"]["iou"]
     report = run_report.write(tiny.get_config(), workdir, [])
     page = report.read_text()
-    assert page.count(";base64,") >= 2 * 8
+    assert page.count("data:image/png;base64") >= 2 * 8
     worst = scores["worst"]
     assert set(worst["train"]) <= set(data.load(workdir / "data", "train").names)
     assert worst["val"]
