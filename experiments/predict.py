@@ -20,12 +20,14 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import logging
+from etils.epath import PathLike
 from PIL import Image
 
 from experiments.command import fail, fail_on_full_disk, tell_skipped
 from wsgcn_jax.crf.settings import DEEPLAB
 from wsgcn_jax.data.files import read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
 from wsgcn_jax.pipeline.refinement import refine_scores
 from wsgcn_jax.types import DataError, Skipped
@@ -38,7 +40,7 @@ _ORIENTATION = 0x0112  # EXIF; from 5 on the photo lies on its side
 def main(argv: Sequence[str]) -> int:
     """Predicts; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m experiments.predict", description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="of a trained segmenter")
+    parser.add_argument("--checkpoint", required=True, help="of a trained segmenter")
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, help="where the masks go")
     parser.add_argument("--crf", action="store_true", help="draw the masks to the photos' edges")
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     return tell_skipped(skipped)
 
 
-def predict_folder(checkpoint: Path, images: Path, out: Path, *, crf: bool) -> list[Skipped]:
+def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) -> list[Skipped]:
     """Writes a mask for every photo of a folder and of the folders in it.
 
     Args:
@@ -71,7 +73,7 @@ def predict_folder(checkpoint: Path, images: Path, out: Path, *, crf: bool) -> l
         DataError: a folder cannot be used.
     """
     files = _photos(images, out)
-    segmenter = load_segmenter(checkpoint)
+    segmenter = load_segmenter(absolute(checkpoint))
     _stamp(out, segmenter, crf=crf)
     skipped, readable, sizes = [], [], []
     for file in files:

@@ -21,15 +21,16 @@ Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to b
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import app, flags, logging
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from experiments.command import fail, fail_on_full_disk, parse_config_flags, tell_skipped
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
+from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.foreign import Entry
 from wsgcn_jax.pipeline.half_way import label_folder
 from wsgcn_jax.pipeline.workspace import tell
@@ -55,7 +56,7 @@ def main(_: Sequence[str]) -> int:
     out = Path(options.out)
     try:
         classes = _classes(Path(options.labels), entry.run, options.config)
-        source = data.FolderSource(options.images, Path(options.labels).absolute(), classes=classes)
+        source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
         _claim(out, options.config, entry, classes)
         done, skipped = label_folder(
             source,

@@ -5,9 +5,9 @@ import html
 import io
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
+from etils.epath import PathLike
 from PIL import Image
 
 from wsgcn_jax.data.files import write_atomic
@@ -58,7 +58,7 @@ svg .dot { fill: var(--accent); }
 
 
 def write_report(
-    path: Path,
+    path: PathLike,
     *,
     title: str,
     intro: str,

@@ -1,16 +1,17 @@
 """Puts a finished run into words and pictures: the score table and `report.html`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from experiments.report import colour_mask, heat, write_report
 from wsgcn_jax import data
 from wsgcn_jax.data.labels import PALETTE
 from wsgcn_jax.pipeline.cams import read_cams
+from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import read_scores
 from wsgcn_jax.pipeline.scores import (
     argmax_labels,
@@ -89,12 +90,13 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
     Returns:
         The path; None where the evaluation has not been run.
     """
-    workspace = Workspace(workdir)
+    context = Context(config, Workspace(workdir))
+    workspace = context.workspace
     stamp = workspace.stamp("evaluate")
     if stamp is None or not stamp.complete:
         return None
     scores = read_scores(workspace.folder("evaluate"))
-    split = data.load(workspace.folder("data"), config.data.pseudo_split)
+    split = context.split(config.data.pseudo_split)
     header, rows = table(scores)
     seconds = [(s, workspace.stamp(s)) for s in _STAGES]
     times = [[name, f"{stamp.seconds:.0f} s"] for name, stamp in seconds if stamp is not None]
@@ -114,7 +116,7 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
             f"{stage} loss": read_curve(workspace.folder(stage))
             for stage in ("classifier", "boundary", "segmenter")
         },
-        gallery=_gallery(config, workspace, split, scores),
+        gallery=_gallery(context, split, scores),
         legend=[(name, _rgb(i)) for i, name in enumerate(split.classes)],
     )
     return path
@@ -131,12 +133,11 @@ _STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter
 Gallery = list[tuple[str, list[tuple[str, np.ndarray]]]]
 
 
-def _gallery(
-    config: ConfigDict, workspace: Workspace, split: data.Split, scores: dict[str, Any]
-) -> Gallery:
+def _gallery(context: Context, split: data.Split, scores: dict[str, Any]) -> Gallery:
     """Evenly spread photos, then those that went worst, of either split."""
     # The threshold that is scored; the published one where there is no truth to score with.
     threshold = scores["train"].get("random_walk", {}).get("threshold", 0.25)
+    workspace, config = context.workspace, context.config
     folder = workspace.folder("pseudo_labels")
     spread = np.linspace(0, len(split) - 1, min(config.report.photos, len(split)))
     shown = [("", split[int(index)]) for index in dict.fromkeys(spread.round().astype(int))]
@@ -148,7 +149,7 @@ def _gallery(
         title = f"{note}{example.name}: {_names(split, example)}"
         gallery.append((title, _road(workspace, example, threshold)))
     if scores["val"]:
-        val = data.load(workspace.folder("data"), config.data.val_split)
+        val = context.split(config.data.val_split)
         masks = workspace.folder("segmenter") / "val"
         for example in _worst(val, scores, "val"):
             assert example.mask is not None

@@ -8,14 +8,15 @@ Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to b
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 from absl import app, flags, logging
+from etils.epath import Path
 from ml_collections import config_flags
 
 from experiments import run_report
 from experiments.command import fail, fail_on_full_disk, parse_config_flags, tell_skipped
+from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import tell
 from wsgcn_jax.train.hosts import is_primary, join_hosts
@@ -26,17 +27,11 @@ def main(_: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every detail at INFO
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    if "://" in (flags.FLAGS.workdir or ""):
-        # ArrayRecord and the masks need files; Path would make a local folder "gs:" of it.
-        return fail(
-            f"--workdir={flags.FLAGS.workdir}: the work folder must be a local or mounted one; "
-            "mount the bucket (gcsfuse) and name the mounted folder"
-        )
-    workdir = Path(flags.FLAGS.workdir or Path("workdir") / name)
+    workdir = absolute(flags.FLAGS.workdir or Path("workdir") / name)
     started = time.monotonic()
     join_hosts()
     # A resumed run need not compile again what the killed one had compiled.
-    jax.config.update("jax_compilation_cache_dir", str(workdir.absolute() / "compiled"))
+    jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))
     try:
         skipped = run_stages(flags.FLAGS.config, str(workdir))
         if not is_primary():
@@ -57,7 +52,9 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     """Parses the command line; exits where an option is bad."""
 
     def define() -> None:
-        flags.DEFINE_string("workdir", None, "Where results go; default workdir/CONFIG.")
+        flags.DEFINE_string(
+            "workdir", None, "Where results go, a folder or gs://...; default workdir/CONFIG."
+        )
 
     see = "configs/default.py for every key"
     return parse_config_flags(argv, "configs/shapes.py", define, see)

@@ -3,15 +3,20 @@
 import difflib
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
+from etils.epath import Path, PathLike
+
+from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.types import DataError
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+def write_atomic(path: PathLike, data: bytes) -> None:
     """Writes a file so that a reader finds the old content or the new, never half of it."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if in_bucket(target):
+        target.write_bytes(data)
+        return
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
@@ -20,7 +25,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_bytes(path: Path, *, what: str) -> bytes:
+def read_bytes(path: PathLike, *, what: str) -> bytes:
     """Reads a file, or says in one sentence why it cannot be read.
 
     Args:
@@ -31,14 +36,14 @@ def read_bytes(path: Path, *, what: str) -> bytes:
         DataError: the file is missing, a folder, or unreadable.
     """
     try:
-        return path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{what} {path} is missing; add it or mend the list.") from error
     except OSError as error:
         raise DataError(f"{what} {path} cannot be read: {error.strerror}.") from error
 
 
-def read_text(path: Path, *, what: str) -> str:
+def read_text(path: PathLike, *, what: str) -> str:
     """Reads a UTF-8 text file.
 
     Args:
@@ -89,10 +94,10 @@ def unknown_name(name: str, known: Iterable[str], *, what: str, where: str) -> U
     return UnknownNameError(f"{where}: unknown {what} {name!r}{hint} ({there}).")
 
 
-def stamp(path: Path) -> tuple[int, int] | None:
+def stamp(path: PathLike) -> tuple[int, int] | None:
     """Size and time of last change of a file, None where there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns

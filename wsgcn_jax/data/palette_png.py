@@ -2,9 +2,9 @@
 
 import io
 import os
-from pathlib import Path
 
 import numpy as np
+from etils.epath import Path
 from PIL import Image
 
 from wsgcn_jax.data.files import read_bytes, write_atomic

@@ -1,10 +1,10 @@
 """Stage: the boundary network, trained on labels that confident CAMs give (method section 2)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
+from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.graph.paths import paths

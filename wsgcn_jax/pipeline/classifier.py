@@ -1,11 +1,11 @@
 """Stage: the image-level classifier (method section 1)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise

@@ -1,12 +1,14 @@
 """What every stage is given: the configuration, the work folder, the data."""
 
 import os
-from pathlib import Path
+from functools import cached_property
 
 import jax
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.folders import disk_for
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.types import DataError
 
@@ -39,7 +41,19 @@ class Context:
 
     def split(self, name: str) -> data.Split:
         """Opens a split of the prepared data."""
-        return data.load(self.folder("data"), name)
+        return data.load(self.records, name)
+
+    @cached_property
+    def records(self) -> Path:
+        """The folder of the prepared data.
+
+        Of a run in a bucket every process has its own, on its disk, made where it is missing:
+        on another machine the run may be past that stage.
+        """
+        folder = disk_for(self.folder("data"))
+        if folder != self.folder("data"):
+            data.prepare(self.source, folder)
+        return folder
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""

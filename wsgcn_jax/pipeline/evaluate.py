@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic

@@ -3,10 +3,10 @@
 import io
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from etils.epath import Path
 from PIL import Image
 
 from wsgcn_jax.data import Source

@@ -6,11 +6,11 @@ labels from files or the seed rule. Walk and GCN are those of the `pseudo_labels
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data

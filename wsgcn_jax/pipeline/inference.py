@@ -8,12 +8,12 @@ mirrors at any width, which shifts the mirror's cells by up to 12 pixels.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from PIL import Image
 
 from wsgcn_jax import data

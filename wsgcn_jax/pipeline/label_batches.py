@@ -1,11 +1,11 @@
 """Labelling many photos: batches of one padded shape, what fails left out, the rest handed on."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 from PIL import Image
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -10,6 +9,7 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data

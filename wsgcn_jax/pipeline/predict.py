@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.data.files import read_text, write_atomic

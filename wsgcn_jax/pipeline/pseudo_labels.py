@@ -1,12 +1,12 @@
 """Stage: complete pseudo labels; boundary map, seeds, graph, random walk, GCN (sections 2-5)."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.models.boundary import edges_and_features

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import getitem
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
+from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.pipeline import (
     boundary,
     cams,
@@ -44,11 +45,11 @@ class Stage(NamedTuple):
 
 
 def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
-    if is_primary():
+    if is_primary() and not in_bucket(folder):
         data.prepare(context.source, folder)
     wait_for_all("prepared")
     names = {name for name in context.splits if name}
-    return sorted({skip for name in names for skip in data.load(folder, name).skipped})
+    return sorted({skip for name in names for skip in context.split(name).skipped})
 
 
 # What the boundary network reads of `crf`: changing only how seeds or masks are refined must not

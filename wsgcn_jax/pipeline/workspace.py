@@ -9,22 +9,24 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from etils.epath import Path
 from tensorboardX import SummaryWriter
 
 from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.folders import absolute, disk_for, in_bucket
 from wsgcn_jax.train.hosts import is_primary, wait_for_all
 from wsgcn_jax.types import DataError, Skipped
 
 T = TypeVar("T")
+
+_CURVES = "curves.jsonl"
 
 
 class Stamp(NamedTuple):
@@ -58,7 +60,7 @@ class Workspace:
         Raises:
             DataError: it cannot be written.
         """
-        self.root = Path(root).absolute()
+        self.root = absolute(root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable.{os.getpid()}"
@@ -66,7 +68,16 @@ class Workspace:
             probe.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
-                f"{self.root}: cannot be written ({error.strerror}); name another --workdir"
+                f"{self.root}: cannot be written ({error.strerror or error}); name another "
+                "--workdir"
+            ) from error
+        except Exception as error:  # a bucket's library raises types of its own
+            if not in_bucket(self.root):
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{self.root}: the bucket cannot be written ({reason}); is `pip install "
+                "wsgcn-jax[gcs]` done, and are you logged in?"
             ) from error
 
     def folder(self, stage: str) -> Path:
@@ -108,7 +119,7 @@ class Workspace:
         if old is not None and old.fingerprint == print_:
             spent = old.seconds
         elif old is not None and is_primary():
-            shutil.rmtree(folder)
+            folder.rmtree()
         started = time.monotonic()
         if is_primary():
             folder.mkdir(exist_ok=True)
@@ -177,13 +188,18 @@ class Curves:
         """Opens the writers.
 
         Args:
-            folder: of the stage.
+            folder: of the stage; one in a bucket gets copies of what grows on a disk.
             what: name of the run, for the screen.
             steps: how many updates it will have.
-            every: seconds between lines on the screen.
+            every: seconds between lines on the screen, and between copies.
         """
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
-        self._file = folder / "curves.jsonl"
+        self._folder, self._disk = folder, disk_for(folder)
+        self._file = self._disk / _CURVES
+        if self._disk != folder:
+            self._disk.rmtree(missing_ok=True)
+            before = folder / _CURVES
+            write_atomic(self._file, before.read_bytes() if before.exists() else b"")
+        self._writer = SummaryWriter(str(self._disk / "tensorboard"))
         self._what, self._steps, self._every = what, steps, every
         self._start = self._last = time.monotonic()
         self._first: int | None = None
@@ -203,10 +219,19 @@ class Curves:
                 f"{pace:.2f} s a step, {pace * (self._steps - step):.0f} s to go"
             )
             self._last = now
+            self._publish()
 
     def close(self) -> None:
         """Flushes the writers."""
         self._writer.close()
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._disk == self._folder:
+            return
+        self._writer.flush()
+        for path in (self._file, *(self._disk / "tensorboard").iterdir()):
+            write_atomic(self._folder / path.relative_to(self._disk), path.read_bytes())
 
 
 def read_curve(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
@@ -221,7 +246,7 @@ def read_curve(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
     """
     curve: dict[int, float] = {}
     try:
-        for line in (folder / "curves.jsonl").read_text().splitlines():
+        for line in (folder / _CURVES).read_text().splitlines():
             try:
                 record = json.loads(line)
             except ValueError:  # the line a killed run was writing

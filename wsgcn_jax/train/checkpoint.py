@@ -3,14 +3,14 @@
 import contextlib
 import errno
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from absl import logging
-from etils import epath
+from etils.epath import Path, PathLike
 
+from wsgcn_jax.folders import absolute
 from wsgcn_jax.train.hosts import is_primary, wait_for_all
 from wsgcn_jax.types import DataError
 
@@ -18,14 +18,14 @@ from wsgcn_jax.types import DataError
 class Checkpoints:
     """The checkpoints of one run, newest kept; every write is asynchronous and atomic."""
 
-    def __init__(self, folder: epath.PathLike, *, keep: int = 2) -> None:
+    def __init__(self, folder: PathLike, *, keep: int = 2) -> None:
         """Opens (and creates) the folder of a run's checkpoints.
 
         Args:
             folder: where they live; `gs://` too.
             keep: how many of the newest stay.
         """
-        self._folder = epath.Path(folder).resolve()
+        self._folder = absolute(folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
         with _disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -107,7 +107,7 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _disk_errors(folder: epath.Path | Path) -> Iterator[None]:
+def _disk_errors(folder: Path) -> Iterator[None]:
     """Turns a full disk, which every layer reports in a way of its own, into one sentence."""
     try:
         yield
@@ -132,7 +132,7 @@ def save_tree(path: Path, tree: Any) -> None:
         DataError: the disk is full.
     """
     with _disk_errors(path), ocp.StandardCheckpointer() as writer:
-        writer.save(path.absolute(), tree, force=True)
+        writer.save(absolute(path), tree, force=True)
 
 
 def load_tree(path: Path, template: Any) -> Any:
@@ -152,7 +152,7 @@ def load_tree(path: Path, template: Any) -> Any:
         raise DataError(f"{path}: no weights there; run the stage that trains them")
     with ocp.StandardCheckpointer() as reader:
         try:
-            tree = reader.restore(path.absolute(), template)
+            tree = reader.restore(absolute(path), template)
         except (ValueError, KeyError, OSError) as error:
             reason = " ".join(str(error).split())[:300]
             raise DataError(f"{path}: damaged, or weights of another network ({reason})") from error

@@ -1,17 +1,17 @@
 """The training loop: steps on all devices of all hosts, checkpoints, resumption, curves."""
 
 import contextlib
+import io
 import math
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from etils.epath import Path
 
 from wsgcn_jax.train.checkpoint import Checkpoints
 from wsgcn_jax.train.hosts import lost_hosts, shardings, split_batch
@@ -226,13 +226,11 @@ def _check_and_report(
     if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
         path = folder.with_name(f"bad_batch_step_{step}_host_{jax.process_index()}.npz")
         temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                **{name: np.asarray(array) for name, array in batch.items()},
-            )
-        os.replace(temporary, path)
+        buffer = io.BytesIO()
+        arrays = {name: np.asarray(array) for name, array in batch.items()}
+        np.savez(buffer, allow_pickle=False, **arrays)
+        temporary.write_bytes(buffer.getvalue())
+        temporary.replace(path)
         raise FloatingPointError(
             f"loss is {values['loss']}, its gradient's norm {values['grad_norm']} at step {step}; "
             f"the batch is in {path}: look at it, or lower the learning rate"

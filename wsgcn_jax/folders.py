@@ -1,0 +1,39 @@
+"""Folders on a disk or in a bucket (`gs://`, by etils): which is which, and what needs a disk."""
+
+import hashlib
+import os
+from pathlib import Path as DiskPath
+
+import jax
+from etils.epath import Path, PathLike
+
+CACHE = "WSGCN_JAX_CACHE"
+"""Environment variable: where `disk_for` puts things; default `~/.cache/wsgcn_jax`."""
+
+
+def in_bucket(path: PathLike) -> bool:
+    """Tells whether a path names an object store: its files appear whole, and none can grow."""
+    return "://" in os.fspath(path)
+
+
+def absolute(path: PathLike) -> Path:
+    """Returns the path from the root of its disk, or of its bucket."""
+    return Path(path) if in_bucket(path) else Path(os.path.abspath(path))
+
+
+def disk_for(folder: Path) -> Path:
+    """Returns where this process keeps what a folder shall hold but a bucket cannot.
+
+    That is what grows, and what is read in pieces. It is made anew on another machine.
+
+    Args:
+        folder: of a work folder.
+
+    Returns:
+        The folder itself, or for one in a bucket a folder of this process on its disk.
+    """
+    if not in_bucket(folder):
+        return folder
+    cache = os.environ.get(CACHE) or DiskPath.home() / ".cache" / "wsgcn_jax"
+    name = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:16]
+    return Path(cache) / f"{name}.{jax.process_index()}"
