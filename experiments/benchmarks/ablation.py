@@ -25,7 +25,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ensemble of 4": {"gcn.ensemble": 4},
     "ensemble of 8": {"gcn.ensemble": 8},
     "50 epochs": {"gcn.epochs": 50},
-    "100 epochs": {"gcn.epochs": 100},
+    "250 epochs": {"gcn.epochs": 250},
     "500 epochs": {"gcn.epochs": 500},
     "mean instead of max": {"graph.symmetrise": "mean"},
     "published seeds, without their CRF": {"seeds.rule": "cam"},

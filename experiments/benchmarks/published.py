@@ -53,6 +53,7 @@ def run_published(
     *,
     squarings: int | None = None,
     epochs: int | None = None,
+    noise: float = 0.0,
 ) -> Published:
     """Runs the published algorithm on one photo; compilation is not timed.
 
@@ -62,6 +63,8 @@ def run_published(
         config: the whole configuration (`graph` and `gcn` are read).
         squarings: None for those of the walk's length; fewer are for timing only.
         epochs: None for the configured number; fewer are for timing only.
+        noise: relative standard deviation of a change of what every node collects from the
+            others, the same in all epochs: how sensitive the algorithm itself is.
     """
     height, width = photo.edge.shape
     squarings = config.graph.steps.bit_length() - 1 if squarings is None else squarings
@@ -70,7 +73,9 @@ def run_published(
     matrix = jax.ShapeDtypeStruct((height * width,) * 2, features.dtype)
     square = jax.jit(lambda p: p @ p).lower(matrix).compile()
     adjacency_of = jax.jit(_adjacency).lower(matrix).compile()
-    step, (params, state) = _make_step(photo, seeds, config)
+    change = jax.random.normal(jax.random.key(0), (height * width, config.gcn.hidden))
+    collected = 1.0 + noise * change
+    step, (params, state) = _make_step(photo, seeds, config, collected)
     step = step.lower(params, state, jnp.asarray(0), matrix, matrix, features).compile()
     _transition(photo, config), _laplacian(photo, config)  # compiled here, timed below
 
@@ -91,7 +96,7 @@ def run_published(
         params, state = step(params, state, jnp.asarray(epoch), adjacency, laplacian, features)
     jax.block_until_ready(params)
     spent = time.perf_counter() - clock
-    log_probs = _apply(params, adjacency, features)
+    log_probs = _apply(params, adjacency, features, collected)
     return Published(
         np.asarray(log_probs.T).reshape(-1, height, width),
         squared / max(squarings, 1),
@@ -135,16 +140,19 @@ def _apply(
     params: GCNParams,
     adjacency: jax.Array,
     features: jax.Array,
+    collected: jax.Array,
     keep: jax.Array | None = None,
     dropout: float = 0.0,
 ) -> jax.Array:
-    hidden = jax.nn.relu(adjacency @ (features @ params.w1) + params.b1[None, :])
+    hidden = jax.nn.relu(collected * (adjacency @ (features @ params.w1)) + params.b1[None, :])
     if keep is not None:
         hidden = jnp.where(keep, hidden / (1.0 - dropout), 0)
     return jax.nn.log_softmax(adjacency @ (hidden @ params.w2) + params.b2[None, :])
 
 
-def _make_step(photo: PhotoInputs, seeds: np.ndarray, config: ConfigDict) -> tuple[Any, Any]:
+def _make_step(
+    photo: PhotoInputs, seeds: np.ndarray, config: ConfigDict, collected: jax.Array
+) -> tuple[Any, Any]:
     """Returns one epoch, compiled, and (weights, optimiser's state) before the first.
 
     Start and dropout are those of `gcn.fit.fit_gcn` for the same key.
@@ -178,7 +186,7 @@ def _make_step(photo: PhotoInputs, seeds: np.ndarray, config: ConfigDict) -> tup
                 dropout=settings.dropout,
             ).T
             return gcn_losses(
-                _apply(params, adjacency, features, keep, settings.dropout).T,
+                _apply(params, adjacency, features, collected, keep, settings.dropout).T,
                 labels,
                 valid,
                 lambda z: jnp.sum(z.T * (laplacian @ z.T)),
