@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     config.data.train_split = "train"  # classifier
     config.data.pseudo_split = "train"  # boundary network, pseudo labels, segmenter
     config.data.val_split = "val"  # scores of the segmenter; "" = none
+    config.data.score_split = ""  # pseudo labels scored, of those made; "" = all
 
     config.backbone = ConfigDict()
     config.backbone.name = "efficientnet_lite0"  # or resnet50 (the paper's)

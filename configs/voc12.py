@@ -55,7 +55,9 @@ from configs import default
 def get_config() -> ConfigDict:
     """Returns the paper's setting; set `data.root` and the weights of both backbones."""
     config = default.get_config()
-    config.data.update(source="voc", train_split="train_aug", pseudo_split="train_aug")
+    config.data.update(
+        source="voc", train_split="train_aug", pseudo_split="train_aug", score_split="train"
+    )
     config.backbone.update(name="resnet50")
     # The classifier, CAMs, boundary network, graph, seeds and GCN are the defaults: published.
     config.crf.update(boundary_labels=True, seeds=True)

@@ -15,7 +15,9 @@ from configs import default
 def get_config() -> ConfigDict:
     """Returns the setting for real photos on a small machine; set `data.root`."""
     config = default.get_config()
-    config.data.update(source="voc", train_split="train_aug")
+    config.data.update(
+        source="voc", train_split="train_aug", pseudo_split="train_aug", score_split="train"
+    )
     config.classifier.update(
         longer_side=(288, 480),
         crop=288,
@@ -33,12 +35,14 @@ def get_config() -> ConfigDict:
         background=0.2,
         crop=288,
         batch_size=8,
+        epochs=1,
         learning_rate=0.05,
         displacement_learning_rate=0.05,
         momentum=0.9,
     )
     config.graph.update(bucket=128)
     config.seeds.update(rule="walk")
+    config.gcn.epochs = 100
     # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
         init="classifier",
@@ -50,7 +54,7 @@ def get_config() -> ConfigDict:
         scales=(0.55, 0.95),
         crop=320,
         batch_size=8,
-        epochs=16,
+        epochs=6,
         learning_rate=0.002,
         head_learning_rate=0.001,
         crf=True,

@@ -96,7 +96,7 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
     if stamp is None or not stamp.complete:
         return None
     scores = read_scores(workspace.folder("evaluate"))
-    split = context.split(config.data.pseudo_split)
+    split = context.scored()
     header, rows = table(scores)
     seconds = [(s, workspace.stamp(s)) for s in _STAGES]
     times = [[name, f"{stamp.seconds:.0f} s"] for name, stamp in seconds if stamp is not None]
@@ -110,7 +110,7 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
     write_report(
         path,
         title="WSGCN-JAX: from image-level labels to masks",
-        intro=f"{len(split)} photos with pseudo labels. {seeds_text(scores)}",
+        intro=f"{len(split)} photos whose pseudo labels are scored. {seeds_text(scores)}",
         tables=tables,
         curves={
             f"{stage} loss": read_curve(workspace.folder(stage))

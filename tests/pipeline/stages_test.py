@@ -1,11 +1,15 @@
 """What decides whether a stage is current."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from configs import test as tiny
+from wsgcn_jax import data
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.types import DataError
 
 
 def _fingerprints(tmp_path, **crf):
@@ -25,3 +29,43 @@ def test_boundary_network_outlives_changes_of_the_crf_that_it_does_not_read(
     assert (before["boundary"] == after["boundary"]) == boundary_stays
     assert before["pseudo_labels"] != after["pseudo_labels"]
     assert before["cams"] == after["cams"]
+
+
+def _devkit(root):
+    for folder in ("JPEGImages", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    labels = {}
+    for index in range(3):
+        name = f"2007_00000{index}"
+        Image.new("RGB", (32, 24)).save(root / "JPEGImages" / f"{name}.jpg")
+        data.write_mask(root / "SegmentationClass" / f"{name}.png", np.full((24, 32), 8, np.uint8))
+        labels[name] = np.eye(20, dtype=np.float32)[7]
+    np.save(root / "ImageSets" / "cls_labels.npy", labels, allow_pickle=True)
+    for split, names in (("train", list(labels)[1:]), ("train_aug", list(labels))):
+        (root / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names))
+
+
+@pytest.mark.parametrize(("pseudo", "scored"), [("train_aug", "train"), ("train", "train_aug")])
+def test_some_of_the_pseudo_labels_may_be_scored_but_not_others(tmp_path, pseudo, scored):
+    _devkit(tmp_path / "VOC2012")
+    config = tiny.get_config()
+    with config.unlocked():
+        config.data.update(
+            source="voc",
+            root=str(tmp_path / "VOC2012"),
+            train_split=pseudo,
+            pseudo_split=pseudo,
+            val_split="",
+            score_split=scored,
+        )
+        config.stages = "data"
+    workdir = str(tmp_path / "work")
+    if scored == "train":
+        assert stages.run_stages(config, workdir) == []
+        names = Context(config, Workspace(workdir)).scored().names
+        assert names == ("2007_000001", "2007_000002")
+    else:
+        with pytest.raises(
+            DataError, match=r"score_split: 1 photos of 'train_aug' \(2007_000000\)"
+        ):
+            stages.run_stages(config, workdir)

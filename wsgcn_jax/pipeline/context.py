@@ -20,7 +20,8 @@ class Context:
         config: the whole configuration.
         workspace: the work folder.
         source: where photos and labels come from.
-        splits: names of the splits (classifier, pseudo labels, validation).
+        splits: names of the splits (classifier, pseudo labels, validation, and where some of the
+            pseudo labels are scored, those).
     """
 
     def __init__(self, config: ConfigDict, workspace: Workspace) -> None:
@@ -36,7 +37,9 @@ class Context:
         self.config = config
         self.workspace = workspace
         section = config.data
-        self.splits = (section.train_split, section.pseudo_split, section.val_split)
+        # Without a split to score as before there was one: older work folders stay current.
+        scored = (section.score_split,) if section.score_split else ()
+        self.splits = (section.train_split, section.pseudo_split, section.val_split, *scored)
         self.source = _source(section, tuple(dict.fromkeys(s for s in self.splits if s)))
 
     def split(self, name: str) -> data.Split:
@@ -54,6 +57,23 @@ class Context:
         if folder != self.folder("data"):
             data.prepare(self.source, folder)
         return folder
+
+    def scored(self) -> data.Split:
+        """Opens the photos whose pseudo labels are scored and shown.
+
+        Raises:
+            DataError: one of them gets no pseudo label.
+        """
+        section = self.config.data
+        split = self.split(section.score_split or section.pseudo_split)
+        if section.score_split:
+            others = set(split.names) - set(self.split(section.pseudo_split).names)
+            if others:
+                raise DataError(
+                    f"data.score_split: {len(others)} photos of {section.score_split!r} "
+                    f"({min(others)}) are not in data.pseudo_split={section.pseudo_split!r}"
+                )
+        return split
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""

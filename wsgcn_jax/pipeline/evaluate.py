@@ -30,7 +30,7 @@ WORST = 10
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `scores.json` here and at the top of the work folder."""
-    split = context.split(context.config.data.pseudo_split)
+    split = context.scored()
     classes = _class_ids(split.classes, context.config.report.classes)
     train, hardest = _score_pseudo(context, split, classes)
     scores: dict[str, Any] = {"train": train, "val": {}, "worst": {"train": hardest, "val": []}}

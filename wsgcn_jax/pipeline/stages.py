@@ -48,6 +48,7 @@ def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
     if is_primary() and not in_bucket(folder):
         data.prepare(context.source, folder)
     wait_for_all("prepared")
+    context.scored()  # its errors come now, not after hours
     names = {name for name in context.splits if name}
     return sorted({skip for name in names for skip in context.split(name).skipped})
 
