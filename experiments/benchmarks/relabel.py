@@ -58,7 +58,7 @@ def relabel(config: ConfigDict, options: argparse.Namespace, look: Look) -> dict
     stamp = context.workspace.stamp("boundary")
     if stamp is None or not stamp.complete:
         raise DataError(f"{options.workdir}: finish the boundary stage of this run first")
-    split = context.split(config.data.pseudo_split)
+    split = context.scored()
     first = range(min(options.photos, len(split)))
     wanted = {index for index in first if split[index].mask is not None}
     if not wanted:
