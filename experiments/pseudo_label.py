@@ -30,7 +30,7 @@ from experiments.command import fail, fail_on_full_disk, parse_config_flags, tel
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
-from wsgcn_jax.folders import absolute
+from wsgcn_jax.folders import absolute, disk_for
 from wsgcn_jax.pipeline.foreign import Entry
 from wsgcn_jax.pipeline.half_way import label_folder
 from wsgcn_jax.pipeline.workspace import tell
@@ -77,7 +77,7 @@ def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, .
     if flags.FLAGS.classes:
         return (BACKGROUND, *(name.strip() for name in flags.FLAGS.classes.split(",")))
     if run is not None:
-        return data.load(run / "data", config.data.pseudo_split).classes
+        return data.load(disk_for(run / "data"), config.data.pseudo_split).classes
     named = read_csv_labels(labels).classes
     classes = VOC_CLASSES if set(named) <= set(VOC_CLASSES) else named
     tell("class ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(classes)))
@@ -87,7 +87,7 @@ def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, .
 def _claim(out: Path, config: ConfigDict, entry: Entry, classes: Sequence[str]) -> None:
     """Notes what the label maps are made with, so that those of another setting are not kept."""
     note = {
-        "maps": [path and str(path.absolute()) for path in entry],
+        "maps": [path and str(absolute(path)) for path in entry],
         "classes": list(classes),
         "seed": config.seed,
         "config": {name: config[name].to_dict() for name in _SECTIONS},

@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import free_port
 
 from experiments.predict import predict_folder
 from wsgcn_jax.data import ShapesSource, read_mask
@@ -45,9 +45,7 @@ def environment():
     """What a process needs to find the bucket."""
     pytest.importorskip("gcsfs")
     pytest.importorskip("gcp_storage_emulator")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://localhost:{port}"
     with subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(port)], stdout=subprocess.PIPE, text=True

@@ -18,12 +18,16 @@ def start(script, *arguments, devices=1, **variables):
     )
 
 
-def start_hosts(script, *arguments, devices=1):
-    """Starts a script on two hosts of one job, with so many devices each."""
+def free_port():
+    """Returns a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
-        address = f"localhost:{probe.getsockname()[1]}"
-    job = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+        return probe.getsockname()[1]
+
+
+def start_hosts(script, *arguments, devices=1):
+    """Starts a script on two hosts of one job, with so many devices each."""
+    job = {"JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}", "JAX_NUM_PROCESSES": "2"}
     return [
         start(script, *arguments, devices=devices, JAX_PROCESS_ID=str(host), **job)
         for host in range(2)
