@@ -106,6 +106,7 @@ def get_config() -> ConfigDict:
     config.gcn.entropy_weight = 10.0
     config.gcn.laplacian_weight = 0.01
     config.gcn.ensemble = 1  # fits with other starts and dropout, their probabilities averaged
+    config.gcn.object_odds = 1.0  # factor on the odds of objects against background; published: 1
 
     config.segmenter = ConfigDict()
     config.segmenter.supervision = "pseudo"  # or truth: the pseudo split's true masks, to compare

@@ -35,14 +35,14 @@ def get_config() -> ConfigDict:
         background=0.2,
         crop=288,
         batch_size=8,
-        epochs=1,
+        epochs=2,
         learning_rate=0.05,
         displacement_learning_rate=0.05,
         momentum=0.9,
     )
     config.graph.update(bucket=128)
     config.seeds.update(rule="walk")
-    config.gcn.epochs = 100
+    config.gcn.update(epochs=100, object_odds=2.0)
     # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
         init="classifier",

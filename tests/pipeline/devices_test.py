@@ -60,6 +60,14 @@ def test_an_ensemble_averages_probabilities_the_single_fit_its_first_member(prog
     np.testing.assert_allclose(three, np.exp(members).mean(axis=0), atol=1e-3)
 
 
+def test_object_odds_favour_every_object_class_alike(alone):
+    doubled = tiny_labels.program(object_odds=2.0)(tiny_labels.photos(range(5))).log_probs
+    before, after = np.exp(alone.log_probs), np.exp(doubled)
+    np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-5)
+    expected = 2 * before[:, 1:] / before[:, :1]
+    np.testing.assert_allclose(after[:, 1:] / after[:, :1], expected, rtol=1e-3)
+
+
 def test_shared_and_static_arguments_reach_the_program():
     program = over_devices(lambda shared, batch, *, power: shared * batch["x"] ** power)
     out = program(2.0, {"x": np.arange(3.0, dtype=np.float32)}, power=3)

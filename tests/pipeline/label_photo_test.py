@@ -1,4 +1,4 @@
-"""Words of the configuration that name nothing are refused before anything is compiled."""
+"""What the configuration cannot mean is refused before anything is compiled."""
 
 import pytest
 
@@ -12,4 +12,12 @@ def test_an_unknown_word_is_refused(section, key):
     config = tiny.get_config().unlock()
     config[section][key] = "wlak"
     with pytest.raises(DataError, match=f"{section}.{key}: 'wlak' is neither"):
+        make_label_program(config)
+
+
+@pytest.mark.parametrize("odds", [0.0, -1.0, float("nan")])
+def test_odds_that_leave_no_object_or_no_number_are_refused(odds):
+    config = tiny.get_config().unlock()
+    config.gcn.object_odds = odds
+    with pytest.raises(DataError, match=r"gcn\.object_odds: .* must be above 0"):
         make_label_program(config)

@@ -153,12 +153,14 @@ def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutpu
         config: the whole configuration.
 
     Raises:
-        DataError: `graph.walk` or `seeds.rule` names nothing.
+        DataError: `graph.walk` or `seeds.rule` names nothing, or `gcn.object_odds` is not positive.
     """
     if config.graph.walk not in ("dense", "fast"):
         raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
     if config.seeds.rule not in ("cam", "walk"):
         raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
+    if not config.gcn.object_odds > 0:
+        raise DataError(f"gcn.object_odds: {config.gcn.object_odds} must be above 0 (published: 1)")
     one = partial(label_photo, config=config)
 
     def several(_: None, photos: PhotoInputs) -> PhotoOutputs:
