@@ -27,6 +27,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "50 epochs": {"gcn.epochs": 50},
     "250 epochs": {"gcn.epochs": 250},
     "500 epochs": {"gcn.epochs": 500},
+    "odds of objects as fitted": {"gcn.object_odds": 1.0},
     "mean instead of max": {"graph.symmetrise": "mean"},
     "published seeds, without their CRF": {"seeds.rule": "cam"},
 }

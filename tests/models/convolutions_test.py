@@ -1,5 +1,7 @@
 """The fast convolutions against XLA's general one, values and gradients."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,3 +98,30 @@ def test_dense_passes_everything_on() -> None:
     # One output cell by hand: row 1 reads rows 2 - 2 + (0, 2, 4), column 0 columns (0, 2, 4).
     patch = x[0, 0:5:2, 0:5:2]
     np.testing.assert_allclose(out[0, 1, 0], jnp.einsum("ijc,ijcd->d", patch, kernel), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dense", "depthwise"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_scaled_has_the_products_gradients_even_where_a_factor_is_zero(kind: str, dtype) -> None:
+    x, kernel = _inputs(3, 6, 6 if kind == "dense" else 1)
+    factor = jnp.asarray([0.0, -1.5, 0.2, 1.0, 3.0, 1e-3])
+    convolution = partial(
+        convolutions.conv if kind == "dense" else convolutions.depthwise_conv,
+        padding=((1, 1), (1, 1)),
+    )
+
+    def plain(x: jax.Array, kernel: jax.Array, factor: jax.Array) -> jax.Array:
+        return convolution(x, kernel) * factor[None, None, None, :]
+
+    inputs = (x.astype(dtype), kernel, factor)
+    out, pull = jax.vjp(partial(convolutions.scaled, convolution), *inputs)
+    expected, pull_expected = jax.vjp(plain, *inputs)
+    cotangent = jax.random.normal(jax.random.key(9), out.shape)
+    assert out.size > 2 * kernel.size  # else both would be the same
+    assert out.dtype == jnp.float32
+    np.testing.assert_array_equal(out, expected)
+    tolerance = 1e-5 if dtype == jnp.float32 else 0.03
+    for ours, theirs in zip(pull(cotangent), pull_expected(cotangent), strict=True):
+        assert ours.dtype == theirs.dtype
+        ours, theirs = (np.asarray(a, np.float32) for a in (ours, theirs))
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())

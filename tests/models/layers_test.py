@@ -1,5 +1,6 @@
 """Resizing, masks and norms against NumPy written out."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +45,15 @@ def test_apply_valid_zeroes_the_padding() -> None:
     assert layers.apply_valid(x, None) is x
 
 
+class _Nothing:
+    """A convolution that leaves everything as it is."""
+
+    features = None
+
+    def __call__(self, x, factor):
+        return x if factor is None else x * factor[None, None, None, :]
+
+
 def test_frozen_batch_norm_uses_the_running_statistics() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
@@ -53,7 +63,7 @@ def test_frozen_batch_norm_uses_the_running_statistics() -> None:
         "params": {"scale": scale, "bias": bias},
         "batch_stats": {"mean": mean, "var": var},
     }
-    out = layers.BatchNorm(1e-3).apply(variables, x)
+    out = layers.BatchNorm(1e-3).apply(variables, x, _Nothing())
     expected = (x - mean) / np.sqrt(var + 1e-3) * scale + bias
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
@@ -61,12 +71,23 @@ def test_frozen_batch_norm_uses_the_running_statistics() -> None:
 def test_batch_statistics_normalise_and_move_the_running_ones() -> None:
     x = np.random.default_rng(2).normal(3, 2, size=(2, 3, 4, 5)).astype(np.float32)
     norm = layers.BatchNorm(use_batch_stats=True)
-    variables = norm.init(jax.random.key(0), x)
+    variables = norm.init(jax.random.key(0), x, _Nothing())
     np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(5))
-    out, changed = norm.apply(variables, x, mutable=["batch_stats"])
+    out, changed = norm.apply(variables, x, _Nothing(), mutable=["batch_stats"])
     np.testing.assert_allclose(out.mean((0, 1, 2)), np.zeros(5), atol=1e-5)
     np.testing.assert_allclose(out.var((0, 1, 2)), np.ones(5), atol=1e-4)
     flat = x.reshape(-1, 5)
     moved = changed["batch_stats"]
     np.testing.assert_allclose(moved["mean"], 0.1 * flat.mean(0), rtol=1e-5)
     np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("limit", "library"), [(np.inf, nn.relu), (6.0, nn.relu6)])
+def test_relu_and_its_gradient_are_the_librarys(limit, library) -> None:
+    x = jnp.asarray(np.random.default_rng(3).normal(3, 4, size=(50, 7)), jnp.float32)
+    assert (x < 0).any()
+    assert (x > 6).any()
+    ours, back = jax.vjp(lambda x: layers.relu(x, limit), x)
+    theirs, library_back = jax.vjp(library, x)
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(back(x)[0], library_back(x)[0])

@@ -7,7 +7,7 @@ times as long as the row loop below. A 3x3 convolution's gradient for the filter
 times as long as nine matrix products (`[2, 33, 33, 256]` to 256 channels, dilation 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -104,6 +104,47 @@ def _dense_conv_backward(
 
 
 _dense_conv.defvjp(_dense_conv_forward, _dense_conv_backward)
+
+
+def scaled(
+    convolution: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    kernel: jax.Array,
+    factor: jax.Array,
+) -> jax.Array:
+    """Multiplies every channel of a convolution by a factor.
+
+    Derived plainly, the factor's gradient needs the convolution's output; here it is read off the
+    filter's gradient, and nothing but the input is kept. Unless that output is small beside the
+    filter: going through that four times more would then take longer.
+
+    Args:
+        convolution: (picture, filter) -> `[b, H, W, d]`; linear in both.
+        x: `[b, h, w, c]`, f32 or bf16.
+        kernel: `[k, k, c, d] f32`, or `[k, k, 1, d]`.
+        factor: `[d] f32`.
+
+    Returns:
+        `[b, H, W, d] f32`.
+    """
+    if jax.eval_shape(convolution, x, kernel).size < 2 * kernel.size:
+        return convolution(x, kernel) * factor[None, None, None, :]
+
+    def folded(x: jax.Array, kernel: jax.Array, factor: jax.Array) -> jax.Array:
+        return convolution(x, kernel * factor[None, None, None, :]).astype(factor.dtype)
+
+    @jax.custom_vjp
+    def product(x: jax.Array, kernel: jax.Array, factor: jax.Array) -> jax.Array:
+        return convolution(x, kernel) * factor[None, None, None, :]
+
+    def forward(*inputs: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+        return product(*inputs), inputs
+
+    def backward(inputs: tuple[jax.Array, ...], cotangent: jax.Array) -> tuple[jax.Array, ...]:
+        return jax.vjp(folded, *inputs)[1](cotangent)
+
+    product.defvjp(forward, backward)
+    return product(x, kernel, factor)
 
 
 def depthwise_conv(

@@ -5,6 +5,7 @@ EfficientNet, ICML 2019): a backbone that trains on two CPU cores.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -12,11 +13,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from wsgcn_jax.models.convolutions import Padding, conv, depthwise_conv
-from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid
+from wsgcn_jax.models.convolutions import Padding, conv, depthwise_conv, scaled
+from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid, relu
 from wsgcn_jax.types import Features
 
 _EPSILON = 1e-3
+_relu6 = partial(relu, limit=6.0)
 
 
 class _Stage(NamedTuple):
@@ -80,16 +82,25 @@ class Conv(nn.Module):
     dilation: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Convolves `[b, h, w, c] f32` to `[b, ceil(h / stride), ceil(w / stride), d]`."""
+    def __call__(self, x: jax.Array, factor: jax.Array | None = None) -> jax.Array:
+        """Convolves `[b, h, w, c] f32` to `[b, ceil(h / stride), ceil(w / stride), d]`.
+
+        Args:
+            x: the picture.
+            factor: `[d] f32`, what every channel is multiplied by; None = 1.
+        """
         channels = x.shape[-1]
         depthwise = self.features is None
         shape = (self.size, self.size, *((1, channels) if depthwise else (channels, self.features)))
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         kernel = self.param("kernel", init, shape)
-        convolve = depthwise_conv if depthwise else conv
-        padding = _same_padding(x.shape[1:3], self.size, self.stride, self.dilation)
-        return convolve(x, kernel, stride=self.stride, dilation=self.dilation, padding=padding)
+        convolve = partial(
+            depthwise_conv if depthwise else conv,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding=_same_padding(x.shape[1:3], self.size, self.stride, self.dilation),
+        )
+        return convolve(x, kernel) if factor is None else scaled(convolve, x, kernel, factor)
 
 
 def _same_padding(shape: Sequence[int], size: int, stride: int, dilation: int) -> Padding:
@@ -120,12 +131,12 @@ class InvertedResidual(nn.Module):
         """Maps `[b, h, w, c] f32` (`valid` `[b, h, w] bool`) to `[b, H, W, features] f32`."""
         y = x
         if self.expand > 1:
-            y = Conv(self.expand * x.shape[-1], 1, name="expand_conv")(y)
-            y = nn.relu6(BatchNorm(_EPSILON, name="bn0")(y))
+            widen = Conv(self.expand * x.shape[-1], 1, name="expand_conv")
+            y = _relu6(BatchNorm(_EPSILON, name="bn0")(y, widen))
         y = apply_valid(y, valid)
-        y = Conv(None, self.size, self.stride, self.dilation, name="depthwise_conv")(y)
-        y = nn.relu6(BatchNorm(_EPSILON, name="bn1")(y))
-        y = BatchNorm(_EPSILON, name="bn2")(Conv(self.features, 1, name="project_conv")(y))
+        depthwise = Conv(None, self.size, self.stride, self.dilation, name="depthwise_conv")
+        y = _relu6(BatchNorm(_EPSILON, name="bn1")(y, depthwise))
+        y = BatchNorm(_EPSILON, name="bn2")(y, Conv(self.features, 1, name="project_conv"))
         return x + y if y.shape == x.shape and self.stride == 1 else y
 
 
@@ -164,8 +175,8 @@ class EfficientNetLite0(nn.Module):
         """
         if self.output_stride not in _OUTPUT_STRIDES:
             raise ValueError(f"output_stride is {self.output_stride}; use 32, 16 or 8")
-        x = Conv(32, 3, 2, name="conv_stem")(apply_valid(x, valid))
-        x = nn.relu6(BatchNorm(_EPSILON, name="bn0")(x))
+        stem = Conv(32, 3, 2, name="conv_stem")
+        x = _relu6(BatchNorm(_EPSILON, name="bn0")(apply_valid(x, valid), stem))
         stride, dilation, block, taps = 2, 1, 0, []
         for index, stage in enumerate(_STAGES):
             dropped = stride * stage.stride > self.output_stride
@@ -181,8 +192,8 @@ class EfficientNetLite0(nn.Module):
             if index in _TAPS:
                 x = self._tap(x, _TAPS[index])
                 taps.append(x)
-        x = Conv(1280, 1, name="conv_head")(x)
-        x = self._tap(nn.relu6(BatchNorm(_EPSILON, name="bn1")(x)), 4)
+        head = BatchNorm(_EPSILON, name="bn1")(x, Conv(1280, 1, name="conv_head"))
+        x = self._tap(_relu6(head), 4)
         x1, x2, x3, x4 = taps
         return Features(_average_pairs(x1, downsample_valid(valid, 2)), x2, x3, x4, x)
 

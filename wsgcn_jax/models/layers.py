@@ -4,6 +4,9 @@ Padded buckets: `valid` is True on a photo's real pixels. Multiplying by it befo
 operation that looks at neighbours makes a padded photo give what the photo alone gives.
 """
 
+import math
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -72,6 +75,34 @@ def apply_valid(x: jax.Array, valid: jax.Array | None) -> jax.Array:
     return x if valid is None else x * valid[..., None].astype(x.dtype)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def relu(x: jax.Array, limit: float = math.inf) -> jax.Array:
+    """Clips to [0, limit]; the gradient reads the output, so that `x` need not be kept.
+
+    Args:
+        x: any shape.
+        limit: 6 for relu6.
+
+    Returns:
+        The same shape.
+    """
+    return jnp.clip(x, 0.0, limit)
+
+
+def _relu_forward(x: jax.Array, limit: float) -> tuple[jax.Array, jax.Array]:
+    """Saves the output."""
+    y = relu(x, limit)
+    return y, y
+
+
+def _relu_backward(limit: float, y: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    """Passes the gradient where nothing was clipped."""
+    return (jnp.where((y > 0) & (y < limit), cotangent, 0),)
+
+
+relu.defvjp(_relu_forward, _relu_backward)
+
+
 class BatchNorm(nn.Module):
     """Batch norm with frozen statistics, or with the batch's own.
 
@@ -87,26 +118,38 @@ class BatchNorm(nn.Module):
     use_batch_stats: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises `[b, h, w, c]` (f32 or bf16; statistics are f32) per channel."""
-        dtype = x.dtype
-        x = x.astype(jnp.promote_types(dtype, jnp.float32))
-        shape = (x.shape[-1],)
+    def __call__(self, x: jax.Array, conv: nn.Module) -> jax.Array:
+        """Normalises per channel what a convolution makes of `x`.
+
+        Frozen statistics are a factor and a shift. The factor is the convolution's business, so
+        that no gradient needs its output and half of the activations need not be kept.
+
+        Args:
+            x: `[b, h, w, c]` (f32 or bf16; statistics are f32).
+            conv: the convolution.
+
+        Returns:
+            `[b, H, W, d]` of `x`'s dtype.
+        """
+        shape = (conv.features or x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
         mean, var = running_mean.value, running_var.value
-        if self.use_batch_stats:
-            mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        factor = None if self.use_batch_stats else scale * lax.rsqrt(var + self.epsilon)
+        y = conv(x, factor)
+        y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+        if factor is None:
+            mean, var = y.mean((0, 1, 2)), y.var((0, 1, 2))
             if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-                count = x.size // x.shape[-1]
+                count = y.size // y.shape[-1]
                 unbiased = var * (count / max(count - 1, 1))
                 running_mean.value = 0.9 * running_mean.value + 0.1 * mean
                 running_var.value = 0.9 * running_var.value + 0.1 * unbiased
-        # Folded into one multiply-add, which XLA fuses into its neighbours.
-        factor = scale * lax.rsqrt(var + self.epsilon)
-        return (x * _last(factor) + _last(bias - mean * factor)).astype(dtype)
+            factor = scale * lax.rsqrt(var + self.epsilon)
+            y = y * _last(factor)
+        return (y + _last(bias - mean * factor)).astype(x.dtype)
 
 
 def extend_valid(valid: jax.Array | None, x: jax.Array) -> jax.Array | None:

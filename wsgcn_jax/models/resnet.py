@@ -8,8 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from wsgcn_jax.models.convolutions import conv
-from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid, extend_valid
+from wsgcn_jax.models.convolutions import conv, scaled
+from wsgcn_jax.models.layers import (
+    BatchNorm,
+    apply_valid,
+    downsample_valid,
+    extend_valid,
+    relu,
+)
 from wsgcn_jax.types import Features
 
 RESNET50 = (3, 4, 6, 3)
@@ -58,19 +64,24 @@ class Conv(nn.Module):
     dilation: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Convolves `[b, h, w, c] f32` to `[b, ceil(h / stride), ceil(w / stride), features]`."""
+    def __call__(self, x: jax.Array, factor: jax.Array | None = None) -> jax.Array:
+        """Convolves `[b, h, w, c] f32` to `[b, ceil(h / stride), ceil(w / stride), features]`.
+
+        Args:
+            x: the picture.
+            factor: `[features] f32`, what every channel is multiplied by; None = 1.
+        """
         shape = (self.size, self.size, x.shape[-1], self.features)
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         kernel = self.param("kernel", init, shape)
         margin = self.size // 2 * self.dilation
-        return conv(
-            x,
-            kernel,
+        convolve = partial(
+            conv,
             stride=self.stride,
             dilation=self.dilation,
             padding=((margin, margin), (margin, margin)),
         )
+        return convolve(x, kernel) if factor is None else scaled(convolve, x, kernel, factor)
 
 
 class Bottleneck(nn.Module):
@@ -97,15 +108,15 @@ class Bottleneck(nn.Module):
         """Maps `[b, h, w, c] f32` (`valid` `[b, h, w] bool`) to `[b, H, W, 4 * features]`."""
         norm = partial(BatchNorm, use_batch_stats=self.use_batch_stats)
         first, second = (self.stride, 1) if self.caffe else (1, self.stride)
-        y = nn.relu(norm(name="bn1")(Conv(self.features, 1, first, name="conv1")(x)))
+        y = relu(norm(name="bn1")(x, Conv(self.features, 1, first, name="conv1")))
         y = apply_valid(y, downsample_valid(valid, first))
-        y = Conv(self.features, 3, second, self.dilation, name="conv2")(y)
-        y = nn.relu(norm(name="bn2")(y))
-        y = norm(name="bn3")(Conv(4 * self.features, 1, name="conv3")(y))
+        conv2 = Conv(self.features, 3, second, self.dilation, name="conv2")
+        y = relu(norm(name="bn2")(y, conv2))
+        y = norm(name="bn3")(y, Conv(4 * self.features, 1, name="conv3"))
         if self.project:
-            x = Conv(4 * self.features, 1, self.stride, name="downsample_0")(x)
-            x = norm(name="downsample_1")(x)
-        return nn.relu(x + y)
+            shortcut = Conv(4 * self.features, 1, self.stride, name="downsample_0")
+            x = norm(name="downsample_1")(x, shortcut)
+        return relu(x + y)
 
 
 class ResNet(nn.Module):
@@ -148,8 +159,8 @@ class ResNet(nn.Module):
         """
         if self.output_stride not in _STRIDES:
             raise ValueError(f"output_stride is {self.output_stride}; use 16 or 8")
-        x = Conv(64, 7, 2, name="conv1")(apply_valid(x, valid))
-        x = nn.relu(BatchNorm(use_batch_stats=self.use_batch_stats, name="bn1")(x))
+        norm = BatchNorm(use_batch_stats=self.use_batch_stats, name="bn1")
+        x = relu(norm(apply_valid(x, valid), Conv(64, 7, 2, name="conv1")))
         x = _max_pool(apply_valid(x, downsample_valid(valid, 2)), ceil=self.ceil_pool)
         cells = extend_valid(downsample_valid(valid, 4), x)
         taps = [self._tap(x, 0)]
