@@ -122,7 +122,7 @@ class BatchNorm(nn.Module):
         """Normalises per channel what a convolution makes of `x`.
 
         Frozen statistics are a factor and a shift. The factor is the convolution's business, so
-        that no gradient needs its output and half of the activations need not be kept.
+        that no gradient needs its output (`convolutions.scaled`).
 
         Args:
             x: `[b, h, w, c]` (f32 or bf16; statistics are f32).
