@@ -110,7 +110,7 @@ def scaled(
     convolution: Callable[[jax.Array, jax.Array], jax.Array],
     x: jax.Array,
     kernel: jax.Array,
-    factor: jax.Array,
+    factor: jax.Array | None,
 ) -> jax.Array:
     """Multiplies every channel of a convolution by a factor.
 
@@ -122,11 +122,13 @@ def scaled(
         convolution: (picture, filter) -> `[b, H, W, d]`; linear in both.
         x: `[b, h, w, c]`, f32 or bf16.
         kernel: `[k, k, c, d] f32`, or `[k, k, 1, d]`.
-        factor: `[d] f32`.
+        factor: `[d] f32`; None = 1.
 
     Returns:
-        `[b, H, W, d] f32`.
+        `[b, H, W, d] f32`; of the convolution's own dtype without a factor.
     """
+    if factor is None:
+        return convolution(x, kernel)
     if jax.eval_shape(convolution, x, kernel).size < 2 * kernel.size:
         return convolution(x, kernel) * factor[None, None, None, :]
 

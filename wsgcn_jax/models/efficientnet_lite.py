@@ -100,7 +100,7 @@ class Conv(nn.Module):
             dilation=self.dilation,
             padding=_same_padding(x.shape[1:3], self.size, self.stride, self.dilation),
         )
-        return convolve(x, kernel) if factor is None else scaled(convolve, x, kernel, factor)
+        return scaled(convolve, x, kernel, factor)
 
 
 def _same_padding(shape: Sequence[int], size: int, stride: int, dilation: int) -> Padding:

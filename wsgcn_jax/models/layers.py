@@ -126,7 +126,8 @@ class BatchNorm(nn.Module):
 
         Args:
             x: `[b, h, w, c]` (f32 or bf16; statistics are f32).
-            conv: the convolution.
+            conv: the convolution, of `features` channels (None: as many as `x` has), called
+                with `x` and the factor of every channel, or None.
 
         Returns:
             `[b, H, W, d]` of `x`'s dtype.

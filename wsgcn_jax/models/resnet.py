@@ -81,7 +81,7 @@ class Conv(nn.Module):
             dilation=self.dilation,
             padding=((margin, margin), (margin, margin)),
         )
-        return convolve(x, kernel) if factor is None else scaled(convolve, x, kernel, factor)
+        return scaled(convolve, x, kernel, factor)
 
 
 class Bottleneck(nn.Module):
