@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CORE = {"data", "models", "graph", "gcn", "crf", "metrics", "seeds", "train"}
-BASE = {"types", "positions", "pickles", "folders"}
+BASE = {"types", "positions", "pickles", "folders", "compiler"}
 ALLOWED = {part: {*BASE, part} for part in CORE} | {part: set() for part in BASE}
 ALLOWED["pipeline"] = {"pipeline", *BASE, *CORE}
 

@@ -20,6 +20,7 @@ import numpy as np
 import optax
 
 from experiments.benchmarks import torch_networks
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.models.backbone import make_backbone
 from wsgcn_jax.models.boundary import BoundaryNet
 from wsgcn_jax.models.cam import Classifier
@@ -120,7 +121,9 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     weights = torch_networks.Weights(variables, trained=case.trained)
     torch_x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
 
-    @jax.jit
+    compiled = partial(jax.jit, compiler_options=convolution_options())
+
+    @compiled
     def forward(variables: Any, x: jax.Array) -> tuple[jax.Array, ...]:
         return case.outputs(case.module.apply(variables, x))
 
@@ -146,7 +149,7 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     )
     state = TrainState(jnp.zeros((), jnp.int32), params, frozen, optimiser.init(params), None)
     state = jax.tree.map(jnp.array, state)  # a copy, since the update takes its memory
-    update = jax.jit(make_update(loss, optimiser), donate_argnums=0)
+    update = compiled(make_update(loss, optimiser), donate_argnums=0)
 
     def jax_update() -> Any:
         nonlocal state

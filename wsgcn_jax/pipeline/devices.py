@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.train.hosts import shardings
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
     devices = jax.local_devices()
     copied, split = shardings(devices)
 
-    @partial(jax.jit, static_argnums=2)
+    @partial(jax.jit, static_argnums=2, compiler_options=convolution_options())
     def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
         # The walk's loops start from constants, which the check would have to be told of.
         part = jax.shard_map(

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from etils.epath import Path
 
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.train.checkpoint import Checkpoints
 from wsgcn_jax.train.hosts import lost_hosts, shardings, split_batch
 
@@ -165,7 +166,12 @@ def train(
     """
     copied, split = shardings()
     update = make_update(loss, optimiser, accumulate=accumulate, average=average)
-    jitted = jax.jit(update, donate_argnums=0, out_shardings=(copied, copied))
+    jitted = jax.jit(
+        update,
+        donate_argnums=0,
+        out_shardings=(copied, copied),
+        compiler_options=convolution_options(),
+    )
     state = _initial_state(params, statistics, optimiser, copied, average=bool(average))
     with lost_hosts(), contextlib.closing(Checkpoints(folder)) as checkpoints:
         start = 0
