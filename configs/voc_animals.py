@@ -3,7 +3,7 @@
     python -m experiments.train --config=configs/voc_animals.py \
         --config.data.root=PATH/VOC2012 --workdir=workdir/voc_animals
 
-takes about two hours; expect 78 mIoU of the pseudo labels of train (GCN + CRF) and 73 of the
+takes 100 minutes; expect 78 mIoU of the pseudo labels of train (GCN + CRF) and 73 of the
 segmenter on val, over background and the five animals.
 """
 
