@@ -60,28 +60,6 @@ def test_depthwise_equals_grouped(size: int, stride: int, dilation: int) -> None
         np.testing.assert_allclose(value, expected, atol=3e-5)
 
 
-@pytest.mark.parametrize(("size", "stride", "dilation"), [(3, 1, 2), (3, 2, 1), (7, 2, 1)])
-def test_dense_has_the_general_gradients(size: int, stride: int, dilation: int) -> None:
-    x, _ = _inputs(size, 6, 1)
-    kernel = jax.random.normal(jax.random.key(1), (size, size, 6, 4))
-    padding = [(size // 2, size // 2 + 1), (1, 2 * dilation)]
-
-    @jax.jit
-    def both(x: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, ...]]:
-        def ours(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            return convolutions.conv(x, kernel, stride=stride, dilation=dilation, padding=padding)
-
-        out, pull = jax.vjp(ours, x, kernel)
-        expected, pull_expected = jax.vjp(
-            lambda x, k: _general(x, k, stride, dilation, padding, 1), x, kernel
-        )
-        cotangent = jax.random.normal(jax.random.key(9), out.shape)
-        return [(out, *pull(cotangent)), (expected, *pull_expected(cotangent))]
-
-    for value, expected in zip(*both(x, kernel), strict=True):
-        np.testing.assert_allclose(value, expected, atol=1e-4)
-
-
 @pytest.mark.parametrize("stride", [1, 2])
 def test_pointwise_equals_general(stride: int) -> None:
     x, _ = _inputs(1, 6, 1)

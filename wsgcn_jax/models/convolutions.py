@@ -3,8 +3,8 @@
 On CPUs (measured on 2 cores, `[16, 72, 72, 144]`): a 1x1 convolution's gradient takes four
 times as long as the same written as a matrix product; a grouped convolution twenty times as
 long as a sum of shifted copies; that sum's gradient for the filter, as XLA derives it, eight
-times as long as the row loop below. A 3x3 convolution's gradient for the filter takes up to three
-times as long as nine matrix products (`[2, 33, 33, 256]` to 256 channels, dilation 2).
+times as long as the row loop below. What is left is XLA's own, fast if compiled with
+`compiler.convolution_options`.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,17 +43,6 @@ def conv(
         x = x[:, ::stride, ::stride]
         product = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
         return product.reshape(*x.shape[:3], kernel.shape[-1])
-    if jax.default_backend() == "cpu":
-        # Padded out here, so that the gradient of the padding is JAX's business.
-        padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-        return _dense_conv(padded, kernel, stride, dilation)
-    return _xla_conv(x, kernel, stride, dilation, padding)
-
-
-def _xla_conv(
-    x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding: Padding
-) -> jax.Array:
-    """Convolves all channels with all, as XLA does it."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -62,48 +51,6 @@ def _xla_conv(
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-
-
-_UNPADDED = ((0, 0), (0, 0))
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _dense_conv(x: jax.Array, kernel: jax.Array, stride: int, dilation: int) -> jax.Array:
-    """Convolves a padded picture; the filter's gradient is a matrix product for every tap."""
-    return _xla_conv(x, kernel, stride, dilation, _UNPADDED)
-
-
-def _dense_conv_forward(
-    x: jax.Array, kernel: jax.Array, stride: int, dilation: int
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Saves the inputs for the gradient."""
-    return _dense_conv(x, kernel, stride, dilation), (x, kernel)
-
-
-def _dense_conv_backward(
-    stride: int, dilation: int, saved: tuple[jax.Array, jax.Array], cotangent: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Gives the gradients of the picture (XLA's) and of the filter."""
-    x, kernel = saved
-    _, x_gradient = jax.vjp(lambda x: _xla_conv(x, kernel, stride, dilation, _UNPADDED), x)
-    batch, height, width, channels = cotangent.shape
-    rows = cotangent.reshape(-1, channels)
-    taps = []
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            start = (0, i * dilation, j * dilation, 0)
-            limit = (
-                batch,
-                start[1] + (height - 1) * stride + 1,
-                start[2] + (width - 1) * stride + 1,
-                x.shape[3],
-            )
-            seen = lax.slice(x, start, limit, (1, stride, stride, 1)).reshape(-1, x.shape[3])
-            taps.append(seen.T @ rows)
-    return x_gradient(cotangent)[0], jnp.stack(taps).reshape(kernel.shape)
-
-
-_dense_conv.defvjp(_dense_conv_forward, _dense_conv_backward)
 
 
 def scaled(
