@@ -1,9 +1,9 @@
 """Step times of the road's networks, ours against PyTorch's, on the same cores in one run.
 
 Both compute the same function of the same weights (`difference` says how nearly) in turn, two
-steps at a time, and the fastest step counts. A training step is the gradient of the outputs' mean square and
-SGD. `roofline` is the share of what a large float32 matrix product reaches on a core;
-both by processor time. `cpu_ratio` compares processor time too: on one core (`taskset -c 0`) it
+steps at a time, and the fastest step counts. A training step is the gradient of the outputs'
+mean square and SGD. `roofline` is the share of what a large float32 matrix product reaches on a
+core; both by processor time. `cpu_ratio` compares processor time too: on one core (`taskset -c 0`) it
 holds on a busy machine.
 """
 
@@ -77,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares the benchmark's options."""
     parser.add_argument("--side", type=int, default=256, help="of the photos")
     parser.add_argument("--batch", type=int, default=2, help="photos at a time")
-    parser.add_argument("--rounds", type=int, default=3, help="of two steps each; the fastest counts")
+    parser.add_argument("--rounds", type=int, default=3, help="of two steps; the fastest counts")
     parser.add_argument("--only", help="one of " + ", ".join(cases()))
 
 
