@@ -3,8 +3,8 @@
 Both compute the same function of the same weights (`difference` says how nearly) in turn, two
 steps at a time, and the fastest step counts. A training step is the gradient of the outputs'
 mean square and SGD. `roofline` is the share of what a large float32 matrix product reaches on a
-core; both by processor time. `cpu_ratio` compares processor time too: on one core (`taskset -c 0`) it
-holds on a busy machine.
+core; both by processor time. `cpu_ratio` compares processor time too: on one core
+(`taskset -c 0`) it holds on a busy machine.
 """
 
 import argparse
@@ -210,7 +210,7 @@ def _nchw(x: jax.Array) -> np.ndarray:
 def _in_turn(
     jax_step: Callable[[], Any], torch_step: Callable[[], Any], rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds, and processor seconds, of the fastest step of each, after a round to warm up."""
+    """Seconds, and processor seconds, of each one's fastest step, after a round to warm up."""
     times: list[list[tuple[float, float]]] = [[], []]
     for _ in range(rounds + 1):
         for mine, step in zip(times, (jax_step, torch_step), strict=True):
