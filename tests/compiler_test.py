@@ -32,8 +32,20 @@ def test_convolutions_stay_with_xla_and_give_the_same():
 
 @needs_cpu
 def test_a_compiler_that_does_not_know_them_goes_without(monkeypatch):
-    monkeypatch.setattr(compiler, "_CPU_OPTIONS", {"xla_cpu_no_such_option": "1"})
+    monkeypatch.setattr(compiler, "_LIBRARY", "xla_cpu_no_such_option")
     assert compiler.convolution_options() is None
+
+
+@needs_cpu
+def test_elementwise_operations_are_handed_on_without_depthwise_filters_only():
+    def handed_on(shape):
+        return "ELTWISE" in str(compiler.convolution_options({"a": {"kernel": jnp.zeros(shape)}}))
+
+    if compiler.convolution_options() is None:
+        pytest.skip("this XLA cannot be told")
+    assert handed_on((3, 3, 8, 8)) and handed_on((1, 1, 1, 8)) and handed_on((8,))
+    assert not handed_on((3, 3, 1, 8))
+    assert "ELTWISE" not in str(compiler.convolution_options())
 
 
 def test_other_backends_go_without(monkeypatch):

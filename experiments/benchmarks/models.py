@@ -122,6 +122,7 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     torch_x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
 
     compiled = partial(jax.jit, compiler_options=convolution_options())
+    trained = partial(jax.jit, compiler_options=convolution_options(params))
 
     @compiled
     def forward(variables: Any, x: jax.Array) -> tuple[jax.Array, ...]:
@@ -149,7 +150,7 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     )
     state = TrainState(jnp.zeros((), jnp.int32), params, frozen, optimiser.init(params), None)
     state = jax.tree.map(jnp.array, state)  # a copy, since the update takes its memory
-    update = compiled(make_update(loss, optimiser), donate_argnums=0)
+    update = trained(make_update(loss, optimiser), donate_argnums=0)
 
     def jax_update() -> Any:
         nonlocal state

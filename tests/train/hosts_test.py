@@ -99,6 +99,7 @@ def test_a_lost_host_ends_the_others_in_one_sentence_and_nothing_is_lost(tmp_pat
     first, second = _start(tmp_path, start=start_hosts, steps=2000)
     _wait_for_checkpoint(first, tmp_path)
     os.kill(second.pid, signal.SIGKILL)
+    second.communicate()
     _, err = first.communicate(timeout=240)  # JAX waits 100 s for a sign of life
     assert first.returncode != 0 and "DataError: another host was lost" in err
     assert any((tmp_path / "checkpoints").glob("*[0-9]"))

@@ -170,7 +170,7 @@ def train(
         update,
         donate_argnums=0,
         out_shardings=(copied, copied),
-        compiler_options=convolution_options(),
+        compiler_options=convolution_options(params),
     )
     state = _initial_state(params, statistics, optimiser, copied, average=bool(average))
     with lost_hosts(), contextlib.closing(Checkpoints(folder)) as checkpoints:
