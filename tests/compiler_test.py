@@ -48,6 +48,27 @@ def test_elementwise_operations_are_handed_on_without_depthwise_filters_only():
     assert "ELTWISE" not in str(compiler.convolution_options())
 
 
+@needs_cpu
+def test_a_gradient_through_the_library_is_the_same():
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, 32, 32, 16)), jnp.float32)
+    params = {"kernel": jnp.asarray(rng.normal(size=(3, 3, 16, 16)) / 12, jnp.float32)}
+    options = compiler.convolution_options(params)
+    if options is None:
+        pytest.skip("this XLA cannot be told")
+
+    def loss(params, x):
+        y = jax.nn.relu(_convolve(x, params["kernel"]))
+        return jnp.square(y * jax.nn.sigmoid(y) + x).mean()
+
+    gradient = jax.grad(loss, argnums=(0, 1))
+    handed_on = jax.jit(gradient, compiler_options=options)(params, x)
+
+    for ours, expected in zip(*map(jax.tree.leaves, (handed_on, gradient(params, x))), strict=True):
+        scale = jnp.abs(expected).max()
+        np.testing.assert_allclose(ours / scale, expected / scale, rtol=0, atol=1e-5)
+
+
 def test_other_backends_go_without(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert compiler.convolution_options() is None
