@@ -145,7 +145,7 @@ def _torch_logits(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndar
     """Runs the same network in PyTorch, straight from the weights' own names."""
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
-    w = {name: torch.from_numpy(value) for name, value in weights.items()}
+    w = {name: torch.tensor(value) for name, value in weights.items()}
 
     def convolve(x: Any, name: str, stride: int = 1, *, depthwise: bool = False) -> Any:
         kernel = w[name + ".weight"]
