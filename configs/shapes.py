@@ -1,4 +1,4 @@
-"""The embedded data set: the whole road in minutes on two cores.
+"""The embedded data set: the whole pipeline in minutes on two cores.
 
     python -m experiments.train
 
@@ -13,6 +13,7 @@ from configs import default
 def get_config() -> ConfigDict:
     """Returns the embedded default."""
     config = default.get_config()
+    config.data.val_split = "val"
     # Photos are enlarged: the mark that tells the classes apart is 15 pixels, one cell of a CAM.
     config.classifier.update(
         longer_side=(160, 256),
@@ -21,11 +22,13 @@ def get_config() -> ConfigDict:
         learning_rate=0.02,
         head_learning_rate=0.2,
         momentum=0.9,
-        frozen_taps=0,
+        frozen_stages=0,
     )
     config.cams.update(scales=(2.0,), batch_size=8, bucket=160)
     # A CAM is a disc round the mark; the CRF finds the object in it.
-    config.crf.update(boundary_labels=True, seeds=True, longer_side=160, sigma_rgb=20.0)
+    config.crf.update(
+        ir_labels=True, partial_labels=True, kernel="exact", longer_side=160, sigma_rgb=20.0
+    )
     config.seeds.update(confident=1.0, low_alpha=2.0)
     config.boundary.update(
         foreground=0.5,
@@ -34,7 +37,6 @@ def get_config() -> ConfigDict:
         batch_size=16,
         epochs=3,
         learning_rate=0.05,
-        displacement_learning_rate=0.05,
         momentum=0.9,
         radius=5,
     )
@@ -45,15 +47,15 @@ def get_config() -> ConfigDict:
         output_stride=16,
         rates=(3, 6, 9, 12),
         balanced=True,
-        frozen_taps=3,
+        frozen_stages=3,
         scales=(1.0, 1.75),  # as large as the classifier saw them
         crop=192,
         batch_size=8,
         epochs=3,
         learning_rate=0.002,
         head_learning_rate=0.001,
-        test_scales=(1.5,),
-        test_bucket=160,
-        test_batch_size=8,
+        eval_scales=(1.5,),
+        eval_bucket=160,
+        eval_batch_size=8,
     )
     return config.lock()

@@ -1,4 +1,4 @@
-"""The whole road at its smallest, for the tests: a minute on two cores, scores mean nothing."""
+"""The whole pipeline at its smallest, for the tests: a minute on two cores, scores mean nothing."""
 
 from ml_collections import ConfigDict
 
@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.graph.update(longer_side=64, bucket=64, batch_size=3)
     config.gcn.update(epochs=10)
     config.segmenter.update(
-        crop=64, batch_size=2, epochs=2, test_scales=(1.0,), test_bucket=160, test_batch_size=2
+        crop=64, batch_size=2, epochs=2, eval_scales=(1.0,), eval_bucket=160, eval_batch_size=2
     )
     config.report.update(photos=2)
     return config.lock()

@@ -56,11 +56,15 @@ def get_config() -> ConfigDict:
     """Returns the paper's setting; set `data.root` and the weights of both backbones."""
     config = default.get_config()
     config.data.update(
-        source="voc", train_split="train_aug", pseudo_split="train_aug", score_split="train"
+        source="voc",
+        train_split="train_aug",
+        pseudo_split="train_aug",
+        val_split="val",
+        score_split="train",
     )
     config.backbone.update(name="resnet50")
     # The classifier, CAMs, boundary network, graph, seeds and GCN are the defaults: published.
-    config.crf.update(boundary_labels=True, seeds=True)
+    config.crf.update(ir_labels=True, partial_labels=True)
     # DeepLab's COCO recipe: 20,000 steps of 10 crops are 19 epochs.
     config.segmenter.update(
         backbone="resnet101_caffe",
@@ -68,8 +72,7 @@ def get_config() -> ConfigDict:
         train_norms=False,
         multi_scale=(0.5, 0.75),
         accumulate=2,
-        rate_every=10,
-        test_scales=(1.0, 0.75, 0.5),
+        eval_scales=(1.0, 0.75, 0.5),
         crf=True,
     )
     return config.lock()

@@ -16,7 +16,11 @@ def get_config() -> ConfigDict:
     """Returns the setting for real photos on a small machine; set `data.root`."""
     config = default.get_config()
     config.data.update(
-        source="voc", train_split="train_aug", pseudo_split="train_aug", score_split="train"
+        source="voc",
+        train_split="train_aug",
+        pseudo_split="train_aug",
+        val_split="val",
+        score_split="train",
     )
     config.classifier.update(
         longer_side=(288, 480),
@@ -25,10 +29,10 @@ def get_config() -> ConfigDict:
         learning_rate=0.01,
         head_learning_rate=0.1,
         momentum=0.9,
-        frozen_taps=0,
+        frozen_stages=0,
     )
     # These CAMs are never zero on the background: both readings lie higher than the published ones.
-    config.crf.update(boundary_labels=True, longer_side=256)
+    config.crf.update(ir_labels=True, kernel="exact", longer_side=256)
     config.boundary.update(
         foreground=0.4,
         background=0.17,
@@ -36,19 +40,18 @@ def get_config() -> ConfigDict:
         batch_size=8,
         epochs=2,
         learning_rate=0.05,
-        displacement_learning_rate=0.05,
         momentum=0.9,
     )
     config.graph.update(bucket=128)
     config.seeds.update(rule="walk")
-    config.gcn.update(epochs=100, object_odds=2.0)
+    config.gcn.update(epochs=100, foreground_odds=2.0)
     # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
         init="classifier",
         output_stride=16,
         rates=(3, 6, 9, 12),
         balanced=True,
-        frozen_taps=3,
+        frozen_stages=3,
         # Photos as large as the classifier saw them, and nearly whole.
         scales=(0.55, 0.95),
         crop=320,
@@ -57,7 +60,7 @@ def get_config() -> ConfigDict:
         learning_rate=0.002,
         head_learning_rate=0.001,
         crf=True,
-        test_scales=(0.6, 0.85),
+        eval_scales=(0.6, 0.85),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
     return config.lock()

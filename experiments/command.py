@@ -1,13 +1,16 @@
 """What the commands share: one line for what cannot be used, what was left out, exit statuses."""
 
 import errno
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
+from configs import default
+from configs.default import RENAMED
 from wsgcn_jax.types import Skipped
 
 
@@ -24,7 +27,7 @@ def fail_on_full_disk(error: OSError, out: Path) -> int:
     return fail(f"{out}: the disk is full; make room and start the same command again")
 
 
-def tell_skipped(skipped: Sequence[Skipped]) -> int:
+def log_skipped(skipped: Sequence[Skipped]) -> int:
     """Says which photos were left out; returns the exit status: 3 for any, else 0."""
     for photo, reason in skipped:
         print(f"left out: {photo}: {reason}", file=sys.stderr)
@@ -38,6 +41,7 @@ def parse_config_flags(
 ) -> list[str]:
     """Parses a command line with `--config`; a bad option ends with one line, no traceback.
 
+    `--config.KEY=None`, or nothing behind the equals sign, sets a key that may be None to None.
     The flags are defined here, since config_flags looks at the command line while it defines.
 
     Args:
@@ -49,14 +53,38 @@ def parse_config_flags(
     Returns:
         What are no flags, behind the command's name.
     """
+    emptied = [key for argument in argv[1:] if (key := _emptied_key(argument))]
+    argv = [argument for argument in argv if not _emptied_key(argument)]
     try:
         config_flags.DEFINE_config_file("config", config, "The configuration.")
         define()
         rest = flags.FLAGS(list(argv))
         _ = flags.FLAGS.config.stages  # a file that failed to load says so on its first use
+        flags.FLAGS.config.update_from_flattened_dict(dict.fromkeys(emptied))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split())
-        sys.exit(fail(f"{text} (see {see})"))
+        sys.exit(fail(f"{text}{_renamed(argv)} (see {see})"))
     if len(rest) > 1:
         sys.exit(fail(f"unknown argument {rest[1]!r}; options begin with --"))
     return rest
+
+
+def _emptied_key(argument: str) -> str | None:
+    """Returns the key that an argument sets to None, among those that may be."""
+    match = re.fullmatch(r"--?config\.([\w.]+)=(None|none|)", argument)
+    return match[1] if match and match[1] in _OPTIONAL else None
+
+
+def _renamed(argv: Sequence[str]) -> str:
+    """Says how keys are called that older configurations had under another name."""
+    keys = (match[1] for a in argv if (match := re.match(r"--?config\.([\w.]+)", a)))
+    return "".join(f"; {k} is called {RENAMED[k]}" for k in keys if k in RENAMED)
+
+
+_OPTIONAL = frozenset(
+    f"{section}.{key}"
+    for section, keys in default.get_config().items()
+    if isinstance(keys, ConfigDict)
+    for key, value in keys.items()
+    if value is None
+)

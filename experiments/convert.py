@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.command import fail
-from wsgcn_jax.models.published import KINDS, Tensor, convert, recognise
+from wsgcn_jax.models.published import Tensor, convert, recognise
+from wsgcn_jax.models.published_kinds import KINDS
 from wsgcn_jax.models.weight_files import read_weights
 from wsgcn_jax.train.checkpoint import save_tree
 from wsgcn_jax.types import DataError

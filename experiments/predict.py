@@ -23,13 +23,12 @@ from absl import logging
 from etils.epath import PathLike
 from PIL import Image
 
-from experiments.command import fail, fail_on_full_disk, tell_skipped
-from wsgcn_jax.crf.settings import DEEPLAB
+from experiments.command import fail, fail_on_full_disk, log_skipped
+from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.data.files import read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.folders import absolute
-from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
-from wsgcn_jax.pipeline.refinement import refine_scores
+from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
 from wsgcn_jax.types import DataError, Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -54,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         return fail(str(error))
     except OSError as error:
         return fail_on_full_disk(error, options.out)
-    return tell_skipped(skipped)
+    return log_skipped(skipped)
 
 
 def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) -> list[Skipped]:
@@ -96,7 +95,7 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
         read,
         lambda index: out / readable[index].with_suffix(".png"),
         "masks",
-        refine=partial(refine_scores, settings=DEEPLAB) if crf else None,
+        refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if crf else None,
     )
     skipped += [Skipped(str(readable[index]), reason) for index, reason in broken]
     return skipped

@@ -1,13 +1,13 @@
 """Pseudo labels for a folder of photos, from anybody's maps or a trained run.
 
     python -m experiments.pseudo_label --images DIR --labels labels.csv --out DIR \\
-        [--cams DIR] [--edges DIR] [--seeds DIR] [--checkpoint RUN] [--classes cat,dog] \\
+        [--cams DIR] [--boundary DIR] [--seeds DIR] [--checkpoint RUN] [--classes cat,dog] \\
         [--scores] [--layout plain|irnet|wsgcn|voc-server] \\
         [--config=configs/default.py] [--config.KEY=VALUE]
 
 `labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
 [k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
-`NAME.npz` (`edge` [h, w]). --seeds are partial labels, `NAME.png` of the photo's size with 255
+`NAME.npz` (`boundary` [h, w]). --seeds are partial labels, `NAME.png` of the photo's size with 255
 where nothing is known; they make CAMs needless. Class ids 1, 2, ... follow --classes (names, commas
 between); without it they are the run's where there is a run, else VOC's if all labels are VOC's
 names, else the order of appearance in the list.
@@ -26,14 +26,14 @@ from absl import app, flags, logging
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from experiments.command import fail, fail_on_full_disk, parse_config_flags, tell_skipped
+from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
 from wsgcn_jax.folders import absolute, disk_for
-from wsgcn_jax.pipeline.foreign import Entry
-from wsgcn_jax.pipeline.half_way import label_folder
-from wsgcn_jax.pipeline.workspace import tell
+from wsgcn_jax.pipeline.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.label_folder import label_folder
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.types import DataError
 
 LAYOUTS = {
@@ -51,16 +51,16 @@ def main(_: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
-    given = (options.cams, options.edges, options.seeds, options.checkpoint)
-    entry = Entry(*(v and Path(v) for v in given))
+    given = (options.cams, options.boundary, options.seeds, options.checkpoint)
+    external = ExternalMaps(*(v and Path(v) for v in given))
     out = Path(options.out)
     try:
-        classes = _classes(Path(options.labels), entry.run, options.config)
+        classes = _classes(Path(options.labels), external.run, options.config)
         source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
-        _claim(out, options.config, entry, classes)
+        _claim(out, options.config, external, classes)
         done, skipped = label_folder(
             source,
-            entry,
+            external,
             options.config,
             out / LAYOUTS[options.layout],
             out / "scores" if options.scores else None,
@@ -70,7 +70,7 @@ def main(_: Sequence[str]) -> int:
     except OSError as error:
         return fail_on_full_disk(error, out)
     print(f"{out / LAYOUTS[options.layout]}: {done} photos labelled")
-    return tell_skipped(skipped)
+    return log_skipped(skipped)
 
 
 def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, ...]:
@@ -80,14 +80,14 @@ def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, .
         return data.load(disk_for(run / "data"), config.data.pseudo_split).classes
     named = read_csv_labels(labels).classes
     classes = VOC_CLASSES if set(named) <= set(VOC_CLASSES) else named
-    tell("class ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(classes)))
+    log("class ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(classes)))
     return classes
 
 
-def _claim(out: Path, config: ConfigDict, entry: Entry, classes: Sequence[str]) -> None:
+def _claim(out: Path, config: ConfigDict, external: ExternalMaps, classes: Sequence[str]) -> None:
     """Notes what the label maps are made with, so that those of another setting are not kept."""
     note = {
-        "maps": [path and str(absolute(path)) for path in entry],
+        "maps": [path and str(absolute(path)) for path in external],
         "classes": list(classes),
         "seed": config.seed,
         "config": {name: config[name].to_dict() for name in _SECTIONS},
@@ -111,12 +111,13 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
             ("labels", "CSV list `file,label label ...`.", True),
             ("out", "Folder to write.", True),
             ("cams", "Folder of CAMs.", False),
-            ("edges", "Folder of boundary maps.", False),
+            ("boundary", "Folder of boundary maps.", False),
             ("seeds", "Folder of partial labels.", False),
             ("classes", "Names of the classes, in the order of their ids.", False),
             ("checkpoint", "Work folder of a trained run.", False),
         ):
             flags.DEFINE_string(name, None, what, required=needed)
+        flags.DEFINE_alias("edges", "boundary")  # its name in version 0.1
         flags.DEFINE_bool("scores", False, "Also write the scores, as NPZ.")
         flags.DEFINE_enum("layout", "plain", list(LAYOUTS), "Where label maps go below --out.")
 

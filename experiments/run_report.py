@@ -12,14 +12,12 @@ from wsgcn_jax import data
 from wsgcn_jax.data.labels import PALETTE
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import read_scores
-from wsgcn_jax.pipeline.scores import (
-    argmax_labels,
-    nearest_labels,
-    resize_maps,
-    resize_maps_aligned,
-)
-from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, read_curve
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.stages import STAGES
+from wsgcn_jax.pipeline.workspace import Workspace, read_arrays
+from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.types import Example, Skipped
 
 ROWS = (
@@ -98,7 +96,7 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
     scores = read_scores(workspace.folder("evaluate"))
     split = context.scored()
     header, rows = table(scores)
-    seconds = [(s, workspace.stamp(s)) for s in _STAGES]
+    seconds = [(stage.name, workspace.stamp(stage.name)) for stage in STAGES]
     times = [[name, f"{stamp.seconds:.0f} s"] for name, stamp in seconds if stamp is not None]
     tables: list[tuple[str, list[str], list[list[str]]]] = [
         ("Intersection over union, percent", header, rows),
@@ -127,9 +125,6 @@ def _rgb(label: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
-_STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
-
-
 Gallery = list[tuple[str, list[tuple[str, np.ndarray]]]]
 
 
@@ -147,7 +142,7 @@ def _gallery(context: Context, split: data.Split, scores: dict[str, Any]) -> Gal
         if not (folder / f"{example.name}.png").exists():
             continue
         title = f"{note}{example.name}: {_names(split, example)}"
-        gallery.append((title, _road(workspace, example, threshold)))
+        gallery.append((title, _steps(workspace, example, threshold)))
     if scores["val"]:
         val = context.split(config.data.val_split)
         masks = workspace.folder("segmenter") / "val"
@@ -172,21 +167,25 @@ def _names(split: data.Split, example: Example) -> str:
     return ", ".join(split.classes[k + 1] for k in np.flatnonzero(example.labels))
 
 
-def _road(workspace: Workspace, example: Example, threshold: float) -> list[tuple[str, np.ndarray]]:
+def _steps(
+    workspace: Workspace, example: Example, threshold: float
+) -> list[tuple[str, np.ndarray]]:
     """Photo, CAM, seeds, boundaries, walk, GCN, final and truth."""
     folder = workspace.folder("pseudo_labels")
     size = (example.image.shape[0], example.image.shape[1])
     arrays = read_arrays(folder / f"{example.name}.npz")
-    cam, keys = read_cams(workspace.folder("cams"), example.name)
+    cam, class_ids = read_cams(workspace.folder("cams"), example.name)
     walk = resize_maps(arrays["walk"], size)
-    gcn = argmax_labels(resize_maps_aligned(arrays["log_probs"], size), arrays["keys"])
+    gcn = argmax_labels(
+        resize_maps(arrays["log_probs"], size, align_corners=True), arrays["class_ids"]
+    )
     final = data.read_mask(folder / f"{example.name}.png")
-    walked = argmax_labels(walk / max(float(walk.max()), 1e-5), keys, threshold)
+    walked = argmax_labels(walk / max(float(walk.max()), 1e-5), class_ids, threshold)
     columns = [
         ("photo", example.image),
         ("CAM", heat(resize_maps(cam, size).max(axis=0))),
-        ("partial labels", colour_mask(nearest_labels(arrays["seeds"], size), PALETTE)),
-        ("boundary map", heat(resize_maps(arrays["edge"][None], size)[0])),
+        ("partial labels", colour_mask(resize_labels(arrays["seeds"], size), PALETTE)),
+        ("boundary map", heat(resize_maps(arrays["boundary"][None], size)[0])),
         ("random walk", colour_mask(walked, PALETTE, example.image)),
         ("GCN", colour_mask(gcn, PALETTE, example.image)),
         ("final", colour_mask(final, PALETTE)),

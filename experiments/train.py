@@ -15,11 +15,11 @@ from etils.epath import Path
 from ml_collections import config_flags
 
 from experiments import run_report
-from experiments.command import fail, fail_on_full_disk, parse_config_flags, tell_skipped
+from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
+from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.pipeline.workspace import tell
-from wsgcn_jax.train.hosts import is_primary, join_hosts
 from wsgcn_jax.types import DataError
 
 
@@ -44,8 +44,8 @@ def main(_: Sequence[str]) -> int:
     if report is not None:
         print(run_report.table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")
-    tell(f"{time.monotonic() - started:.0f} s")
-    return tell_skipped(skipped)
+    log(f"{time.monotonic() - started:.0f} s")
+    return log_skipped(skipped)
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

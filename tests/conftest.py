@@ -13,9 +13,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Minutes of compilation each: begun last, they would keep one worker busy and the others idle.
 LONGEST = (
-    "road_test.py",
+    "pipeline_test.py",
     "fast_walk_test.py",
-    "devices_test.py",
+    "distributed_test.py",
     "boundary_test.py",
     "fit_test.py",
     "efficientnet_lite_test.py",

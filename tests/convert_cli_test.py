@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.convert import main
-from wsgcn_jax.models import published, resnet
+from wsgcn_jax.models import published_kinds, resnet
 from wsgcn_jax.pipeline.networks import load_variables
 from wsgcn_jax.types import DataError
 
@@ -19,10 +19,10 @@ TINY = resnet.ResNet((1, 1, 1, 1))
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     """A function that writes a safetensors file of a tiny ResNet, changed by whoever calls."""
-    kind = published.KINDS["resnet50"]._replace(
+    kind = published_kinds.KINDS["resnet50"]._replace(
         marks=("conv1.weight", "layer3.0.conv1.weight"), network=lambda _: TINY
     )
-    monkeypatch.setitem(published.KINDS, "resnet50", kind)
+    monkeypatch.setitem(published_kinds.KINDS, "resnet50", kind)
     photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes = jax.eval_shape(TINY.init, jax.random.key(0), photo)
     rng = np.random.default_rng(0)

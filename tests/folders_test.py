@@ -10,7 +10,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from wsgcn_jax.data import read_mask, write_mask
 from wsgcn_jax.folders import absolute, disk_for, in_bucket
-from wsgcn_jax.pipeline.workspace import Curves, Workspace, read_arrays, read_curve, write_arrays
+from wsgcn_jax.pipeline.curves import Curves, read_curve
+from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, write_arrays
 
 
 class _Bucket(MemoryFileSystem):

@@ -7,7 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from wsgcn_jax.pickles import NUMPY_CALLS, Array, read_npy_object, read_pickle
+from wsgcn_jax.numpy_pickles import NUMPY_CALLS, Array, read_npy_object
+from wsgcn_jax.pickles import read_pickle
 
 VALUES = {
     "rows": np.arange(6, dtype=np.float32).reshape(2, 3),

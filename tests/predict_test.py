@@ -15,7 +15,8 @@ from wsgcn_jax import data
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, seen_size
-from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized, resize_maps
+from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized
+from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.train.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 

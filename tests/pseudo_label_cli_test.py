@@ -10,8 +10,8 @@ from PIL import Image
 
 from configs import test as tiny
 from wsgcn_jax import data
-from wsgcn_jax.pipeline.scores import resize_maps_aligned
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.resize import resize_maps
 
 ROOT = Path(__file__).parents[1]
 SIZE = (60, 77)
@@ -20,7 +20,11 @@ SIZE = (60, 77)
 def _run(folder, *arguments):
     command = [
         *(sys.executable, "-m", "experiments.pseudo_label", "--config=configs/test.py"),
-        *("--config.crf.seeds=False", "--config.gcn.epochs=60", "--config.graph.batch_size=2"),
+        *(
+            "--config.crf.partial_labels=False",
+            "--config.gcn.epochs=60",
+            "--config.graph.batch_size=2",
+        ),
         *("--images", folder, "--labels", folder / "labels.csv", "--out", folder / "out"),
         *arguments,
     ]
@@ -106,23 +110,28 @@ def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
     # A head that was drawn speaks for one class in two.
     (photos / "labels.csv").write_text("a.png,p q r s t u v w\nb.png,w v u t s r q p\n")
     config = tiny.get_config()
-    config.data.update(source="folder", root=str(photos), val_split="")
+    config.data.update(source="folder", root=str(photos), val_split=None)
     config.stages = "data,classifier,cams,boundary,pseudo_labels"
     # Networks as they start: what they find means little, but it is theirs alone.
     config.classifier.epochs = config.boundary.epochs = 0
-    config.crf.update(seeds=False, boundary_labels=False, masks=False)
+    config.crf.update(partial_labels=False, ir_labels=False, post_process=False)
     config.cams.bucket = 16
     config.graph.update(batch_size=2, longer_side=0, bucket=16)
     config.gcn.epochs = 60
     assert run_stages(config, str(work)) == []
-    changed = ("crf.masks=False", "cams.bucket=16", "graph.longer_side=0", "graph.bucket=16")
+    changed = (
+        "crf.post_process=False",
+        "cams.bucket=16",
+        "graph.longer_side=None",
+        "graph.bucket=16",
+    )
     options = [f"--config.{change}" for change in changed]
     done = _run(photos, "--checkpoint", work, "--scores", *options)
     assert done.returncode == 0, done.stderr
     for name in "ab":
         with np.load(work / f"pseudo_labels/{name}.npz") as arrays:
             assert set(np.unique(arrays["seeds"])) - {0, 255}  # CAMs are not zero
-            expected = np.exp(resize_maps_aligned(arrays["log_probs"], (64, 80)))
+            expected = np.exp(resize_maps(arrays["log_probs"], (64, 80), align_corners=True))
         with np.load(photos / f"out/scores/{name}.npz") as arrays:
             assert arrays["keys"].tolist() == list(range(9))
             np.testing.assert_allclose(arrays["scores"], expected, rtol=1e-3, atol=1e-6)

@@ -154,7 +154,7 @@ def test_floor_turns_weak_evidence_into_background() -> None:
     assert not (np.asarray(partial_labels(weak, present).labels) == 0).any()
     seeds = partial_labels(weak, present, floor=0.2)
     assert (np.asarray(seeds.labels) == 0).mean() > 0.2
-    assert float(seeds.scores[GOLDEN["class_rows"][1:]].max()) > 0.9  # stretched back to 1
+    assert float(seeds.scores[GOLDEN["class_rows"][1:]].max()) > 0.9  # symmetrise_max back to 1
 
 
 @pytest.mark.parametrize("options", [{"confident": 0.0}, {"confident": 1.1}, {"floor": 1.0}])

@@ -74,7 +74,7 @@ def partial_labels(
             strongest first; in (0, 1].
         minimum_score: least refined score of a labelled node.
         background_minimum: least unrefined high-exponent score of a background node.
-        floor: in [0, 1); CAM values up to here count as nothing and the rest is stretched back
+        floor: in [0, 1); CAM values up to here count as nothing and the rest is symmetrise_max back
             to 1. The published rule (0) expects CAMs that are zero on background.
         refine: a dense CRF, say; called for the low-exponent scores, then for the high ones.
 

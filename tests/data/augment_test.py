@@ -3,26 +3,13 @@
 import numpy as np
 import pytest
 
-from wsgcn_jax.data.augment import resize_longer_side, train_crop
+from wsgcn_jax.data.augment import train_crop
 
 
 def _coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     rows, cols = np.mgrid[:height, :width]
     image = np.stack([rows, cols, np.full_like(rows, 7)], axis=-1).astype(np.uint8)
     return image, ((rows * 3 + cols) % 250).astype(np.uint8)
-
-
-def test_resize_longer_side():
-    image, mask = _coordinates(60, 100)
-    for longer in (50, 100, 131):
-        resized, labels = resize_longer_side(image, longer, mask)
-        assert resized.shape == (round(60 * longer / 100), longer, 3)
-        assert labels is not None and labels.shape == resized.shape[:2]
-        assert set(np.unique(labels)) <= set(np.unique(mask))
-    tall, none = resize_longer_side(image.transpose(1, 0, 2).copy(), 50)
-    assert tall.shape == (50, 30, 3) and none is None
-    thin, _ = resize_longer_side(image[:1], 10)
-    assert thin.shape == (1, 10, 3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 90), (90, 40), (64, 64), (20, 30), (100, 100)])

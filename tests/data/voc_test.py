@@ -47,11 +47,11 @@ def _cls_labels(root: Path, **options) -> Path:
     return path
 
 
-def _source(root: Path, labels: str | Path = "auto") -> VocSource:
+def _source(root: Path, labels: str | Path | None = None) -> VocSource:
     return VocSource(root, splits=("train", "val"), labels=labels)
 
 
-def _labels(root: Path, tmp_path: Path, labels: str | Path = "auto") -> list[int]:
+def _labels(root: Path, tmp_path: Path, labels: str | Path | None = None) -> list[int]:
     prepare(_source(root, labels), tmp_path / "data")
     return (load(tmp_path / "data", "train").labels.nonzero()[1] + 1).tolist()
 

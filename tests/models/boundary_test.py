@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 from golden_weights import any_variables, golden, golden_variables, nhwc, weight
 
-from wsgcn_jax.models.boundary import (
-    BoundaryNet,
-    BoundaryOutput,
-    edges_and_features,
-    upsample,
-)
+from wsgcn_jax.models.boundary import BoundaryNet, BoundaryOutput, boundary_and_features
 from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
 from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
-from wsgcn_jax.models.layers import resize_bilinear
-from wsgcn_jax.models.published import irnet_name
+from wsgcn_jax.models.published_kinds import irnet_name
 from wsgcn_jax.models.resnet import ResNet
+from wsgcn_jax.resize import resize_bilinear, upsample
 
 IRN = golden("irn_net")
 PATHS = golden("paths")
@@ -25,7 +20,7 @@ MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225
 
 @pytest.fixture(scope="module")
 def net():
-    module = BoundaryNet(ResNet())
+    module = BoundaryNet(ResNet(), displacement=True)
     variables = golden_variables(module, irnet_name)
     shift = weight("mean_shift.running_mean", (2,))
     return jax.jit(module.apply), variables, shift
@@ -38,32 +33,39 @@ def _pick(output, index, size):
 
 def _run_pair(net, pair):
     """Runs a photo and its mirror image, zero-padded to 128 as the reference does."""
-    apply, variables, shift = net
+    apply, variables, _ = net
     height, width = pair.shape[1:3]
     padded = np.pad(pair, ((0, 0), (0, 128 - height), (0, 128 - width), (0, 0)))
     # No `valid`: the reference's norms count the padding.
-    return apply(variables, padded, None, shift)
+    return apply(variables, padded)
 
 
 @pytest.mark.parity("boundary")
 def test_outputs_match_golden(net):
+    shift = net[2]  # the published network takes the mean displacement off itself
     output = _run_pair(net, nhwc(IRN["pair_input"]))
-    np.testing.assert_allclose(output.edge_logits, IRN["raw_edge_logits"][:, 0], atol=1e-4)
-    np.testing.assert_allclose(output.displacement, nhwc(IRN["raw_dp"]), atol=1e-4)
-    edge, features = edges_and_features(*(_pick(output, i, (16, 24)) for i in range(2)))
+    np.testing.assert_allclose(output.logits, IRN["raw_edge_logits"][:, 0], atol=1e-4)
+    np.testing.assert_allclose(
+        np.asarray(output.displacement) - shift, nhwc(IRN["raw_dp"]), atol=1e-4
+    )
+    edge, features = boundary_and_features(*(_pick(output, i, (16, 24)) for i in range(2)))
     np.testing.assert_allclose(edge, IRN["edge"][0], atol=1e-5)
     np.testing.assert_allclose(features, nhwc(IRN["features"])[0], atol=1e-5)
     np.testing.assert_allclose(
-        output.displacement[0, :16, :24], np.moveaxis(IRN["dp"], 0, -1), atol=1e-4
+        np.asarray(output.displacement)[0, :16, :24] - shift,
+        np.moveaxis(IRN["dp"], 0, -1),
+        atol=1e-4,
     )
 
 
 @pytest.mark.parity("boundary")
 def test_evaluation_outputs_match_golden(net):
     apply, variables, shift = net
-    output = apply(variables, nhwc(IRN["adl_input"]), None, shift)
-    np.testing.assert_allclose(output.edge_logits, IRN["adl_eval_edge_logits"][0], atol=1e-5)
-    np.testing.assert_allclose(output.displacement, nhwc(IRN["adl_eval_dp"]), atol=1e-5)
+    output = apply(variables, nhwc(IRN["adl_input"]))
+    np.testing.assert_allclose(output.logits, IRN["adl_eval_edge_logits"][0], atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(output.displacement) - shift, nhwc(IRN["adl_eval_dp"]), atol=1e-5
+    )
 
 
 @pytest.mark.parity("boundary")
@@ -74,7 +76,7 @@ def test_odd_size_matches_golden(net):
     valid = np.zeros((128, 128), bool)
     valid[:61, :90] = True
     photo, mirrored = (BoundaryOutput(*(leaf[i] for leaf in output)) for i in range(2))
-    edge, features = edges_and_features(photo, mirrored, valid)
+    edge, features = boundary_and_features(photo, mirrored, valid)
     np.testing.assert_allclose(edge[:16, :23], IRN["odd_edge"][0], atol=1e-5)
     np.testing.assert_allclose(
         features[:16, :23, ::10], nhwc(IRN["odd_features_sub"])[0], atol=1e-5
@@ -85,12 +87,12 @@ def test_features_sum_to_the_logit(net):
     _, variables, _ = net
     output = _run_pair(net, nhwc(IRN["pair_input"]))
     total = output.activations.sum(-1) + variables["params"]["edge_bias"][0]
-    np.testing.assert_allclose(total, output.edge_logits, atol=1e-5)
+    np.testing.assert_allclose(total, output.logits, atol=1e-5)
 
 
 @pytest.mark.parity("boundary")
 def test_loss_and_gradients_match_golden():
-    module = BoundaryNet(ResNet())
+    module = BoundaryNet(ResNet(), displacement=True)
     variables = golden_variables(module, irnet_name)
     paths = tuple(
         PATHS["r5_paths_flat"][i, :length] for i, length in enumerate(PATHS["r5_path_length"])
@@ -99,15 +101,13 @@ def test_loss_and_gradients_match_golden():
 
     def loss(params):
         output = module.apply({**variables, "params": params}, x)
-        terms = affinity_displacement_loss(
-            output.edge_logits, output.displacement, labels, paths=paths
-        )
+        terms = affinity_displacement_loss(output.logits, output.displacement, labels, paths=paths)
         return terms.total, (terms, output)
 
     grads, (terms, output) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
     backbone = grads.pop("backbone")
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(backbone))
-    np.testing.assert_allclose(output.edge_logits, IRN["adl_edge_logits"][0], atol=1e-4)
+    np.testing.assert_allclose(output.logits, IRN["adl_edge_logits"][0], atol=1e-4)
     np.testing.assert_allclose(
         np.array([*terms[1:], terms.total]), IRN["adl_loss_terms"], rtol=1e-5
     )
@@ -126,7 +126,7 @@ def test_loss_and_gradients_match_golden():
 
 @pytest.mark.parametrize("backbone", [ResNet((1, 1, 1, 1)), EfficientNetLite0()])
 def test_padded_equals_unpadded(backbone):
-    module = BoundaryNet(backbone)
+    module = BoundaryNet(backbone, displacement=True)
     x = jax.random.normal(jax.random.key(1), (1, 61, 90, 3))
     variables = any_variables(module)
     valid = np.zeros((2, 80, 112), bool)

@@ -12,8 +12,9 @@ from golden_weights import any_variables, golden, golden_variables, nhwc
 from wsgcn_jax.models import cam
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
-from wsgcn_jax.models.published import irnet_name
+from wsgcn_jax.models.published_kinds import irnet_name
 from wsgcn_jax.models.resnet import ResNet, torch_name
+from wsgcn_jax.resize import resize_valid
 
 GOLDEN = golden("cam_net")
 SCALES = ("1", "0p5", "1p5", "2")
@@ -82,19 +83,34 @@ def test_merged_cams_match_golden(photo: str, pad: int) -> None:
     raw = [np.moveaxis(GOLDEN[f"{photo}_cam_scale_{scale}"], 0, -1) for scale in SCALES]
     sizes = [np.array(one.shape[:2]) for one in raw]
     cams = [_pad(one, (one.shape[0] + pad, one.shape[1] + pad)) for one in raw]
+    grid = (size - 1) // 4 + 1
+    rows, columns = grid
     merge = jax.jit(cam.merge_cams, static_argnames="shape")
-    for name, resized in {"strided": (size - 1) // 4 + 1, "highres": 16 * _cells(size)}.items():
-        expected = GOLDEN[f"{photo}_{name}_cam"]
-        rows, columns = expected.shape[1:]
-        shape = (rows + pad, columns + pad)
-        merged = merge(cams, sizes, resized, shape=shape, real=np.array([rows, columns]))
-        np.testing.assert_allclose(merged[:, :rows, :columns], expected, atol=1e-5)
-        assert not np.any(merged[:, rows:]) and not np.any(merged[:, :, columns:])
+    merged = merge(cams, sizes, grid, shape=(int(rows + pad), int(columns + pad)))
+    expected = GOLDEN[f"{photo}_strided_cam"]
+    np.testing.assert_allclose(merged[:, :rows, :columns], expected, atol=1e-5)
+    assert not np.any(merged[:, rows:]) and not np.any(merged[:, :, columns:])
+
+
+@pytest.mark.parametrize("photo", ["a", "b"])
+@pytest.mark.parity("CAM")
+def test_cams_of_the_photos_size_match_golden(photo: str) -> None:
+    """Published ones are resized to whole cells of 16 pixels, cropped, then normalised."""
+    size = np.array(GOLDEN[f"image_{photo}"].shape[:2])
+    raw = [np.moveaxis(GOLDEN[f"{photo}_cam_scale_{scale}"], 0, -1) for scale in SCALES]
+    expected = GOLDEN[f"{photo}_highres_cam"]
+    resized = [
+        resize_valid(one, np.array(one.shape[:2]), 16 * _cells(size), expected.shape[1:])
+        for one in raw
+    ]
+    total = jnp.moveaxis(sum(resized), -1, 0)
+    everywhere = jnp.ones(expected.shape[1:], bool)
+    np.testing.assert_allclose(cam.normalise_cam(total, everywhere), expected, atol=1e-5)
 
 
 @pytest.mark.parity("CAM")
 def test_training_loss_and_gradients_match_golden(variables: Any) -> None:
-    net = cam.Classifier(ResNet(frozen_taps=3), num_classes=20)
+    net = cam.Classifier(ResNet(frozen_stages=3), num_classes=20)
 
     @jax.jit
     @jax.value_and_grad
@@ -144,7 +160,7 @@ def test_resize_valid_is_the_resize_of_the_cut_map(size_out: tuple[int, int]) ->
     x = np.random.default_rng(0).normal(size=(9, 8, 2)).astype(np.float32)
     size_in = (6, 7)
     expected = jax.image.resize(x[:6, :7], (*size_out, 2), "bilinear", antialias=False)
-    resize = jax.jit(cam.resize_valid, static_argnums=3)
+    resize = jax.jit(resize_valid, static_argnums=3)
     got = resize(x, jnp.array(size_in), jnp.array(size_out), (16, 12))
     np.testing.assert_allclose(got[: size_out[0], : size_out[1]], expected, atol=1e-5)
     assert not np.any(got[size_out[0] :]) and not np.any(got[:, size_out[1] :])
@@ -156,9 +172,9 @@ def test_sizes_may_differ_within_a_batch() -> None:
     x = np.random.default_rng(1).normal(size=(3, 5, 6, 2)).astype(np.float32)
     sizes_in = np.array([[5, 6], [2, 3], [4, 1]])
     sizes_out = np.array([[3, 3], [8, 8], [7, 2]])
-    batch = jax.vmap(lambda *one: cam.resize_valid(*one, (8, 8)))(x, sizes_in, sizes_out)
+    batch = jax.vmap(lambda *one: resize_valid(*one, (8, 8)))(x, sizes_in, sizes_out)
     for row, got in enumerate(batch):
-        alone = cam.resize_valid(x[row], sizes_in[row], sizes_out[row], (8, 8))
+        alone = resize_valid(x[row], sizes_in[row], sizes_out[row], (8, 8))
         np.testing.assert_allclose(got, alone, atol=1e-6)
     widths = sizes_in[:, 1]
     for row, got in enumerate(jax.vmap(cam.flip_valid)(x, widths)):

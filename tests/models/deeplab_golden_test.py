@@ -13,8 +13,9 @@ import pytest
 from flax import traverse_util
 from golden_weights import flax_weight, golden, nhwc, weight
 
-from wsgcn_jax.models.deeplab import DeepLabV2, scale_photos, segmentation_loss
+from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.models.resnet import RESNET101, ResNet, torch_name
+from wsgcn_jax.resize import scale_photos
 
 CAFFE = {"conv1": "reduce", "conv2": "conv3x3", "conv3": "increase", "downsample": "shortcut"}
 RATES = (6, 12, 18, 24)

@@ -10,8 +10,8 @@ from golden_weights import any_variables, golden, nhwc
 
 from wsgcn_jax.models.deeplab import DeepLabV2, dilated_sum, segmentation_loss
 from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
-from wsgcn_jax.models.labels import resize_labels
 from wsgcn_jax.models.resnet import ResNet
+from wsgcn_jax.resize import resize_labels
 
 DEEPLAB = golden("deeplab")
 RATES = (6, 12, 18, 24)

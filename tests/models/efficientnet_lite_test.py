@@ -103,7 +103,7 @@ def _is_block(module: Any, _: str) -> bool:
 
 
 def test_frozen_taps_pass_no_gradient(variables: dict[str, Any]) -> None:
-    net = EfficientNetLite0(frozen_taps=3)
+    net = EfficientNetLite0(frozen_stages=3)
     x = jax.random.normal(jax.random.key(4), (1, 33, 32, 3))
 
     def total(params: Any) -> jax.Array:

@@ -7,27 +7,23 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.models import layers
+from wsgcn_jax.resize import resize_bilinear
 
 
-def _resize_one(row: np.ndarray, size: int, *, aligned: bool) -> np.ndarray:
+def _resize_one(row: np.ndarray, size: int) -> np.ndarray:
     """Interpolates a vector at the source coordinates of PyTorch's documentation."""
     length = len(row)
-    index = np.arange(size)
-    if aligned:
-        source = index * (length - 1) / max(size - 1, 1)
-    else:
-        source = np.clip((index + 0.5) * length / size - 0.5, 0, length - 1)
+    source = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
     return np.interp(source, np.arange(length), row)
 
 
-@pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("size", [(12, 18), (5, 4), (1, 9), (7, 7)])
-def test_resize_interpolates_linearly(aligned: bool, size: tuple[int, int]) -> None:
+def test_resize_interpolates_linearly(size: tuple[int, int]) -> None:
     x = np.random.default_rng(0).normal(size=(2, 6, 9, 3)).astype(np.float32)
-    resize = layers.resize_bilinear_aligned if aligned else layers.resize_bilinear
-    expected = np.apply_along_axis(_resize_one, 1, x, size[0], aligned=aligned)
-    expected = np.apply_along_axis(_resize_one, 2, expected, size[1], aligned=aligned)
-    np.testing.assert_allclose(jax.jit(resize, static_argnums=1)(x, size), expected, atol=1e-5)
+    expected = np.apply_along_axis(_resize_one, 1, x, size[0])
+    expected = np.apply_along_axis(_resize_one, 2, expected, size[1])
+    resized = jax.jit(resize_bilinear, static_argnums=1)(x, size)
+    np.testing.assert_allclose(resized, expected, atol=1e-5)
 
 
 def test_a_coarse_cell_is_real_if_its_top_left_pixel_is() -> None:

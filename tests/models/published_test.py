@@ -7,12 +7,16 @@ import pytest
 from golden_weights import golden, golden_variables, weight
 
 from wsgcn_jax.models import published, resnet
-from wsgcn_jax.models.published import KINDS, convert, recognise
+from wsgcn_jax.models.boundary import BoundaryNet
+from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.models.deeplab import DeepLabV2
+from wsgcn_jax.models.published import convert, recognise
+from wsgcn_jax.models.published_kinds import KINDS, irnet_name
 from wsgcn_jax.types import DataError
 
 TINY = {
-    "irn": lambda w: published.BoundaryNet(resnet.ResNet((1, 1, 1, 1))),
-    "irn_cam": lambda w: published.Classifier(resnet.ResNet((1, 1, 1, 1)), num_classes=3),
+    "irn": lambda w: BoundaryNet(resnet.ResNet((1, 1, 1, 1)), displacement=True),
+    "irn_cam": lambda w: Classifier(resnet.ResNet((1, 1, 1, 1)), num_classes=3),
 }
 DOUBLES = {
     "irn": {"stage1.0.weight": "resnet50.conv1.weight", "edge_layers.5.bias": "fc_edge6.bias"},
@@ -44,7 +48,7 @@ def _tiny(key, monkeypatch, prefix=""):
     kind = KINDS[key]
     network = TINY.get(key) or (
         lambda w: (
-            published.DeepLabV2(resnet.ResNet((1, 1, 1, 1)), num_classes=3)
+            DeepLabV2(resnet.ResNet((1, 1, 1, 1)), num_classes=3)
             if "deeplab" in key
             else resnet.ResNet((1, 1, 1, 1))
         )
@@ -124,6 +128,6 @@ def test_converted_numbers_are_those_of_the_golden_networks(monkeypatch):
     for key in ("irn", "irn_cam"):
         file = _tiny(key, monkeypatch)
         network = KINDS[key].network(file)
-        expected = golden_variables(network, published.irnet_name)
+        expected = golden_variables(network, irnet_name)
         converted = convert(file, key).variables
         jax.tree.map(np.testing.assert_array_equal, converted, expected)

@@ -9,7 +9,7 @@ from golden_weights import any_variables, golden, golden_variables, nhwc, weight
 
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import Classifier
-from wsgcn_jax.models.published import irnet_name
+from wsgcn_jax.models.published_kinds import irnet_name
 from wsgcn_jax.models.resnet import RESNET101, Bottleneck, ResNet, torch_name
 
 CAM = golden("cam_net")
@@ -113,7 +113,7 @@ def test_dilation_of_every_block_at_stride_8():
 
 
 def test_frozen_taps_let_no_gradient_through():
-    module = ResNet(TINY, frozen_taps=3)
+    module = ResNet(TINY, frozen_stages=3)
     x = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
     variables = any_variables(module)
 

@@ -5,7 +5,7 @@ from configs import default
 from wsgcn_jax.crf import BOUNDARY_LABELS, refine
 from wsgcn_jax.pipeline.boundary_labels import boundary_labels
 
-_KEYS = np.array([8, 15], np.uint8)
+_CLASS_IDS = np.array([8, 15], np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,8 @@ def photo():
 
 def labels(photo, **crf):
     config = default.get_config()
-    config.crf.update(boundary_labels=True, **crf)
-    return boundary_labels(*photo, _KEYS, config.boundary, config.crf)
+    config.crf.update(ir_labels=True, **crf)
+    return boundary_labels(*photo, _CLASS_IDS, config.boundary, config.crf)
 
 
 def test_published_labels_are_two_readings_refined_at_full_size(photo):
@@ -33,12 +33,12 @@ def test_published_labels_are_two_readings_refined_at_full_size(photo):
     sure, loose = (np.asarray(refine(image, r, BOUNDARY_LABELS)).argmax(axis=0) for r in readings)
     ids = np.array([0, 8, 15])
     expected = np.where(sure > 0, ids[sure], np.where(loose > 0, 255, 0))
-    np.testing.assert_array_equal(labels((image, full), longer_side=0), expected)
+    np.testing.assert_array_equal(labels((image, full), kernel="lattice"), expected)
 
 
 def test_either_way_finds_the_object(photo):
-    for side in (0, 44):
-        found = labels(photo, longer_side=side)
+    for crf in ({"kernel": "lattice"}, {"kernel": "exact", "longer_side": 44}):
+        found = labels(photo, **crf)
         assert found.shape == (36, 44)
         assert (found[10:26, 14:30] == 8).all()
         assert (found[:4] != 8).all()

@@ -6,6 +6,7 @@ import pytest
 
 from configs import test as tiny
 from wsgcn_jax.pipeline import label_batches
+from wsgcn_jax.pipeline.graph_inputs import cams_on_grid, grid_colours
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
 from wsgcn_jax.types import Skipped
 
@@ -24,7 +25,7 @@ def _scores(photos):
 def found(tmp_path, monkeypatch):
     """What `label_batches` reads, hands on and leaves out."""
     config = tiny.get_config().unlock()
-    config.crf.masks = False
+    config.crf.post_process = False
     config.graph.update(batch_size=2, longer_side=64)
     read, written = [], {}
 
@@ -33,10 +34,8 @@ def found(tmp_path, monkeypatch):
         return np.full((*SIZES[index], 3), 51 * (index != 1) * (index + 1), np.uint8)
 
     def inputs(batch):
-        cams = label_batches.grid_cams(
-            batch, lambda i, grid: (np.ones((1, *grid)), np.array([2])), 3
-        )
-        rgb = jnp.asarray(label_batches.grid_colours(batch))
+        cams = cams_on_grid(batch, lambda i, grid: (np.ones((1, *grid)), np.array([2])), 3)
+        rgb = jnp.asarray(grid_colours(batch))
         present = cams.any(axis=(2, 3))
         return PhotoInputs(None, rgb[..., 0], None, cams, present, rgb, None)
 
@@ -52,12 +51,12 @@ def test_every_photo_is_read_once_and_labelled_at_its_size(found):
     assert sorted(read) == [0, 1, 2]
     for index in (0, 2):
         photo = written[index]
-        assert photo.keys.tolist() == [0, 2]
+        assert photo.class_ids.tolist() == [0, 2]
         assert photo.scores.shape == (2, *SIZES[index])
         red = np.float32(51 * (index + 1) / 255)
         np.testing.assert_allclose(photo.scores[0], 1 - red, rtol=1e-5)
         np.testing.assert_allclose(photo.scores[1], red, rtol=1e-5)
-        assert photo.edge.shape == photo.seeds.shape == photo.log_probs.shape[1:]
+        assert photo.boundary.shape == photo.seeds.shape == photo.log_probs.shape[1:]
 
 
 def test_scores_that_are_not_finite_are_left_out(found):

@@ -3,7 +3,7 @@
 import pytest
 
 from configs import test as tiny
-from wsgcn_jax.pipeline.label_photo import make_label_program
+from wsgcn_jax.pipeline.label_program import make_label_program
 from wsgcn_jax.types import DataError
 
 
@@ -18,6 +18,6 @@ def test_an_unknown_word_is_refused(section, key):
 @pytest.mark.parametrize("odds", [0.0, -1.0, float("nan")])
 def test_odds_that_leave_no_object_or_no_number_are_refused(odds):
     config = tiny.get_config().unlock()
-    config.gcn.object_odds = odds
-    with pytest.raises(DataError, match=r"gcn\.object_odds: .* must be above 0"):
+    config.gcn.foreground_odds = odds
+    with pytest.raises(DataError, match=r"gcn\.foreground_odds: .* must be above 0"):
         make_label_program(config)

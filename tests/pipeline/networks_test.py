@@ -6,12 +6,14 @@ import pytest
 
 from configs import test as tiny
 from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.training import run_training
 from wsgcn_jax.train.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 
 
-def _build(key, classes=3, weights="", init=""):
+def _build(key, classes=3, weights=None, init=None):
     return networks.build(
         jax.random.key(key),
         "efficientnet_lite0",
@@ -42,12 +44,12 @@ def test_a_whole_network_or_a_backbone_is_taken_from_its_folder(tmp_path):
 
 def test_no_epochs_keep_the_weights_as_they_are(tmp_path):
     moments = {"batch_stats": {"mean": np.full(3, 5, np.float32)}}
-    net = networks.Network(None, {"kernel": np.arange(3.0, dtype=np.float32)}, moments)
+    net = Network(None, {"kernel": np.arange(3.0, dtype=np.float32)}, moments)
     settings = tiny.get_config().classifier.copy_and_resolve_references().unlock()
     settings.epochs = 0
-    networks.run_training(
+    run_training(
         tmp_path, net, [], None, None, settings=settings, rates={}, group_of=lambda p: "", seed=0
     )
     assert (tmp_path / "statistics").is_dir()  # as after training: the segmenter's must be there
-    blank = networks.Network(None, *jax.tree.map(np.zeros_like, net[1:]))
+    blank = Network(None, *jax.tree.map(np.zeros_like, net[1:]))
     jax.tree.map(np.testing.assert_array_equal, networks.load(tmp_path, blank)[1:], net[1:])

@@ -5,20 +5,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
 from wsgcn_jax.metrics import confusion_matrix
 from wsgcn_jax.pipeline.boundary_labels import confident_labels
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS, confusions_by_threshold
-from wsgcn_jax.pipeline.inference import make_plans, network_size, resize_photo
-from wsgcn_jax.pipeline.scores import (
-    argmax_labels,
-    argmax_resized,
-    nearest_labels,
-    resize_maps,
-    resize_maps_aligned,
-)
+from wsgcn_jax.pipeline.inference import make_plans, network_size
+from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized
+from wsgcn_jax.resize import resize_labels, resize_maps, resize_photo
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -27,7 +21,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def test_aligned_upsampling_meets_the_golden_labels():
     golden = np.load(GOLDEN / "upsample.npz")
     maps = golden["log_prob"].T.reshape(21, *golden["grid_size"])
-    full = resize_maps_aligned(maps, tuple(golden["orig_size"]))
+    full = resize_maps(maps, tuple(golden["orig_size"]), align_corners=True)
     np.testing.assert_allclose(np.exp(full[golden["keys"]]), golden["scores"], atol=1e-5)
     np.testing.assert_array_equal(argmax_labels(full, np.arange(21)), golden["label"])
     rows = full[:, ::19, ::9]
@@ -49,7 +43,7 @@ def test_walked_cams_become_the_golden_label():
 @pytest.mark.parity("partial labels")
 def test_enlarged_partial_labels_are_the_golden_ones():
     golden = np.load(GOLDEN / "partial_labels.npz")
-    enlarged = nearest_labels(golden["crf_vote"], (238, 318), corners=True)
+    enlarged = resize_labels(golden["crf_vote"], (238, 318), corners=True)
     np.testing.assert_array_equal(enlarged, golden["dn_up"])
 
 
@@ -65,7 +59,7 @@ def test_enlarged_logits_give_the_golden_labels():
 @pytest.mark.parity("photos")
 def test_photos_shrink_as_published():
     golden = np.load(GOLDEN / "laplacian.npz")
-    small = resize_photo(golden["image_fullres_bgr"], (12, 16), Image.Resampling.LANCZOS)
+    small = resize_photo(golden["image_fullres_bgr"], (12, 16), method="lanczos")
     np.testing.assert_array_equal(small, golden["image_lanczos_bgr"])
     golden = np.load(GOLDEN / "cam_net.npz")
     for photo in "ab":

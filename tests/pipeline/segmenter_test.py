@@ -15,8 +15,9 @@ from experiments import predict as command
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.models.resnet import RESNET101, ResNet, torch_name
-from wsgcn_jax.pipeline import classifier, networks, segmenter, stages
+from wsgcn_jax.pipeline import classifier, segmenter, stages
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import load_segmenter
 from wsgcn_jax.pipeline.segmenter import TruePhotos, make_loss
@@ -31,7 +32,7 @@ def _net(**options):
         ResNet((1, 1, 1, 1), output_stride=8, **options), num_classes=3, rates=(1, 2)
     )
     variables = any_variables(module)
-    return networks.Network(module, variables["params"], {"batch_stats": variables["batch_stats"]})
+    return Network(module, variables["params"], {"batch_stats": variables["batch_stats"]})
 
 
 def _batch():
@@ -54,12 +55,12 @@ def _settings(**changes):
 
 def _run(net, **changes):
     loss = make_loss(net, _settings(**changes), "resnet50")
-    return jax.jit(jax.value_and_grad(loss, has_aux=True))(net.params, net.frozen, _batch())
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))(net.params, net.statistics, _batch())
 
 
 def test_multi_scale_loss_is_the_sum_over_scales_and_their_maximum():
     net, batch = _net(), _batch()
-    (value, (scalars, frozen)), _ = _run(net, multi_scale=(0.5,), balanced=True)
+    (value, (scalars, statistics)), _ = _run(net, multi_scale=(0.5,), balanced=True)
 
     @jax.jit
     def parts(variables):
@@ -71,7 +72,7 @@ def test_multi_scale_loss_is_the_sum_over_scales_and_their_maximum():
     assert len(each) == 3
     np.testing.assert_allclose(value, sum(each), rtol=1e-5)
     np.testing.assert_allclose(scalars["fused"], each[-1], rtol=1e-5)
-    jax.tree.map(np.testing.assert_array_equal, frozen, net.frozen)
+    jax.tree.map(np.testing.assert_array_equal, statistics, net.statistics)
 
 
 @pytest.mark.slow
@@ -91,10 +92,10 @@ def test_bfloat16_computes_close_by_with_float32_gradients():
 
 def test_batch_statistics_move_with_the_batch():
     net = _net(use_batch_stats=True)
-    (_, (_, frozen)), _ = _run(net, batch_statistics=True)
-    before, after = (t["batch_stats"]["backbone"]["bn1"] for t in (net.frozen, frozen))
+    (_, (_, statistics)), _ = _run(net, batch_statistics=True)
+    before, after = (t["batch_stats"]["backbone"]["bn1"] for t in (net.statistics, statistics))
     assert not np.array_equal(before["mean"], after["mean"])
-    assert jax.tree.structure(frozen) == jax.tree.structure(net.frozen)
+    assert jax.tree.structure(statistics) == jax.tree.structure(net.statistics)
 
 
 def test_groups_are_the_published_ones():
@@ -138,7 +139,9 @@ def test_other_supervision_is_refused(tmp_path):
 def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
     config = tiny.get_config()
     config.stages = "data,segmenter"
-    config.segmenter.update(init="", supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9)
+    config.segmenter.update(
+        init=None, supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9
+    )
     config.segmenter.crf = True
     assert run_stages(config, str(tmp_path / "work")) == []
     val = data.load(tmp_path / "work/data", "val")
@@ -159,7 +162,7 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
 
 def _config(**changes):
     config = tiny.get_config()
-    config.segmenter.update({"init": "", **changes})
+    config.segmenter.update({"init": None, **changes})
     return config
 
 
@@ -179,56 +182,45 @@ def test_a_start_that_cannot_be_is_refused_before_anything_runs(tmp_path, change
     assert not (tmp_path / "work" / "data").exists()
 
 
-class Run:
-    """As much of a run's context as builds a network."""
-
-    def __init__(self, folder, config):
-        self.config, self._folder = config, folder
-
-    def folder(self, stage):
-        return self._folder / stage
-
-    def key(self, purpose):
-        return jax.random.key(len(purpose))
-
-
-def test_segmenter_goes_on_from_the_classifier_or_starts_from_a_whole_network(tmp_path):
-    net = classifier.network(Run(tmp_path, _config()), 2)
-    moved = networks.Network(net.module, *jax.tree.map(lambda x: x + 0.5, net[1:]))
+def test_segmenter_continues_from_the_classifier_or_starts_from_a_whole_network(tmp_path):
+    key, folder = jax.random.key(0), tmp_path / "classifier"
+    net = classifier.network(key, _config(), 2)
+    moved = Network(net.module, *jax.tree.map(lambda x: x + 0.5, net[1:]))
     save_tree(tmp_path / "classifier/weights", moved.params)
-    save_tree(tmp_path / "classifier/statistics", moved.frozen)
-    onwards = segmenter.network(Run(tmp_path, _config(init="classifier")), 3)
+    save_tree(tmp_path / "classifier/statistics", moved.statistics)
+    config = _config(init="classifier")
+    onwards = segmenter.network(key, config, 3, classifier_folder=folder)
     for name, tree in onwards.variables.items():
         expected = moved.variables[name]["backbone"]
         jax.tree.map(np.testing.assert_array_equal, tree["backbone"], expected)
     save_tree(tmp_path / "whole", jax.tree.map(lambda x: x + 0.5, onwards.variables))
-    whole = segmenter.network(Run(tmp_path, _config(init=str(tmp_path / "whole"))), 3)
+    whole = segmenter.network(key, _config(init=str(tmp_path / "whole")), 3)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b + 0.5), *(whole[1:], onwards[1:]))
 
 
 def test_own_backbone_is_the_one_that_is_built_described_and_loaded(tmp_path):
     config = _config(backbone="resnet50", weights=str(tmp_path / "backbone"))
     save_tree(tmp_path / "backbone", any_variables(make_backbone("resnet50")))
-    net = segmenter.network(Run(tmp_path, config), 3)
+    net = segmenter.network(jax.random.key(0), config, 3)
     assert "layer4_2" in net.params["backbone"]
     segmenter.describe(tmp_path, segmenter.description(config, ("background", "cat", "dog")))
     save_tree(tmp_path / "weights", net.params)
-    save_tree(tmp_path / "statistics", net.frozen)
+    save_tree(tmp_path / "statistics", net.statistics)
     loaded = load_segmenter(tmp_path)
     assert loaded.description.backbone == "resnet50"
     jax.tree.map(np.testing.assert_array_equal, loaded.network.params, net.params)
 
 
 def test_only_a_start_from_the_classifier_makes_it_a_stage_that_is_needed(tmp_path):
-    """With true masks nothing else of the road is read."""
+    """With true masks nothing else of the pipeline is read."""
     prints = {}
-    for init in ("", "classifier"):
+    for init in (None, "classifier"):
         for rate in (0.1, 0.2):
             config = _config(init=init, supervision="truth")
             config.classifier.learning_rate = rate
             context = Context(config, Workspace(str(tmp_path / "work")))
             prints[init, rate] = stages.fingerprints(context)["segmenter"]
-    assert prints["", 0.1] == prints["", 0.2]
+    assert prints[None, 0.1] == prints[None, 0.2]
     assert prints["classifier", 0.1] != prints["classifier", 0.2]
     config = _config(init="classifier", supervision="truth")
     config.stages = "data,segmenter"

@@ -20,7 +20,7 @@ def _fingerprints(tmp_path, **crf):
 
 
 @pytest.mark.parametrize(
-    ("change", "boundary_stays"), [({"seeds": False}, True), ({"sigma_rgb": 7.0}, False)]
+    ("change", "boundary_stays"), [({"partial_labels": False}, True), ({"sigma_rgb": 7.0}, False)]
 )
 def test_boundary_network_outlives_changes_of_the_crf_that_it_does_not_read(
     tmp_path, change, boundary_stays
@@ -55,7 +55,7 @@ def test_some_of_the_pseudo_labels_may_be_scored_but_not_others(tmp_path, pseudo
             root=str(tmp_path / "VOC2012"),
             train_split=pseudo,
             pseudo_split=pseudo,
-            val_split="",
+            val_split=None,
             score_split=scored,
         )
         config.stages = "data"

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import test as tiny
-from wsgcn_jax.pipeline.devices import on_any_host, over_devices
+from wsgcn_jax.distributed import any_across_hosts, join_hosts, over_devices
 from wsgcn_jax.pipeline.inference import make_plans, run_plans
-from wsgcn_jax.pipeline.label_photo import PhotoInputs, make_label_program
-from wsgcn_jax.train.hosts import join_hosts
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.label_program import make_label_program
 
 PHOTOS, SIDE = 5, 20
 
@@ -51,7 +51,7 @@ def program(**changes):
     """The graph part of the smallest configuration, by the fast walk."""
     config = tiny.get_config().unlock()
     config.graph.update(walk="fast", steps=64, basis=16, radius=3)
-    config.crf.seeds = False
+    config.crf.partial_labels = False
     config.gcn.update(epochs=40, learning_rate=0.1, **changes)
     return make_label_program(config.lock())
 
@@ -74,7 +74,7 @@ def main(folder, batch_size):
     sizes = [(4 * SIDE, 4 * SIDE)] * PHOTOS
     plans = make_plans(sizes, batch_size=batch_size, bucket=4)
     run_plans(plans, lambda index: folder / f"{index}.npz", work, "labels")
-    np.savez(folder / f"host{jax.process_index()}.npz", failed=on_any_host(failed))
+    np.savez(folder / f"host{jax.process_index()}.npz", failed=any_across_hosts(failed))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from wsgcn_jax.pipeline.workspace import (
-    Curves,
-    Workspace,
-    fingerprint,
-    read_arrays,
-    read_curve,
-    write_arrays,
-)
+from wsgcn_jax.pipeline.curves import Curves, read_curve
+from wsgcn_jax.pipeline.workspace import Workspace, fingerprint_of, read_arrays, write_arrays
 from wsgcn_jax.types import DataError, Skipped
 
 
@@ -53,8 +47,8 @@ def test_unwritable_work_folder(tmp_path):
 
 
 def test_fingerprint_depends_on_content_only():
-    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert fingerprint_of({"a": 1, "b": 2}) == fingerprint_of({"b": 2, "a": 1})
+    assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
 
 
 def test_arrays_round_trip_and_damage_is_named(tmp_path):

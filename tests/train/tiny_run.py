@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.models.convolutions import conv
 from wsgcn_jax.models.deeplab import segmentation_loss
-from wsgcn_jax.pipeline.networks import batches
-from wsgcn_jax.train.hosts import is_primary, join_hosts
+from wsgcn_jax.pipeline.training import batches
 from wsgcn_jax.train.loop import train
 from wsgcn_jax.train.optim import grouped_sgd
 

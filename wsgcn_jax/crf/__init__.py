@@ -1,9 +1,11 @@
 """The dense CRF that draws labels to the edges of the photo."""
 
+from wsgcn_jax.crf.mean_field import Kernel
 from wsgcn_jax.crf.refine import refine
 from wsgcn_jax.crf.settings import (
     BOUNDARY_LABELS,
     DEEPLAB,
+    GCN_PROBABILITIES,
     GCN_SCORES,
     PARTIAL_LABELS,
     Settings,
@@ -13,8 +15,10 @@ from wsgcn_jax.crf.settings import (
 __all__ = [
     "BOUNDARY_LABELS",
     "DEEPLAB",
+    "GCN_PROBABILITIES",
     "GCN_SCORES",
     "PARTIAL_LABELS",
+    "Kernel",
     "Settings",
     "label_unary",
     "refine",

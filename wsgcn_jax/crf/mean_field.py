@@ -1,6 +1,6 @@
 """Mean-field inference in a dense CRF.
 
-Kraehenbuehl & Koltun, NIPS 2011; conventions of the published road (golden section 7): Potts
+Kraehenbuehl & Koltun, NIPS 2011; conventions of the published pipeline (golden section 7): Potts
 compatibility, self pairs included, symmetric normalisation, parallel updates.
 """
 
@@ -29,6 +29,7 @@ Message = Callable[[jax.Array], jax.Array]
 """Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
 
 
+@partial(jax.jit, static_argnames=("gaussian", "bilateral", "iterations", "kernel"))
 def mean_field(
     unary: jax.Array,
     image: jax.Array,
@@ -44,7 +45,8 @@ def mean_field(
     Q <- softmax(-U + w_g K_g Q + w_b K_b Q), starting from Q = softmax(-U).
 
     Args:
-        unary: `[c, H, W] f32`, U, minus log probabilities; large for impossible labels.
+        unary: `[c, H, W] f32`, U, minus log probabilities; large for impossible labels. Several
+            `[b, c, H, W]` of the same photo share its kernels.
         image: `[H, W, 3]`, u8 or f32 in 0..255, in any order of channels.
         valid: `[H, W] bool`, real cells; None if all are. The others influence nothing.
         gaussian: standard deviation in cells, and weight, of the smoothness kernel.
@@ -54,8 +56,9 @@ def mean_field(
             they grow with its square: for a few thousand cells, and to check the other.
 
     Returns:
-        `[c, H, W] f32` probabilities, summing to 1 over c. Differentiable in unary. For a batch,
-        `jax.lax.map` is faster than `jax.vmap`, which must make the largest tables for all.
+        `[c, H, W] f32` probabilities, summing to 1 over c; `[b, c, H, W]` for several unaries.
+        Differentiable in unary. For a batch of photos `jax.lax.map` is faster than `jax.vmap`,
+        which must make the largest tables for all.
 
     Raises:
         ValueError: no such kernel; or the kernel is so fine for a photo of that size that the
@@ -86,6 +89,9 @@ def mean_field(
 
 
 def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
+    if unary.ndim == 4:
+        return jax.vmap(lambda one: _infer(one, near, far, iterations))(unary)
+
     # One message travels with q, which has it stored: fused into the softmax, it would be
     # computed once for each of the softmax's steps.
     def update(state: tuple[jax.Array, jax.Array], _: None) -> tuple[Any, None]:
@@ -99,25 +105,32 @@ def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> ja
 
 
 def _on_lattice(lattice: Lattice, weight: float) -> Message:
-    """The lattice's message.
-
-    It is transposed there and back by products with diagonal matrices, one of which is the Potts
-    compatibility: XLA stores a product's operands and result, but would compute a fused transpose
-    over and over from scattered memory.
-    """
+    """The lattice's message: pixels first, through the filter, labels first and weighted."""
 
     def message(q: jax.Array) -> jax.Array:
-        labels = len(q)
-        # Many labels are rounded up to whole vectors of the machine, which halves the splatting.
-        channels = labels if labels < _VECTOR else -(-labels // _VECTOR) * _VECTOR
-        values = jnp.einsum(
-            "an,ab->nb", q.reshape(labels, -1), jnp.eye(labels, channels), precision="highest"
-        )
-        potts = weight * jnp.eye(channels, labels)
-        smooth = lattice_filter(lattice, values, False)
-        return jnp.einsum("na,ab->bn", smooth, potts, precision="highest").reshape(q.shape)
+        rows = _pixels_first(q)
+        return _labels_first(lattice_filter(lattice, rows, False), weight, q.shape)
 
     return message
+
+
+def _pixels_first(q: jax.Array) -> jax.Array:
+    """`[c, h, w]` -> `[h w, channels]`, with columns of zeros up to a whole number of vectors.
+
+    Many labels are rounded up so, which halves the splatting. The transpose is a product with
+    the identity: XLA stores a product's operands and result, but would fuse a plain transpose
+    into the filter and compute it over and over from scattered memory.
+    """
+    labels = len(q)
+    channels = labels if labels < _VECTOR else -(-labels // _VECTOR) * _VECTOR
+    identity = jnp.eye(labels, channels)
+    return jnp.einsum("an,ab->nb", q.reshape(labels, -1), identity, precision="highest")
+
+
+def _labels_first(rows: jax.Array, weight: float, shape: tuple[int, ...]) -> jax.Array:
+    """`[h w, channels]` -> weight times `[c, h, w]`, the Potts compatibility; also a product."""
+    potts = weight * jnp.eye(rows.shape[1], shape[0])
+    return jnp.einsum("na,ab->bn", rows, potts, precision="highest").reshape(shape)
 
 
 def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:

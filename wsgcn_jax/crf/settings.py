@@ -1,4 +1,7 @@
-"""The four CRFs of the published road: kernels, and what they read as unary (golden section 7)."""
+"""The four CRFs of the published pipeline: kernels, and what they read as unary.
+
+docs/method.md, sections 2, 4, 5 and 7; tests/golden/README.md, section 7.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -86,6 +89,10 @@ PARTIAL_LABELS = Settings(score_unary, (4.0, 3.0), (20.0, 3.0, 10.0))
 
 GCN_SCORES = Settings(flat_unary, (3.0, 3.0), (50.0, 5.0, 3.0))
 """Of the GCN's probabilities at full size."""
+
+GCN_PROBABILITIES = Settings(score_unary, (3.0, 3.0), (50.0, 5.0, 3.0))
+"""The same on the probabilities as they are: ours. The published code takes them for logits and
+puts them through a softmax once more (golden quirk 3)."""
 
 DEEPLAB = Settings(score_unary, (1.0, 3.0), (67.0, 3.0, 4.0))
 """Of a segmentation network's probabilities at full size."""

@@ -5,13 +5,14 @@ prepare(source, "workdir/data")
 train = load("workdir/data", "train")
 """
 
-from wsgcn_jax.data.augment import Crop, resize_image, resize_longer_side, resize_mask, train_crop
+from wsgcn_jax.data.augment import Crop, train_crop
 from wsgcn_jax.data.batching import bucket_shape, pad_to, plan_batches
 from wsgcn_jax.data.folder import FolderSource
 from wsgcn_jax.data.labels import PALETTE, VOC_CLASSES
 from wsgcn_jax.data.palette_png import read_mask, write_mask
+from wsgcn_jax.data.records import Source
 from wsgcn_jax.data.shapes import SHAPES_CLASSES, ShapesSource
-from wsgcn_jax.data.source import Source, Split, load, prepare
+from wsgcn_jax.data.source import Split, load, prepare
 from wsgcn_jax.data.voc import VocSource
 
 __all__ = [
@@ -30,9 +31,6 @@ __all__ = [
     "plan_batches",
     "prepare",
     "read_mask",
-    "resize_image",
-    "resize_longer_side",
-    "resize_mask",
     "train_crop",
     "write_mask",
 ]

@@ -1,10 +1,10 @@
-"""Resizing and the published training augmentation: scale, mirror image, crop, padding."""
+"""The published training augmentation: scale, mirror image, crop, padding."""
 
 from typing import TypedDict
 
 import numpy as np
-from PIL import Image
 
+from wsgcn_jax.resize import resize_labels, resize_photo
 from wsgcn_jax.types import IGNORE
 
 
@@ -20,39 +20,6 @@ class Crop(TypedDict):
     image: np.ndarray
     valid: np.ndarray
     label_map: np.ndarray
-
-
-def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes a photo `[h, w, 3] u8` to `size` (height, width), bicubic."""
-    if image.shape[:2] == size:
-        return image
-    resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)
-    return np.array(resized)
-
-
-def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes a mask `[h, w] u8` to `size` (height, width), nearest."""
-    if mask.shape == size:
-        return mask
-    return np.array(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
-
-
-def resize_longer_side(
-    image: np.ndarray, longer: int, mask: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Resizes a photo so that its longer side has a given length.
-
-    Args:
-        image: `[h, w, 3] u8`.
-        longer: the longer side in pixels, >= 1.
-        mask: `[h, w] u8`, resized alike.
-
-    Returns:
-        Photo and mask (None where there was none).
-    """
-    height, width = image.shape[:2]
-    size = _scaled(height, width, longer / max(height, width))
-    return resize_image(image, size), None if mask is None else resize_mask(mask, size)
 
 
 def train_crop(
@@ -91,10 +58,10 @@ def train_crop(
     elif scales is not None:
         scale = float(rng.uniform(*scales))
     size = _scaled(height, width, scale)
-    image = resize_image(image, size)
+    image = resize_photo(image, size)
     labels = np.full(size, IGNORE, np.uint8)
     if label_map is not None:
-        labels = resize_mask(label_map, size)
+        labels = resize_labels(label_map, size)
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
     spans = [_place(rng, side, crop) for side in size]

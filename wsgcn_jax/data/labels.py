@@ -14,7 +14,7 @@ from xml.parsers import expat
 import numpy as np
 
 from wsgcn_jax.data.files import read_bytes, read_text, unknown_name
-from wsgcn_jax.pickles import Array, read_npy_object
+from wsgcn_jax.numpy_pickles import Array, read_npy_object
 from wsgcn_jax.types import IGNORE, DataError
 
 BACKGROUND = "background"

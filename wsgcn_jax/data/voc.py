@@ -32,7 +32,7 @@ class VocSource:
     Args:
         root: the folder that holds `JPEGImages`, e.g. `VOCdevkit/VOC2012`.
         splits: the lists to read.
-        labels: "xml" (`Annotations`), a path to `cls_labels.npy` or to a CSV, or "auto": xml
+        labels: "xml" (`Annotations`), a path to `cls_labels.npy` or to a CSV, or None: xml
             where `Annotations` exists, else `ImageSets/cls_labels.npy`.
     """
 
@@ -40,11 +40,11 @@ class VocSource:
         self,
         root: str | os.PathLike[str],
         splits: tuple[str, ...] = ("train", "val", "train_aug"),
-        labels: str | os.PathLike[str] = "auto",
+        labels: str | os.PathLike[str] | None = None,
     ):
         self._root = Path(root)
         self._splits = tuple(splits)
-        self._labels_option = str(labels)
+        self._labels_option = labels
         self._table: dict[str, tuple[int, ...]] | None = None
 
     def classes(self) -> tuple[str, ...]:
@@ -133,11 +133,11 @@ class VocSource:
     def _label_file(self) -> Path | None:
         """The file that holds all labels; None where each photo has its own annotation."""
         annotations = (self._root / "Annotations").is_dir()
-        if self._labels_option == "xml" or (self._labels_option == "auto" and annotations):
+        if self._labels_option == "xml" or (self._labels_option is None and annotations):
             if not annotations:
                 raise DataError(f"{self._root} has no Annotations; give labels another way.")
             return None
-        if self._labels_option != "auto":
+        if self._labels_option is not None:
             return Path(self._labels_option)
         if not (self._root / _CLS_LABELS).is_file():
             raise DataError(

@@ -14,15 +14,15 @@ from wsgcn_jax.graph.paths import path_offsets, paths
 # Compiled even where the caller does not: hundreds of slices are slow one by one.
 @partial(jax.jit, static_argnames=("radius", "beta"))
 def affinity_stencil(
-    edges: jax.Array, *, radius: int = 5, beta: float = 10.0, valid: jax.Array | None = None
+    boundary: jax.Array, *, radius: int = 5, beta: float = 10.0, valid: jax.Array | None = None
 ) -> jax.Array:
     """Affinity of every pair of nodes closer than `radius`, stored by offset.
 
-    method.md section 3: `S_ij = (1 - max of the edge map on the path from i to j) ^ beta`, both
-    ends included; outside the photo the edge is 1.
+    method.md section 3: `S_ij = (1 - max of the boundary map on the path from i to j) ^ beta`, both
+    ends included; outside the photo it is 1.
 
     Args:
-        edges: `[H, W] f32` in [0, 1], 1 = boundary.
+        boundary: `[H, W] f32` in [0, 1], 1 = boundary.
         radius: in nodes.
         beta: exponent; 1 gives the affinities that the boundary network is trained on.
         valid: `[H, W] bool`, real nodes; None if all are. The others get affinity 0.
@@ -32,9 +32,9 @@ def affinity_stencil(
         `(y, x) + path_offsets(radius)[k]`.
     """
     if valid is not None:
-        edges = jnp.where(valid, edges, 1.0)
+        boundary = jnp.where(valid, boundary, 1.0)
     cells, inverse = np.unique(np.concatenate(paths(radius)), axis=0, return_inverse=True)
-    shifted = grid.neighbours(edges, cells, fill=1.0)
+    shifted = grid.neighbours(boundary, cells, fill=1.0)
     ends = np.cumsum([len(path) for path in paths(radius)])[:-1]
     on_paths = np.split(inverse.reshape(-1), ends)
     strongest = [jnp.stack([shifted[cell] for cell in path]).max(axis=0) for path in on_paths]
@@ -61,14 +61,14 @@ def degree(stencil: jax.Array, *, radius: int = 5) -> jax.Array:
 
 @partial(jax.jit, static_argnames=("radius", "beta"))
 def affinity_graph(
-    edges: jax.Array, *, radius: int = 5, beta: float = 10.0, valid: jax.Array | None = None
+    boundary: jax.Array, *, radius: int = 5, beta: float = 10.0, valid: jax.Array | None = None
 ) -> jraph.GraphsTuple:
     """The affinity matrix S as a graph, both directions and self loops of weight 1.
 
     method.md section 3. Senders and receivers depend on the shape of the grid only.
 
     Args:
-        edges: `[H, W] f32` in [0, 1], 1 = boundary.
+        boundary: `[H, W] f32` in [0, 1], 1 = boundary.
         radius: in nodes.
         beta: exponent.
         valid: `[H, W] bool`, real nodes; None if all are. The others keep only their self loop.
@@ -77,7 +77,7 @@ def affinity_graph(
         `GraphsTuple` with `nodes [n] f32` the degrees, `edges [e] f32` the affinities,
         `senders`, `receivers [e] i32`, `n_node`, `n_edge [1] i32`.
     """
-    stencil = affinity_stencil(edges, radius=radius, beta=beta, valid=valid)
-    loops = jnp.ones(edges.shape, stencil.dtype)
+    stencil = affinity_stencil(boundary, radius=radius, beta=beta, valid=valid)
+    loops = jnp.ones(boundary.shape, stencil.dtype)
     graph = grid.stencil_graph(stencil, path_offsets(radius), loops)
     return graph._replace(nodes=degree(stencil, radius=radius).reshape(-1))

@@ -7,42 +7,23 @@ of P^n is the power of their own block of P, which is local, so it is raised in 
 Walks from one slow node to another through a region are in the first part already.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import xlogy
 
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.affinity import degree as degrees
+from wsgcn_jax.graph.local_walk import SLOW, Local, local_power
 from wsgcn_jax.graph.paths import path_offsets
 from wsgcn_jax.graph.walk import Walk, dense_walk
 from wsgcn_jax.positions import bits_by_position, node_positions
 
-_SLOW = 1.1  # nodes of a smaller degree are slow
-_SHARE = 3  # at most every third node is slow and coupled; the most frozen ones go without
-_TILE, _IN_WINDOW = 6, 128  # a window is a tile with what one step reaches; slow nodes in it
-_PARTNERS = 32  # other slow nodes that a slow node is coupled to
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
 _TERMS = 8  # rank of the kernel exp|s_i - s_j|
 _KNOTS = 64
-
-
-class Local(NamedTuple):
-    """The entries among slow nodes: a diagonal, and for some nodes a few partners.
-
-    Attributes:
-        diagonal: `[n] f32`, 0 for nodes that are not slow.
-        nodes: `[b] i32`; n where there is none.
-        partners: `[j, b] i32`, places in `nodes`; symmetric: who has a partner is its partner.
-        values: `[j, b] f32`, the entry of each pair.
-    """
-
-    diagonal: jax.Array
-    nodes: jax.Array
-    partners: jax.Array
-    values: jax.Array
 
 
 class Factored(NamedTuple):
@@ -58,31 +39,24 @@ class Factored(NamedTuple):
     weights: jax.Array
     local: Local
 
-    def times(self, x: jax.Array) -> jax.Array:
+    def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
-        local = self.local
         # In this order: XLA's CPU backend takes twice as long for x @ basis.T.
         inner = self.weights[:, None] * (self.basis @ x.T)
         smooth = inner.T @ self.basis
-        slow = x.at[:, local.nodes].get(mode="clip")
-        seen = jnp.zeros_like(slow)
-        for partner, value in zip(local.partners, local.values, strict=True):
-            seen += value[None, :] * slow.at[:, partner].get(mode="promise_in_bounds")
-        rest = local.diagonal[None, :] * x
-        return (smooth + rest).at[:, local.nodes].add(seen, mode="drop", unique_indices=True)
+        return self.local.add_to(smooth, x)
 
-    def stretched(self, s: jax.Array) -> "Factored":
+    def symmetrise_max(self, s: jax.Array) -> "Factored":
         """Multiplies every entry (i, j) by exp|s_i - s_j|, in a third more columns than before."""
         terms, scale = _kernel_factors(s, jnp.abs(self.basis).max(axis=0) > 0)
         wide = (terms[:, None, :] * self.basis[None, :, :]).reshape(-1, len(s))
         signs = (scale[:, None] * self.weights[None, :]).reshape(-1)
         basis, weights = _compress(wide, signs, -(-4 * self.basis.shape[0] // 3))
-        local = self.local
-        slow = s.at[local.nodes].get(mode="clip")
-        stretch = jnp.exp(jnp.abs(slow[None, :] - slow[local.partners]))
-        return Factored(basis, weights, local._replace(values=local.values * stretch))
+        return Factored(basis, weights, self.local.symmetrise_max(s))
 
 
+# Compiled even where the caller does not: operator by operator it takes a minute.
+@partial(jax.jit, static_argnames=("radius", "steps", "basis"))
 def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: int = 64) -> Walk:
     """Factors the n-step walk of one photo without ever making an n x n matrix.
 
@@ -105,7 +79,7 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
     degree = degrees(stencil, radius=radius)
     step = _step_weights(stencil, degree, offsets)
     both = np.concatenate([offsets, -offsets])
-    slow = (degree < _SLOW).reshape(-1)
+    slow = (degree < SLOW).reshape(-1)
 
     bits = bits_by_position(jax.random.key(0), node_positions(height, width), basis)
     signs = jnp.where(bits >> 31, 1.0, -1.0).astype(stencil.dtype)
@@ -118,7 +92,7 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
     real = strength > jnp.maximum(strength[-1] * _NOISE, 1e-20)
     scale = jnp.where(real, jax.lax.rsqrt(jnp.where(real, strength, 1.0)), 0.0)
     smooth = walked @ (modes * scale[None, :])
-    local = _local_power(step, degree, both, steps, reach=radius - 1)
+    local = local_power(step, degree, both, steps, reach=radius - 1)
     ones = jnp.ones(kept, stencil.dtype)
     return Walk(Factored(smooth.T, ones, local), degree.reshape(-1))
 
@@ -198,83 +172,3 @@ def _compress(wide: jax.Array, signs: jax.Array, rank: int) -> tuple[jax.Array, 
     weights, vectors = jnp.linalg.eigh((core + core.T) / 2)
     order = jnp.argsort(-jnp.abs(weights))[:rank]
     return ((turn * inverse[None, :]) @ vectors[:, order]).T @ wide, weights[order]
-
-
-def _local_power(
-    step: jax.Array, degree: jax.Array, offsets: np.ndarray, steps: int, *, reach: int
-) -> Local:
-    """The n-th power of P among slow nodes, raised in windows of a tile and what a step reaches."""
-    height, width = degree.shape
-    n = height * width
-    flat = degree.reshape(-1)
-    # The faster of the slow ones matter more, where there is no room for all.
-    pace = jnp.where(flat < _SLOW, flat - 1.0, 0.0)
-    windows = _windows(height, width, reach)
-    pace_there, place = jax.lax.top_k(
-        jnp.append(pace, 0.0)[windows], min(_IN_WINDOW, windows.shape[1])
-    )
-    members = jnp.where(pace_there > 0, jnp.take_along_axis(windows, place, axis=1), n)
-    powers = jnp.linalg.matrix_power(_window_matrices(step, flat, offsets, members, width), steps)
-
-    nodes = jax.lax.top_k(pace, max(1, n // _SHARE))[1]
-    nodes = jnp.where(pace[nodes] > 0, nodes, n)
-    tile = (nodes // width // _TILE) * -(-width // _TILE) + nodes % width // _TILE
-    tile = jnp.minimum(tile, len(windows) - 1)
-    theirs = members[tile]
-    mine = theirs == nodes[:, None]
-    known = mine.any(axis=1) & (nodes < n)
-    row = powers[tile, mine.argmax(axis=1)]
-    frozen = jnp.where(flat < _SLOW, jnp.exp(-xlogy(1.0 * steps, flat)), 0.0)
-    own = jnp.where(known, jnp.where(mine, row, 0.0).sum(axis=1), frozen[jnp.minimum(nodes, n - 1)])
-    diagonal = frozen.at[nodes].set(own, mode="drop")
-
-    other = jnp.where(known[:, None] & ~mine & (theirs < n), row, 0.0)
-    values, which = jax.lax.top_k(other, min(_PARTNERS, other.shape[1]))
-    partners = jnp.take_along_axis(theirs, which, axis=1)
-    # Windows are cut differently for the two nodes of a pair: their mean is symmetric, and a pair
-    # of which one is not among the other's partners is dropped.
-    slot = jnp.full(n + 1, len(nodes)).at[nodes].set(jnp.arange(len(nodes)), mode="drop")
-    slot = slot.at[n].set(len(nodes))[partners]
-    back = jnp.append(partners, jnp.full((1, partners.shape[1]), n), axis=0)[slot]
-    answer = jnp.append(values, jnp.zeros((1, values.shape[1]), values.dtype), axis=0)[slot]
-    same = back == nodes[:, None, None]
-    values = jnp.where(same.any(-1), (values + jnp.where(same, answer, 0.0).sum(-1)) / 2, 0.0)
-    return Local(diagonal, nodes, jnp.minimum(slot, len(nodes) - 1).T, values.T)
-
-
-def _windows(height: int, width: int, reach: int) -> np.ndarray:
-    """Node numbers in the window of each tile, `[tiles, cells] i32`; n outside the grid."""
-    index = np.full((height + 2 * reach + _TILE, width + 2 * reach + _TILE), height * width)
-    inner = np.arange(height * width).reshape(height, width)
-    index[reach : reach + height, reach : reach + width] = inner
-    side = _TILE + 2 * reach
-    return np.stack(
-        [
-            index[y : y + side, x : x + side].reshape(-1)
-            for y in range(0, height, _TILE)
-            for x in range(0, width, _TILE)
-        ]
-    ).astype(np.int32)
-
-
-def _window_matrices(
-    step: jax.Array, degree: jax.Array, offsets: np.ndarray, members: jax.Array, width: int
-) -> jax.Array:
-    """P among the members of each window, `[tiles, m, m]`; 0 where there is no member."""
-    n = len(degree)
-    span = int(np.abs(offsets).max())
-    table = np.full((2 * span + 3,) * 2, len(offsets))  # one more on each side: out of reach
-    table[offsets[:, 0] + span + 1, offsets[:, 1] + span + 1] = np.arange(len(offsets))
-    table[span + 1, span + 1] = len(offsets) + 1
-    rows, columns = members // width, members % width
-    dy, dx = (
-        jnp.clip(at[:, None, :] - at[:, :, None], -span - 1, span + 1) + span + 1
-        for at in (rows, columns)
-    )
-    entries = jnp.concatenate(
-        [step.reshape(len(offsets), n), jnp.zeros((1, n), step.dtype), 1.0 / degree[None]]
-    )
-    kind = jnp.asarray(table)[dy, dx]
-    here = jnp.minimum(members, n - 1)[:, :, None]
-    there = (members < n)[:, :, None] & (members < n)[:, None, :]
-    return jnp.where(there, entries.reshape(-1)[kind * n + here], 0.0)

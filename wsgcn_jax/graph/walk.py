@@ -9,6 +9,7 @@ T^n = D^1/2 P^n D^-1/2. A power is stored in one of three ways that multiply ali
 Vectors on the nodes are rows, `[f, n]`: a loop along n is long and contiguous.
 """
 
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
@@ -19,7 +20,7 @@ import jraph
 class Kernel(Protocol):
     """A symmetric `[n, n]` matrix that knows how to multiply; a pytree, so it maps and compiles."""
 
-    def times(self, x: jax.Array) -> jax.Array:
+    def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
         ...
 
@@ -27,7 +28,7 @@ class Kernel(Protocol):
 class Power(Kernel, Protocol):
     """P^n."""
 
-    def stretched(self, s: jax.Array) -> Kernel:
+    def symmetrise_max(self, s: jax.Array) -> Kernel:
         """Multiplies every entry (i, j) by exp|s_i - s_j|, s `[n] f32`."""
         ...
 
@@ -49,11 +50,11 @@ class Dense(NamedTuple):
 
     matrix: jax.Array
 
-    def times(self, x: jax.Array) -> jax.Array:
+    def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
         return x @ self.matrix
 
-    def stretched(self, s: jax.Array) -> "Dense":
+    def symmetrise_max(self, s: jax.Array) -> "Dense":
         """Multiplies every entry (i, j) by exp|s_i - s_j|."""
         return Dense(self.matrix * jnp.exp(jnp.abs(s[:, None] - s[None, :])))
 
@@ -69,7 +70,7 @@ class Steps(NamedTuple):
     receivers: jax.Array
     length: jax.Array
 
-    def times(self, x: jax.Array) -> jax.Array:
+    def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
 
         def step(_: int, x: jax.Array) -> jax.Array:
@@ -78,9 +79,9 @@ class Steps(NamedTuple):
 
         return jax.lax.fori_loop(0, self.length, step, x.T).T
 
-    def stretched(self, s: jax.Array) -> Dense:
+    def symmetrise_max(self, s: jax.Array) -> Dense:
         """Multiplies every entry by exp|s_i - s_j|, for which the entries must be known: n^2."""
-        return Dense(self.times(jnp.eye(len(s), dtype=s.dtype))).stretched(s)
+        return Dense(self.matvec(jnp.eye(len(s), dtype=s.dtype))).symmetrise_max(s)
 
 
 class Mean(NamedTuple):
@@ -89,12 +90,13 @@ class Mean(NamedTuple):
     power: Power
     s: jax.Array
 
-    def times(self, x: jax.Array) -> jax.Array:
+    def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
         up, down = jnp.exp(self.s)[None, :], jnp.exp(-self.s)[None, :]
-        return (up * self.power.times(down * x) + down * self.power.times(up * x)) / 2
+        return (up * self.power.matvec(down * x) + down * self.power.matvec(up * x)) / 2
 
 
+@partial(jax.jit, static_argnames="steps")
 def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     """Raises the one-step walk to `steps` by repeated squaring (method section 3). The oracle.
 
@@ -153,26 +155,26 @@ def multiply(power: Kernel, x: jax.Array) -> jax.Array:
     Returns:
         `[f, n] f32`.
     """
-    return power.times(x)
+    return power.matvec(x)
 
 
 def _multiply_forward(power: Kernel, x: jax.Array) -> tuple[jax.Array, Kernel]:
-    return power.times(x), power
+    return power.matvec(x), power
 
 
 def _multiply_backward(power: Kernel, g: jax.Array) -> tuple[None, jax.Array]:
-    return None, power.times(g)
+    return None, power.matvec(g)
 
 
 multiply.defvjp(_multiply_forward, _multiply_backward)
 
 
 def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
-    """Spreads scores along the walk: row vectors times T^n (IRNet, section 3; method section 3).
+    """Spreads scores along the walk: row vectors times T^n (IRNet, section 5.2; method.md section 3).
 
     Args:
         walk: the walk of one photo.
-        x: `[c, n] f32`, e.g. CAM * (1 - edge) of each class.
+        x: `[c, n] f32`, e.g. CAM * (1 - boundary) of each class.
 
     Returns:
         `[c, n] f32`, out_j = sum_i x_i T^n_ij. Total mass moves, none is made.
@@ -193,8 +195,10 @@ class Adjacency(NamedTuple):
     rows: jax.Array
 
 
+# Compiled even where the caller does not: its eigenvectors are slow one by one.
+@partial(jax.jit, static_argnames="symmetrise")
 def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
-    """Makes T^n symmetric, adds I and normalises the rows (WSGCN, section 3.2).
+    """Makes T^n symmetric, adds I and normalises the rows (method.md section 3).
 
     max(T^n, T^n^T)_ij is (P^n)_ij exp|s_i - s_j| with s = log(d) / 2; the mean of the two has
     cosh in its place.
@@ -212,9 +216,9 @@ def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
     s = 0.5 * jnp.log(walk.degree)
     if symmetrise not in ("max", "mean"):
         raise ValueError(f"symmetrise must be 'max' or 'mean', got {symmetrise!r}")
-    kernel: Kernel = walk.power.stretched(s) if symmetrise == "max" else Mean(walk.power, s)
+    kernel: Kernel = walk.power.symmetrise_max(s) if symmetrise == "max" else Mean(walk.power, s)
     ones = jnp.ones((1, len(s)), s.dtype)
-    return Adjacency(kernel, 1.0 + kernel.times(ones)[0])
+    return Adjacency(kernel, 1.0 + kernel.matvec(ones)[0])
 
 
 def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:

@@ -68,15 +68,23 @@ def _backbone(name: str) -> _Backbone:
 
 
 def make_backbone(
-    name: str, *, output_stride: int = 16, frozen_taps: int = 0, **options: bool
+    name: str,
+    *,
+    output_stride: int = 16,
+    frozen_stages: int = 0,
+    use_batch_stats: bool = False,
+    undilated_first: bool = False,
+    ceil_pool: bool = False,
 ) -> nn.Module:
     """Gives a backbone: a module from normalised photos to five taps (`types.Features`).
 
     Args:
         name: one of BACKBONES.
         output_stride: 16 or 8.
-        frozen_taps: how many leading taps let no gradient through; IRNet's classifier: 3.
-        **options: of `resnet.ResNet`; those that are False do not count.
+        frozen_stages: how many leading taps let no gradient through; IRNet's classifier: 3.
+        use_batch_stats: of `resnet.ResNet`, like the two that follow; the others have no such.
+        undilated_first: see there.
+        ceil_pool: see there.
 
     Returns:
         A Flax module.
@@ -84,11 +92,16 @@ def make_backbone(
     Raises:
         DataError: there is no such backbone, or it has no such option.
     """
+    options = {
+        "use_batch_stats": use_batch_stats,
+        "undilated_first": undilated_first,
+        "ceil_pool": ceil_pool,
+    }
     wanted = {option: True for option, value in options.items() if value}
     if wanted and not name.startswith("resnet"):
         raise DataError(f"{name} has no {', '.join(wanted)}; only the ResNets do")
     make = _backbone(name).make
-    return make(output_stride=output_stride, frozen_taps=frozen_taps, **wanted)
+    return make(output_stride=output_stride, frozen_stages=frozen_stages, **wanted)
 
 
 def normalise(images: jax.Array, name: str, valid: jax.Array | None = None) -> jax.Array:

@@ -1,6 +1,7 @@
-"""IRNet's boundary network (CVPR 2019): edges and displacements from a frozen backbone."""
+"""IRNet's boundary network (CVPR 2019): boundaries and displacements from a frozen backbone."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from wsgcn_jax.models.layers import apply_valid, downsample_valid
+from wsgcn_jax.resize import upsample
 from wsgcn_jax.types import Features
 
 _EDGE_CHANNELS = 32
@@ -24,14 +26,15 @@ class BoundaryOutput(NamedTuple):
     """What the boundary network says of a batch, on the stride-4 grid.
 
     Attributes:
-        edge_logits: `[b, H, W] f32`, high on the boundaries between objects.
-        displacement: `[b, H, W, 2] f32`, rows and columns to the object's centre.
-        activations: `[b, H, W, 160] f32`, the edge branch's activations times the weights of
+        logits: `[b, H, W] f32`, high on the boundaries between objects.
+        displacement: `[b, H, W, 2] f32`, rows and columns to the object's centre; None without
+            that branch.
+        activations: `[b, H, W, 160] f32`, the boundary branch's activations times the weights of
             its last convolution; their sum plus its bias is the logit.
     """
 
-    edge_logits: jax.Array
-    displacement: jax.Array
+    logits: jax.Array
+    displacement: jax.Array | None
     activations: jax.Array
 
 
@@ -72,72 +75,24 @@ def _cell_mean(x: jax.Array, valid: jax.Array | None) -> jax.Array:
     return apply_valid(x, valid).sum((1, 2)) / count[:, None]
 
 
-def upsample(x: jax.Array, factor: int, valid: jax.Array | None) -> jax.Array:
-    """Enlarges bilinearly (half-pixel centres) as if the padding were not there.
-
-    A photo alone is continued by its outermost cells; so here a cell's neighbour in the
-    padding is replaced by the cell itself.
-
-    Args:
-        x: `[b, h, w, c] f32`.
-        factor: enlargement, a power of two.
-        valid: `[b, h, w] bool`, the real cells; None where all are.
-
-    Returns:
-        `[b, factor * h, factor * w, c] f32`.
-    """
-    if factor == 1:
-        return x
-    if valid is None:
-        valid = jnp.ones(x.shape[:3], bool)
-    x = _upsample_axis(x, factor, valid, axis=1)
-    return _upsample_axis(x, factor, jnp.repeat(valid, factor, axis=1), axis=2)
-
-
-def _upsample_axis(x: jax.Array, factor: int, valid: jax.Array, *, axis: int) -> jax.Array:
-    """Enlarges one axis: every result lies between a cell and one of its two neighbours."""
-    before = jnp.where(_shift(valid, -1, axis)[..., None], _shift(x, -1, axis), x)
-    after = jnp.where(_shift(valid, 1, axis)[..., None], _shift(x, 1, axis), x)
-    phases = []
-    for phase in range(factor):
-        away = (phase + 0.5) / factor - 0.5
-        phases.append((1 - abs(away)) * x + abs(away) * (before if away < 0 else after))
-    shape = list(x.shape)
-    shape[axis] *= factor
-    return jnp.stack(phases, axis + 1).reshape(shape)
-
-
-def _shift(x: jax.Array, step: int, axis: int) -> jax.Array:
-    """Gives every cell the value of the next (step 1) or previous (-1) one, 0 off the end."""
-    padding = [(0, 0)] * x.ndim
-    padding[axis] = (max(-step, 0), max(step, 0))
-    start = max(step, 0)
-    return lax.slice_in_dim(jnp.pad(x, padding), start, start + x.shape[axis], axis=axis)
-
-
 class BoundaryNet(nn.Module):
-    """IRNet's edge and displacement branches on the five taps of a frozen backbone.
+    """IRNet's boundary and displacement branches on the five taps of a frozen backbone.
 
     Attributes:
         backbone: gives `Features` of strides 4, 4, 8, 16, 16.
+        displacement: whether there is that branch; IRNet's instances need it, the walk does not.
     """
 
     backbone: nn.Module
+    displacement: bool = False
 
     @nn.compact
-    def __call__(
-        self,
-        x: jax.Array,
-        valid: jax.Array | None = None,
-        mean_shift: jax.Array | None = None,
-    ) -> BoundaryOutput:
-        """Runs both branches (method, section 2).
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> BoundaryOutput:
+        """Runs the branches (method.md section 2).
 
         Args:
             x: `[b, h, w, 3] f32`, normalised.
             valid: `[b, h, w] bool`, the real pixels; None where all are.
-            mean_shift: `[2] f32`, the mean displacement over the training photos, taken off
-                at inference.
 
         Returns:
             The outputs on the stride-4 grid, `H = (h - 1) // 4 + 1`; cells of the padding
@@ -149,9 +104,7 @@ class BoundaryNet(nn.Module):
         kernel = self.param("edge_kernel", _INIT, (activations.shape[-1], 1))
         bias = self.param("edge_bias", nn.initializers.zeros, (1,))
         weighted = activations * kernel[None, None, None, :, 0]
-        displacement = self._displacement_branch(taps, valid)
-        if mean_shift is not None:
-            displacement = displacement - mean_shift[None, None, None]
+        displacement = self._displacement_branch(taps, valid) if self.displacement else None
         return BoundaryOutput(weighted.sum(-1) + bias[0], displacement, weighted)
 
     def _edge_branch(self, taps: Features, valid: jax.Array | None) -> jax.Array:
@@ -167,7 +120,7 @@ class BoundaryNet(nn.Module):
         return jnp.concatenate(parts, -1)
 
     def _displacement_branch(self, taps: Features, valid: jax.Array | None) -> jax.Array:
-        """Gives the `[b, H, W, 2]` displacements before the mean shift."""
+        """Gives the `[b, H, W, 2]` displacements, as they are trained: no mean is taken off."""
 
         def unit(index: int, x: jax.Array, stride: int, factor: int = 1) -> jax.Array:
             cells = downsample_valid(valid, stride)
@@ -185,6 +138,11 @@ class BoundaryNet(nn.Module):
         return _pointwise(x7, 2, "displacement8")
 
 
+def without_displacement(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a network with both branches less those of the second."""
+    return {name: tree for name, tree in params.items() if not name.startswith("displacement")}
+
+
 def _pointwise(x: jax.Array, features: int, name: str) -> jax.Array:
     """Applies a 1x1 convolution without bias, as a product of two matrices.
 
@@ -194,13 +152,13 @@ def _pointwise(x: jax.Array, features: int, name: str) -> jax.Array:
     return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:3], features)
 
 
-def edges_and_features(
+def boundary_and_features(
     photo: BoundaryOutput, mirrored: BoundaryOutput, valid: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Averages what the network says of one photo and of its mirror image.
 
-    Method, section 2: the edge is the sigmoid of the mean logit, the features are the mean of
-    the weighted activations.
+    Method, section 2: the boundary map is the sigmoid of the mean logit, the features are the
+    mean of the weighted activations.
 
     Args:
         photo: `[H, W, ...]`, one photo's output.
@@ -210,12 +168,12 @@ def edges_and_features(
         valid: `[h, w] bool`, the photo's real pixels, at full size; None where all are.
 
     Returns:
-        edge `[H, W] f32` in (0, 1) and features `[H, W, 160] f32`; cells of the padding hold
-        anything.
+        boundary map `[H, W] f32` in (0, 1) and features `[H, W, 160] f32`; cells of the padding
+        hold anything.
     """
-    width = photo.edge_logits.shape[1]
+    width = photo.logits.shape[1]
     real = width if valid is None else valid[::4, ::4].any(0).sum()
     back = jnp.clip(real - 1 - jnp.arange(width), 0, width - 1)
-    edge = (photo.edge_logits + mirrored.edge_logits[:, back]) / 2
+    boundary = (photo.logits + mirrored.logits[:, back]) / 2
     features = (photo.activations + mirrored.activations[:, back]) / 2
-    return nn.sigmoid(edge), features
+    return nn.sigmoid(boundary), features

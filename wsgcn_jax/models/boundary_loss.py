@@ -36,21 +36,21 @@ class BoundaryLoss(NamedTuple):
 
 
 def affinity_displacement_loss(
-    edge_logits: jax.Array,
-    displacement: jax.Array,
+    logits: jax.Array,
+    displacement: jax.Array | None,
     labels: jax.Array,
     *,
     paths: Sequence[np.ndarray],
 ) -> BoundaryLoss:
-    """Scores edges and displacements on all labelled pairs of nearby nodes of a batch.
+    """Scores boundaries and displacements on all labelled pairs of nearby nodes of a batch.
 
-    Method, section 2. The affinity of a pair is a = 1 - max of the edges on the path between
+    Method, section 2. The affinity of a pair is a = 1 - max of the boundary map on the path between
     them; equal labels want -log a small, different ones -log(1 - a). As published, the pairs'
     first nodes keep radius - 1 rows and columns away from the bottom and both sides.
 
     Args:
-        edge_logits: `[b, H, W] f32`.
-        displacement: `[b, H, W, 2] f32`.
+        logits: `[b, H, W] f32`, of the boundary map.
+        displacement: `[b, H, W, 2] f32`; None: both of its terms are 0.
         labels: `[b, H, W] u8`, 255 where unknown (`resize_labels` of the full-size map).
         paths: one `[length, 2] i32` an offset of the half plane dy >= 0: the cells between
             origin and partner, both included, the partner first.
@@ -80,13 +80,15 @@ def affinity_displacement_loss(
     different = known & (here != there)
 
     # Only one of the two logarithms counts for a pair.
-    barrier = jax.nn.sigmoid(path_maxima(edge_logits, cells))
+    barrier = jax.nn.sigmoid(path_maxima(logits, cells))
     nll = -jnp.log(jnp.where(different, _TINY + barrier, 1 - barrier + _TINY))
     positive = (_mean(nll, background) + _mean(nll, foreground)) / 2
     negative = _mean(nll, different)
 
     towards = still = jnp.zeros(())
     for axis in range(2):
+        if displacement is None:
+            break
         here, there = pairs(displacement[..., axis])
         wanted = jnp.asarray(offsets[:, axis], here.dtype)[:, None, None, None]
         towards += _mean(jnp.abs(here - there - wanted), foreground) / 2

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from wsgcn_jax.models.layers import apply_valid, downsample_valid
+from wsgcn_jax.resize import resize_valid
 
 _EPSILON = 1e-5
 
@@ -90,7 +90,6 @@ def merge_cams(
     size: jax.Array,
     *,
     shape: tuple[int, int],
-    real: jax.Array | None = None,
 ) -> jax.Array:
     """Adds CAMs of several scales up at one size and normalises each class.
 
@@ -99,8 +98,6 @@ def merge_cams(
         sizes: one `[2] i32` per scale: the CAM's real rows and columns (top-left).
         size: `[2] i32`, the rows and columns that every CAM is resized to.
         shape: rows and columns of the result.
-        real: `[2] i32`, what of `size` shows the photo; None: all. Published CAMs of the photo's
-            own size are resized to whole cells of 16 pixels and cropped.
 
     Returns:
         `[c, *shape] f32` in 0..1, 0 outside the photo. Classes the photo does not show are
@@ -110,7 +107,7 @@ def merge_cams(
         resize_valid(cam, size_in, size, shape) for cam, size_in in zip(cams, sizes, strict=True)
     ]
     total = jnp.moveaxis(jnp.stack(resized).sum(0), -1, 0)
-    return normalise_cam(total, real_region(size if real is None else real, shape))
+    return normalise_cam(total, real_region(size, shape))
 
 
 def normalise_cam(cam: jax.Array, valid: jax.Array) -> jax.Array:
@@ -138,40 +135,6 @@ def real_region(size: jax.Array, shape: tuple[int, int]) -> jax.Array:
         `[*shape] bool`.
     """
     return (jnp.arange(shape[0]) < size[0])[:, None] & (jnp.arange(shape[1]) < size[1])[None, :]
-
-
-def resize_valid(
-    x: jax.Array, size_in: jax.Array, size_out: jax.Array, out_shape: tuple[int, int]
-) -> jax.Array:
-    """Resizes the real region of a padded map (bilinear, half-pixel centres).
-
-    What lies outside `size_in` has no influence: the result is that of the map cut to it.
-
-    Args:
-        x: `[h, w, c] f32`, finite everywhere.
-        size_in: `[2] i32`, real rows and columns, at least 1.
-        size_out: `[2] i32`, the rows and columns that these become.
-        out_shape: rows and columns of the result; a smaller one than `size_out` crops.
-
-    Returns:
-        `[*out_shape, c] f32`, 0 outside `size_out`.
-    """
-    rows, columns = (
-        _linear_weights(x.shape[axis], out_shape[axis], size_in[axis], size_out[axis])
-        for axis in (0, 1)
-    )
-    return jnp.einsum("Hh,hwc,Ww->HWc", rows, x, columns, precision=lax.Precision.HIGHEST)
-
-
-def _linear_weights(
-    length_in: int, length_out: int, size_in: jax.Array, size_out: jax.Array
-) -> jax.Array:
-    """Gives the `[length_out, length_in] f32` weights of a linear resize of real sizes."""
-    index = jnp.arange(length_out)
-    centre = (index + 0.5) * (size_in / size_out) - 0.5
-    centre = jnp.clip(centre, 0.0, size_in - 1.0)
-    weights = jnp.maximum(1.0 - jnp.abs(centre[:, None] - jnp.arange(length_in)[None, :]), 0.0)
-    return jnp.where((index < size_out)[:, None], weights, 0.0).astype(jnp.float32)
 
 
 def flip_valid(x: jax.Array, width: jax.Array) -> jax.Array:

@@ -8,13 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from wsgcn_jax.models.labels import resize_labels
-from wsgcn_jax.models.layers import (
-    apply_valid,
-    downsample_valid,
-    extend_valid,
-    resize_bilinear,
-)
+from wsgcn_jax.models.layers import apply_valid, downsample_valid, extend_valid
+from wsgcn_jax.resize import resize_bilinear, resize_labels, scale_photos
 from wsgcn_jax.types import IGNORE
 
 
@@ -86,41 +81,6 @@ class DeepLabV2(nn.Module):
         for logits in each[1:]:
             fused = jnp.maximum(fused, resize_bilinear(logits, size))
         return (*each, fused)
-
-
-def scale_photos(
-    x: jax.Array, valid: jax.Array | None, scale: float, *, by_size: bool = False
-) -> tuple[jax.Array, jax.Array | None]:
-    """Resizes photos bilinearly; sides are rounded down, coordinates divided by `scale` itself.
-
-    Args:
-        x: `[b, h, w, c]`, f32 or bf16.
-        valid: `[b, h, w] bool`, the real pixels; None where all are.
-        scale: of the photo.
-        by_size: coordinates are divided by the ratio of the rounded sides instead, as PyTorch
-            did before 1.6 (golden quirk 24).
-
-    Returns:
-        (photos, their real pixels: those that are made of real pixels only).
-    """
-    size = (int(x.shape[1] * scale), int(x.shape[2] * scale))
-    ratios = (size[0] / x.shape[1], size[1] / x.shape[2]) if by_size else (scale, scale)
-
-    def resize(y: jax.Array) -> jax.Array:
-        return jax.image.scale_and_translate(
-            y.astype(jnp.promote_types(y.dtype, jnp.float32)),
-            (y.shape[0], *size, y.shape[3]),
-            (1, 2),
-            jnp.asarray(ratios),
-            jnp.zeros(2),
-            "linear",
-            antialias=False,
-        )
-
-    small = resize(x).astype(x.dtype)
-    if valid is None:
-        return small, None
-    return small, resize(valid[..., None].astype(jnp.float32))[..., 0] > 1 - 1e-4
 
 
 def dilated_sum(x: jax.Array, kernel: jax.Array, rates: tuple[int, ...]) -> jax.Array:

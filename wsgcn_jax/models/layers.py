@@ -13,42 +13,6 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Resizes with half-pixel centres and no antialiasing (PyTorch's align_corners=False).
-
-    Args:
-        x: `[b, h, w, c] f32`.
-        size: rows and columns of the result.
-
-    Returns:
-        `[b, *size, c] f32`.
-    """
-    shape = (x.shape[0], *size, x.shape[3])
-    return jax.image.resize(x, shape, method="bilinear", antialias=False)
-
-
-def resize_bilinear_aligned(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Resizes so that corner centres fall on corner centres (align_corners=True).
-
-    Args:
-        x: `[b, h, w, c] f32`.
-        size: rows and columns of the result.
-
-    Returns:
-        `[b, *size, c] f32`.
-    """
-    rows = _aligned_matrix(size[0], x.shape[1])
-    columns = _aligned_matrix(size[1], x.shape[2])
-    return jnp.einsum("Hh,bhwc,Ww->bHWc", rows, x, columns, precision=lax.Precision.HIGHEST)
-
-
-def _aligned_matrix(size_out: int, size_in: int) -> jax.Array:
-    """Gives the `[size_out, size_in] f32` weights of an aligned linear resize."""
-    source = jnp.arange(size_out) * ((size_in - 1) / max(size_out - 1, 1))
-    distance = jnp.abs(source[:, None] - jnp.arange(size_in)[None, :])
-    return jnp.maximum(0.0, 1.0 - distance).astype(jnp.float32)
-
-
 def downsample_valid(valid: jax.Array | None, factor: int) -> jax.Array | None:
     """Gives the real cells of a coarser grid: a cell is real if its top-left pixel is.
 

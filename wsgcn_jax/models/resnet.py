@@ -9,13 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from wsgcn_jax.models.convolutions import conv, scaled
-from wsgcn_jax.models.layers import (
-    BatchNorm,
-    apply_valid,
-    downsample_valid,
-    extend_valid,
-    relu,
-)
+from wsgcn_jax.models.layers import BatchNorm, apply_valid, downsample_valid, extend_valid, relu
 from wsgcn_jax.types import Features
 
 RESNET50 = (3, 4, 6, 3)
@@ -126,7 +120,7 @@ class ResNet(nn.Module):
         stage_sizes: blocks of the four stages.
         output_stride: 16 (no dilation, as in IRNet) or 8 (dilation 2 and 4 in every block of
             the last two stages, as in DeepLab).
-        frozen_taps: how many leading taps let no gradient through; 3 is what CAM training
+        frozen_stages: how many leading taps let no gradient through; 3 is what CAM training
             publishes.
         caffe: strides on each stage's first 1x1, as DeepLab's COCO weights want it.
         ceil_pool: the max pool rounds up, as in Caffe (golden section 10): where the stem's
@@ -137,7 +131,7 @@ class ResNet(nn.Module):
 
     stage_sizes: tuple[int, ...] = RESNET50
     output_stride: int = 16
-    frozen_taps: int = 0
+    frozen_stages: int = 0
     caffe: bool = False
     ceil_pool: bool = False
     undilated_first: bool = False
@@ -189,7 +183,7 @@ class ResNet(nn.Module):
 
     def _tap(self, x: jax.Array, index: int) -> jax.Array:
         """Cuts the gradient of the frozen taps."""
-        return lax.stop_gradient(x) if index < self.frozen_taps else x
+        return lax.stop_gradient(x) if index < self.frozen_stages else x
 
 
 def _max_pool(x: jax.Array, *, ceil: bool) -> jax.Array:

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from wsgcn_jax.pickles import NUMPY_CALLS, Calls, RefusedError, read_pickle
+from wsgcn_jax.numpy_pickles import NUMPY_CALLS
+from wsgcn_jax.pickles import Calls, RefusedError, read_pickle
 from wsgcn_jax.types import DataError
 
 _ZIP_START = b"PK\x03\x04"

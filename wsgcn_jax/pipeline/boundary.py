@@ -5,30 +5,55 @@ from typing import Any
 
 import jax
 from etils.epath import Path
+from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.graph.paths import paths
 from wsgcn_jax.models.backbone import normalise
-from wsgcn_jax.models.boundary import BoundaryNet
+from wsgcn_jax.models.boundary import BoundaryNet, without_displacement
 from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
-from wsgcn_jax.models.labels import resize_labels
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.boundary_labels import boundary_labels
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.workspace import progress
+from wsgcn_jax.pipeline.progress import progress
+from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
+from wsgcn_jax.resize import resize_labels
 from wsgcn_jax.types import Skipped
 
 
-def network(context: Context) -> networks.Network:
-    """Builds the boundary network on a frozen ImageNet backbone."""
-    return networks.build(
-        context.key("boundary"),
-        context.config.backbone.name,
-        lambda backbone: BoundaryNet(backbone=backbone),
-        weights=context.config.backbone.weights,
-        init=context.config.boundary.init,
-    )
+def network(key: jax.Array, config: ConfigDict) -> Network:
+    """Builds the boundary network on a frozen ImageNet backbone.
+
+    Args:
+        key: PRNG key of the branches' weights.
+        config: the whole configuration (`backbone`, `boundary` are read).
+    """
+    settings = config.boundary
+
+    def build(displacement: bool) -> Network:
+        return networks.build(
+            key,
+            config.backbone.name,
+            lambda backbone: BoundaryNet(backbone=backbone, displacement=displacement),
+            weights=config.backbone.weights,
+            init=settings.init,
+        )
+
+    if not settings.init or settings.displacement:
+        return build(settings.displacement)
+    # A converted IRNet has both branches.
+    whole = build(True)
+    module = whole.module.clone(displacement=False)
+    return Network(module, without_displacement(whole.params), whole.statistics)
+
+
+def group_of(path: tuple[str, ...]) -> str:
+    """Returns a parameter's group: the frozen backbone, or its branch."""
+    if path[0] == "backbone":
+        return "backbone"
+    return "displacement" if path[0].startswith("displacement") else "boundary"
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
@@ -39,42 +64,42 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     labels.mkdir(exist_ok=True)
     todo = [i for i, name in enumerate(split.names) if not (labels / f"{name}.png").exists()]
     for index in progress(todo, "boundary labels"):
-        cam, keys = read_cams(context.folder("cams"), split.names[index])
-        label_map = boundary_labels(split[index].image, cam, keys, settings, context.config.crf)
+        cam, class_ids = read_cams(context.folder("cams"), split.names[index])
+        label_map = boundary_labels(
+            split[index].image, cam, class_ids, settings, context.config.crf
+        )
         data.write_mask(labels / f"{split.names[index]}.png", label_map)
 
-    net = network(context)
+    net = network(context.key("boundary"), context.config)
     backbone = context.config.backbone.name
     cells = paths(settings.radius)
 
     def loss(
-        params: Any, frozen: Any, batch: dict[str, jax.Array]
+        params: Any, statistics: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"])
-        output = net.apply({"params": params, **frozen}, x, batch["valid"])
+        output = net.apply({"params": params, **statistics}, x, batch["valid"])
         terms = affinity_displacement_loss(
-            output.edge_logits,
+            output.logits,
             output.displacement,
-            resize_labels(batch["label_map"], output.edge_logits.shape[1:]),
+            resize_labels(batch["label_map"], output.logits.shape[1:]),
             paths=cells,
         )
-        return terms.total, ({"positive": terms.positive, "negative": terms.negative}, frozen)
+        return terms.total, ({"positive": terms.positive, "negative": terms.negative}, statistics)
 
-    networks.run_training(
+    run_training(
         folder,
         net,
-        networks.LabelledPhotos(split, labels),
-        networks.crop_with_labels(settings.scales, settings.crop),
+        LabelledPhotos(split, labels),
+        crop_with_labels(settings.scales, settings.crop),
         loss,
         settings=settings,
         rates={
             "backbone": 0.0,
-            "edge": settings.learning_rate,
+            "boundary": settings.learning_rate,
             "displacement": settings.displacement_learning_rate,
         },
-        group_of=lambda path: (
-            path[0] if path[0] == "backbone" else "edge" if "edge" in path[0] else "displacement"
-        ),
+        group_of=group_of,
         seed=context.config.seed + 1,
     )
     return ()

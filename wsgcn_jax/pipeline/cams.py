@@ -10,10 +10,11 @@ import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
+from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.cam import merge_cams
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.devices import over_devices
 from wsgcn_jax.pipeline.inference import (
     Plan,
     ScaledPhotos,
@@ -29,12 +30,11 @@ from wsgcn_jax.types import Skipped
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Writes `NAME.npz` for each photo: `cam [k, H, W] f16` in [0, 1] and `keys [k] u8`."""
+    """Writes `NAME.npz` for each photo: `cam [k, H, W] f16` in [0, 1] and `class_ids [k] u8`."""
     settings = context.config.cams
     split = context.split(context.config.data.pseudo_split)
-    net = networks.load(
-        context.folder("classifier"), classifier.network(context, len(split.classes) - 1)
-    )
+    network = classifier.network(context.key("classifier"), context.config, len(split.classes) - 1)
+    net = networks.load(context.folder("classifier"), network)
     program = make_program(net, context.config.backbone.name)
     plans = make_plans(
         [network_size(size, 1.0) for size in split.sizes],
@@ -48,10 +48,10 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     def work(plan: Plan) -> None:
         maps = cams_of_batch(program, split, plan, settings.scales)
         for row, index in enumerate(plan.indices[: plan.real]):
-            keys = np.flatnonzero(split.labels[index])
+            present = np.flatnonzero(split.labels[index])
             height, width = grid_size(split.sizes[index])
-            cam = maps[row, keys, :height, :width]
-            write_arrays(path(index), {"cam": cam, "keys": (keys + 1).astype(np.uint8)})
+            cam = maps[row, present, :height, :width]
+            write_arrays(path(index), {"cam": cam, "class_ids": (present + 1).astype(np.uint8)})
 
     run_plans(plans, path, work, "cams")
     return ()
@@ -61,7 +61,7 @@ Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]
 """(photos, `[b, 2] i32` real sizes of the grids, padded grid) -> CAMs `[b, c - 1, H, W] f16`."""
 
 
-def make_program(net: networks.Network, backbone: str) -> Program:
+def make_program(net: Network, backbone: str) -> Program:
     """Compiles multi-scale CAMs of a batch.
 
     Args:
@@ -117,4 +117,4 @@ def read_cams(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
         (`[k, H, W] f32` in [0, 1], `[k] u8` class ids).
     """
     arrays = read_arrays(folder / f"{name}.npz")
-    return arrays["cam"].astype(np.float32), arrays["keys"]
+    return arrays["cam"].astype(np.float32), arrays["class_ids"]

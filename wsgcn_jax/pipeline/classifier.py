@@ -6,29 +6,33 @@ from typing import Any
 import jax
 import numpy as np
 from etils.epath import Path
+from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import Classifier, multilabel_soft_margin
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.training import run_training
 from wsgcn_jax.types import Example, Skipped
 
 
-def network(context: Context, classes: int) -> networks.Network:
+def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
     """Builds the classifier, ImageNet weights in its backbone.
 
     Args:
-        context: the run.
+        key: PRNG key of the head's weights.
+        config: the whole configuration (`backbone`, `classifier` are read).
         classes: number of foreground classes.
     """
     return networks.build(
-        context.key("classifier"),
-        context.config.backbone.name,
+        key,
+        config.backbone.name,
         lambda backbone: Classifier(backbone=backbone, num_classes=classes),
-        frozen_taps=context.config.classifier.frozen_taps,
-        weights=context.config.backbone.weights,
-        init=context.config.classifier.init,
+        frozen_stages=config.classifier.frozen_stages,
+        weights=config.backbone.weights,
+        init=config.classifier.init,
     )
 
 
@@ -36,7 +40,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Trains the classifier on the image-level labels of the training split."""
     settings = context.config.classifier
     split = context.split(context.config.data.train_split)
-    net = network(context, len(split.classes) - 1)
+    net = network(context.key("classifier"), context.config, len(split.classes) - 1)
     backbone = context.config.backbone.name
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -47,14 +51,17 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         return {"image": crop["image"], "valid": crop["valid"], "labels": labels}
 
     def loss(
-        params: Any, frozen: Any, batch: dict[str, jax.Array]
+        params: Any, statistics: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"])
-        logits = net.apply({"params": params, **frozen}, x, batch["valid"])
+        logits = net.apply({"params": params, **statistics}, x, batch["valid"])
         right = (logits > 0) == (batch["labels"] > 0.5)
-        return multilabel_soft_margin(logits, batch["labels"]), ({"accuracy": right.mean()}, frozen)
+        return multilabel_soft_margin(logits, batch["labels"]), (
+            {"accuracy": right.mean()},
+            statistics,
+        )
 
-    networks.run_training(
+    run_training(
         folder,
         net,
         split,

@@ -92,14 +92,13 @@ def name_key(key: jax.Array, name: str) -> jax.Array:
 
 
 def _source(section: ConfigDict, splits: tuple[str, ...]) -> data.Source:
-    root = os.path.expanduser(section.root)
+    root = os.path.expanduser(section.root or "")
     if section.source == "shapes":
         return data.ShapesSource(num_train=section.num_train, num_val=section.num_val)
     if section.source not in ("voc", "folder"):
         raise DataError(f"data.source: {section.source!r} is none of shapes, voc, folder")
     if not root:
-        raise DataError("data.root is empty; give the folder by --config.data.root=DIR")
+        raise DataError("data.root is not set; give the folder by --config.data.root=DIR")
     if section.source == "voc":
         return data.VocSource(root, splits=splits, labels=section.labels)
-    labels = "labels.csv" if section.labels == "auto" else section.labels
-    return data.FolderSource(root, labels=labels, masks=section.masks or None)
+    return data.FolderSource(root, labels=section.labels or "labels.csv", masks=section.masks)

@@ -9,18 +9,15 @@ from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.scores import (
-    argmax_labels,
-    nearest_labels,
-    resize_maps,
-    resize_maps_aligned,
-)
-from wsgcn_jax.pipeline.workspace import progress, read_arrays
+from wsgcn_jax.pipeline.progress import progress
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.workspace import read_arrays
+from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.seeds import seed_quality
-from wsgcn_jax.train.hosts import is_primary
 from wsgcn_jax.types import DataError, Example, Skipped
 
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
@@ -51,11 +48,13 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     return ()
 
 
-def _class_ids(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+def _class_ids(names: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
+    if wanted is None:
+        return list(range(len(names)))
     for name in wanted:
         if name not in names:
             raise DataError(f"report.classes: no class {name!r}; there are {', '.join(names)}")
-    return [names.index(name) for name in wanted] or list(range(len(names)))
+    return [names.index(name) for name in wanted]
 
 
 def _entry(confusion: np.ndarray, names: Sequence[str], classes: list[int]) -> dict[str, Any]:
@@ -134,18 +133,18 @@ def _score_pseudo(
             continue
         truth, size = example.mask, (example.mask.shape[0], example.mask.shape[1])
         arrays = read_arrays(folder / f"{example.name}.npz")
-        cam, keys = read_cams(context.folder("cams"), example.name)
+        cam, class_ids = read_cams(context.folder("cams"), example.name)
         walk = resize_maps(arrays["walk"], size)
         walk /= max(float(walk.max()), 1e-5)
         for name, maps in (("cam", resize_maps(cam, size)), ("random_walk", walk)):
-            best, value = keys[maps.argmax(axis=0)], maps.max(axis=0)
+            best, value = class_ids[maps.argmax(axis=0)], maps.max(axis=0)
             swept[name] += confusions_by_threshold(truth, best, value, count)
-        scores_on_photo = resize_maps_aligned(arrays["log_probs"], size)
-        gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["keys"]), count)
+        scores_on_photo = resize_maps(arrays["log_probs"], size, align_corners=True)
+        gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["class_ids"]), count)
         one = confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
         each[example.name] = mean_iou(one)
         final += one
-        seed = nearest_labels(arrays["seeds"], size)
+        seed = resize_labels(arrays["seeds"], size)
         labelled += confusion_matrix(truth, seed, count)  # of the pixels that have one
         seeds.append(seed.reshape(-1))
         truths.append(truth.reshape(-1))
@@ -158,7 +157,7 @@ def _score_pseudo(
         scores[name] = _entry(confusions[at], split.classes, classes)
         scores[name]["threshold"] = float(THRESHOLDS[at])
     scores["gcn"] = _entry(gcn, split.classes, classes)
-    if context.config.crf.masks:
+    if context.config.crf.post_process:
         scores["gcn_crf"] = _entry(final, split.classes, classes)
     quality = seed_quality(np.concatenate(seeds), np.concatenate(truths))
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}

@@ -8,20 +8,20 @@ mirrors at any width, which shifts the mirror's cells by up to 12 pixels.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils.epath import Path
-from PIL import Image
 
 from wsgcn_jax import data
+from wsgcn_jax.distributed import host_shard
 from wsgcn_jax.models.backbone import normalise
-from wsgcn_jax.models.cam import flip_valid, resize_valid
-from wsgcn_jax.pipeline.devices import my_share
-from wsgcn_jax.pipeline.networks import Network
-from wsgcn_jax.pipeline.workspace import progress
+from wsgcn_jax.models.cam import flip_valid
+from wsgcn_jax.models.network import Network
+from wsgcn_jax.pipeline.progress import progress
+from wsgcn_jax.resize import resize_photo, resize_valid
 
 CELL = 16
 
@@ -51,8 +51,8 @@ def grid_size(size: tuple[int, int]) -> tuple[int, int]:
     return (size[0] - 1) // 4 + 1, (size[1] - 1) // 4 + 1
 
 
-def longer_side_scale(size: tuple[int, int], longer: int) -> float:
-    """Returns the scale that brings the longer side to `longer`; 1 where that is 0."""
+def longer_side_scale(size: tuple[int, int], longer: int | None) -> float:
+    """Returns the scale that brings the longer side to `longer`; 1 for None."""
     return longer / max(size) if longer else 1.0
 
 
@@ -93,7 +93,7 @@ def run_plans(
         what: a word for the progress line.
         at_once: batches that are worked on side by side, each in a thread of its own.
     """
-    todo = [p for p in my_share(plans) if not all(outputs(i).exists() for i in p.indices)]
+    todo = [p for p in host_shard(plans) if not all(outputs(i).exists() for i in p.indices)]
     pool = ThreadPoolExecutor(at_once)
     try:
         for done in progress([pool.submit(work, plan) for plan in todo], what):
@@ -106,7 +106,7 @@ def padded_photos(
     photos: Sequence[np.ndarray],
     sizes: Sequence[tuple[int, int]],
     shape: tuple[int, int],
-    method: Image.Resampling = Image.Resampling.BICUBIC,
+    method: Literal["bicubic", "lanczos"] = "bicubic",
 ) -> np.ndarray:
     """Resizes photos and pads them to one shape.
 
@@ -119,19 +119,8 @@ def padded_photos(
     Returns:
         `[b, *shape, 3] u8`.
     """
-    resized = (resize_photo(p, s, method) for p, s in zip(photos, sizes, strict=True))
+    resized = (resize_photo(p, s, method=method) for p, s in zip(photos, sizes, strict=True))
     return np.stack([data.pad_to(p, shape) for p in resized])
-
-
-def resize_photo(
-    photo: np.ndarray,
-    size: tuple[int, int],
-    method: Image.Resampling = Image.Resampling.BICUBIC,
-) -> np.ndarray:
-    """Resizes `[h, w, 3] u8` to `size` (height, width)."""
-    if photo.shape[:2] == tuple(size):
-        return photo
-    return np.asarray(Image.fromarray(photo).resize((size[1], size[0]), method))
 
 
 def valid_mask(sizes: jax.Array, shape: tuple[int, int]) -> jax.Array:

@@ -7,58 +7,34 @@ import jax
 import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
-from PIL import Image
 
-from wsgcn_jax.pipeline.devices import on_any_host
+from wsgcn_jax.distributed import any_across_hosts
+from wsgcn_jax.pipeline.graph_inputs import Batch
 from wsgcn_jax.pipeline.inference import (
     Plan,
     grid_size,
     longer_side_scale,
     make_plans,
     network_size,
-    padded_photos,
     run_plans,
 )
-from wsgcn_jax.pipeline.label_photo import (
-    PhotoInputs,
-    full_scores,
-    make_label_program,
-)
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.label_program import full_scores, make_label_program
 from wsgcn_jax.types import Skipped
-
-
-class Batch(NamedTuple):
-    """Photos that are labelled together.
-
-    Attributes:
-        indices: of the photos.
-        photos: `[h, w, 3] u8` each.
-        sizes: (height, width) at which the boundary network sees each.
-        shape: what those are padded to.
-        grids: rows and columns of each photo's stride-4 grid.
-        grid: what those are padded to.
-    """
-
-    indices: Sequence[int]
-    photos: Sequence[np.ndarray]
-    sizes: Sequence[tuple[int, int]]
-    shape: tuple[int, int]
-    grids: Sequence[tuple[int, int]]
-    grid: tuple[int, int]
 
 
 class Labelled(NamedTuple):
     """What was found in one photo.
 
     Attributes:
-        keys: `[k] u8`, background and the classes that are present.
-        edge: `[H, W] f32`, the boundary map the walk went by.
+        class_ids: `[k] u8`, background and the classes that are present.
+        boundary: `[H, W] f32`, the boundary map the walk went by.
         seeds, walk, log_probs: of `PhotoOutputs`, without padding; of all classes.
-        scores: `[k, h, w] f32`, probabilities of `keys` at the photo's size, see `full_scores`.
+        scores: `[k, h, w] f32`, probabilities of `class_ids` at the photo's size (`full_scores`).
     """
 
-    keys: np.ndarray
-    edge: np.ndarray
+    class_ids: np.ndarray
+    boundary: np.ndarray
     seeds: np.ndarray
     walk: np.ndarray
     log_probs: np.ndarray
@@ -116,44 +92,19 @@ def label_batches(
             if not np.isfinite(one.log_probs).all():
                 failed[index] = True
                 continue
-            keys = np.asarray([0, *(np.flatnonzero(given.present[row]) + 1)], np.uint8)
-            full = full_scores(batch.photos[row], one.log_probs[keys], config)
-            edge = np.asarray(given.edge[row, :height, :width])
-            write(index, Labelled(keys, edge, one.seeds, one.walk, one.log_probs, full))
+            class_ids = np.asarray([0, *(np.flatnonzero(given.present[row]) + 1)], np.uint8)
+            full = full_scores(batch.photos[row], one.log_probs[class_ids], config)
+            boundary = np.asarray(given.boundary[row, :height, :width])
+            write(
+                index,
+                Labelled(class_ids, boundary, one.seeds, one.walk, one.log_probs, full),
+            )
 
     # A fit is many small products, which do not keep a second core busy, and the photos before and
     # after it are the host's work: two batches side by side.
     run_plans(plans, output, work, "pseudo labels", at_once=2)
     return [
         Skipped(name, f"{name}: the GCN's scores are not finite")
-        for name, lost in zip(names, on_any_host(failed), strict=True)
+        for name, lost in zip(names, any_across_hosts(failed), strict=True)
         if lost
     ]
-
-
-def grid_colours(batch: Batch) -> np.ndarray:
-    """Returns the photos on their padded grids, `[b, H, W, 3] f32` in [0, 1]."""
-    small = padded_photos(batch.photos, batch.grids, batch.grid, Image.Resampling.LANCZOS)
-    return small.astype(np.float32) / 255
-
-
-def grid_cams(
-    batch: Batch,
-    read: Callable[[int, tuple[int, int]], tuple[np.ndarray, np.ndarray]],
-    classes: int,
-) -> np.ndarray:
-    """Collects CAMs on the padded grids.
-
-    Args:
-        batch: the photos.
-        read: (index, grid) -> CAMs `[k, *grid] f32` of a photo and their class ids `[k]`.
-        classes: number of classes with background.
-
-    Returns:
-        `[b, classes - 1, H, W] f32`, 0 for absent classes.
-    """
-    cams = np.zeros((len(batch.indices), classes - 1, *batch.grid), np.float32)
-    for row, (index, grid) in enumerate(zip(batch.indices, batch.grids, strict=True)):
-        cam, ids = read(index, grid)
-        cams[row, ids.astype(int) - 1, : grid[0], : grid[1]] = cam
-    return cams

@@ -1,28 +1,20 @@
-"""One photo's pseudo label: seeds, graph, random walk, GCN, CRF (method sections 3-5)."""
+"""One photo's pseudo label: seeds, graph, random walk, GCN (method.md sections 3-5)."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from ml_collections import ConfigDict
 
-from wsgcn_jax.crf import PARTIAL_LABELS
-from wsgcn_jax.crf import refine as crf_refine
-from wsgcn_jax.crf.settings import GCN_SCORES
+from wsgcn_jax.crf import PARTIAL_LABELS, Kernel, Settings, refine
 from wsgcn_jax.gcn.fit import fit_ensemble
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import Walk, aggregate, dense_walk, gcn_adjacency, random_walk
-from wsgcn_jax.pipeline.devices import over_devices
-from wsgcn_jax.pipeline.refinement import MASKS, refine_scores
-from wsgcn_jax.pipeline.scores import resize_maps_aligned
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, walk_seeds
-from wsgcn_jax.types import DataError
 
 
 class PhotoInputs(NamedTuple):
@@ -30,18 +22,18 @@ class PhotoInputs(NamedTuple):
 
     Attributes:
         key: PRNG key of this photo.
-        edge: `[H, W] f32` in [0, 1].
+        boundary: `[H, W] f32` in [0, 1].
         features: `[H, W, f] f32`.
         cams: `[c - 1, H, W] f32` in [0, 1], 0 for absent classes.
         present: `[c - 1] bool`.
         rgb: `[H, W, 3] f32` in [0, 1].
         valid: `[H, W] bool`.
-        seeds: `[H, W] u8`, partial labels made elsewhere, 255 = none; None: `seeds.rule` makes
+        seeds: `[H, W] u8`, partial labels made elsewhere, 255 = none; None: a seed rule makes
             them.
     """
 
     key: jax.Array
-    edge: jax.Array
+    boundary: jax.Array
     features: jax.Array
     cams: jax.Array
     present: jax.Array
@@ -64,127 +56,157 @@ class PhotoOutputs(NamedTuple):
     log_probs: jax.Array
 
 
-def label_photo(photo: PhotoInputs, config: ConfigDict) -> PhotoOutputs:
+SeedRule = Callable[[PhotoInputs, jax.Array], jax.Array]
+"""(photo, CAMs after the walk `[c - 1, H, W]`) -> partial labels `[H, W] u8`, 255 = none."""
+
+
+def seeds_of_cams(
+    photo: PhotoInputs,
+    walked: jax.Array,
+    *,
+    low_background: float = 4.0,
+    high_background: float = 32.0,
+    confident: float = 0.3,
+    minimum_score: float = 0.8,
+    background_minimum: float = 0.8,
+    floor: float = 0.0,
+    crf: Settings | None = None,
+    kernel: Kernel = "lattice",
+) -> jax.Array:
+    """The published seed rule, on the CAMs before the walk.
+
+    Args:
+        photo: the inputs.
+        walked: not read.
+        low_background: of `partial_labels`, like the five that follow.
+        high_background: see there.
+        confident: see there.
+        minimum_score: see there.
+        background_minimum: see there.
+        floor: see there.
+        crf: draws the scores to the photo's edges first; None: nothing does.
+        kernel: its form (`crf.refine`).
+
+    Returns:
+        `[H, W] u8`, 255 = none.
+    """
+
+    def drawn(scores: jax.Array) -> jax.Array:
+        present = jnp.append(True, photo.present)  # absent classes stay out of it
+        settings = crf or PARTIAL_LABELS
+        refined = refine(
+            photo.rgb * 255, scores, settings, kernel=kernel, valid=photo.valid, present=present
+        )
+        return jnp.asarray(refined)
+
+    return partial_labels(
+        photo.cams,
+        photo.present,
+        valid=photo.valid,
+        low_background=low_background,
+        high_background=high_background,
+        confident=confident,
+        minimum_score=minimum_score,
+        background_minimum=background_minimum,
+        floor=floor,
+        refine=None if crf is None else drawn,
+    ).labels
+
+
+def seeds_of_walk(photo: PhotoInputs, walked: jax.Array, *, margin: float = 0.3) -> jax.Array:
+    """The seed rule that calibrates itself on the walk's scores (`seeds.walk_seeds`).
+
+    Args:
+        photo: the inputs.
+        walked: `[c - 1, H, W] f32`, its CAMs after the walk.
+        margin: of `walk_seeds`.
+
+    Returns:
+        `[H, W] u8`, 255 = none.
+    """
+    return walk_seeds(walked, photo.present, valid=photo.valid, margin=margin)
+
+
+def label_photo(
+    photo: PhotoInputs,
+    *,
+    radius: int = 5,
+    beta: float = 10.0,
+    steps: int = 256,
+    walk: Literal["fast", "dense"] = "fast",
+    basis: int = 64,
+    symmetrise: Literal["max", "mean"] = "max",
+    laplacian_radius: int = 2,
+    seed_rule: SeedRule = seeds_of_cams,
+    hidden: int = 16,
+    epochs: int = 250,
+    learning_rate: float = 0.01,
+    weight_decay: float = 5e-4,
+    dropout: float = 0.3,
+    entropy_weight: float = 10.0,
+    laplacian_weight: float = 0.01,
+    ensemble: int = 1,
+    foreground_odds: float = 1.0,
+) -> PhotoOutputs:
     """Seeds, walk and GCN of one photo; the caller vmaps.
 
     Args:
         photo: the inputs.
-        config: the whole configuration (`graph`, `seeds`, `gcn` are read).
+        radius: of the affinities, in nodes (`affinity_stencil`).
+        beta: exponent of the affinities.
+        steps: length of the walk.
+        walk: "fast", or "dense": exact, with memory and time that grow with cells squared, cubed.
+        basis: columns of the fast walk (`fast_walk`).
+        symmetrise: of the adjacency (`gcn_adjacency`).
+        laplacian_radius: of the colour Laplacian's window, in nodes.
+        seed_rule: makes the seeds of a photo without any: `partial(seeds_of_walk, margin=0.2)`.
+        hidden: of `fit_gcn`, like the six that follow.
+        epochs: see there.
+        learning_rate: see there.
+        weight_decay: see there.
+        dropout: see there.
+        entropy_weight: see there.
+        laplacian_weight: see there.
+        ensemble: of `fit_ensemble`.
+        foreground_odds: of `fit_ensemble`.
 
     Returns:
         The outputs; what they hold in the padding means nothing.
     """
-    height, width = photo.edge.shape
+    height, width = photo.boundary.shape
     classes = photo.cams.shape[0] + 1
-    settings = config.graph
-    walk = _walk(photo, settings)
-    start = jnp.where(photo.valid, 1.0 - photo.edge, 0.0)[None] * photo.cams
-    walked = random_walk(walk, start.reshape(classes - 1, -1))
-
-    seeds = _seeds(photo, walked.reshape(classes - 1, height, width), config)
-    weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius, valid=photo.valid)
+    power = _walk(photo, walk, radius=radius, beta=beta, steps=steps, basis=basis)
+    start = jnp.where(photo.valid, 1.0 - photo.boundary, 0.0)[None] * photo.cams
+    walked = random_walk(power, start.reshape(classes - 1, -1)).reshape(start.shape)
+    seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
+    weights = laplacian_stencil(photo.rgb, radius=laplacian_radius, valid=photo.valid)
     log_probs = fit_ensemble(
         photo.key,
-        partial(aggregate, gcn_adjacency(walk, symmetrise=settings.symmetrise)),
+        partial(aggregate, gcn_adjacency(power, symmetrise=symmetrise)),
         photo.features.reshape(height * width, -1).T,
         seeds.reshape(-1).astype(jnp.int32),
         photo.valid.reshape(-1),
         node_positions(height, width),
         lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
         classes=classes,
-        **config.gcn.to_dict(),
+        hidden=hidden,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        entropy_weight=entropy_weight,
+        laplacian_weight=laplacian_weight,
+        ensemble=ensemble,
+        foreground_odds=foreground_odds,
     )
-    return PhotoOutputs(
-        seeds,
-        walked.reshape(classes - 1, height, width),
-        log_probs.reshape(classes, height, width),
-    )
+    return PhotoOutputs(seeds, walked, log_probs.reshape(classes, height, width))
 
 
-def _seeds(photo: PhotoInputs, walked: jax.Array, config: ConfigDict) -> jax.Array:
-    """Partial labels `[H, W] u8`: as given, of the walk, or of the CAMs as published."""
-    if photo.seeds is not None:
-        return photo.seeds
-    settings = config.seeds
-    if settings.rule == "walk":
-        return walk_seeds(walked, photo.present, valid=photo.valid, margin=settings.margin)
-    return partial_labels(
-        photo.cams,
-        photo.present,
-        valid=photo.valid,
-        floor=settings.floor,
-        low_background=settings.low_alpha,
-        high_background=settings.high_alpha,
-        confident=settings.confident,
-        minimum_score=settings.minimum_score,
-        background_minimum=settings.background_minimum,
-        refine=partial(_refine, photo, config) if config.crf.seeds else None,
-    ).labels
-
-
-def _walk(photo: PhotoInputs, settings: ConfigDict) -> Walk:
-    options = {"radius": settings.radius, "beta": settings.beta, "valid": photo.valid}
-    if settings.walk == "dense":
-        return dense_walk(affinity_graph(photo.edge, **options), steps=settings.steps)
-    stencil = affinity_stencil(photo.edge, **options)
-    return fast_walk(stencil, radius=settings.radius, steps=settings.steps, basis=settings.basis)
-
-
-def _refine(photo: PhotoInputs, config: ConfigDict, scores: jax.Array) -> jax.Array:
-    """Draws scores `[c, H, W]` to the photo's edges; absent classes stay out of it."""
-    settings, crf = PARTIAL_LABELS, config.crf
-    if crf.longer_side:
-        sigma_xy = settings.bilateral[0]
-        settings = settings._replace(bilateral=(sigma_xy, crf.sigma_rgb, crf.weight))
-    return crf_refine(
-        photo.rgb * 255,
-        scores,
-        settings,
-        valid=photo.valid,
-        present=jnp.append(True, photo.present),
-        kernel="exact" if crf.longer_side else "lattice",
-    )
-
-
-def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutputs]:
-    """Compiles `label_photo` for batches, each device of this host on its part.
-
-    Args:
-        config: the whole configuration.
-
-    Raises:
-        DataError: `graph.walk` or `seeds.rule` names nothing, or `gcn.object_odds` is not positive.
-    """
-    if config.graph.walk not in ("dense", "fast"):
-        raise DataError(f"graph.walk: {config.graph.walk!r} is neither dense nor fast")
-    if config.seeds.rule not in ("cam", "walk"):
-        raise DataError(f"seeds.rule: {config.seeds.rule!r} is neither cam nor walk")
-    if not config.gcn.object_odds > 0:
-        raise DataError(f"gcn.object_odds: {config.gcn.object_odds} must be above 0 (published: 1)")
-    one = partial(label_photo, config=config)
-
-    def several(_: None, photos: PhotoInputs) -> PhotoOutputs:
-        # A core's caches hold one photo, and XLA's CPU backend multiplies batches more slowly.
-        on_cpu = jax.default_backend() == "cpu"
-        return jax.lax.map(one, photos) if on_cpu else jax.vmap(one)(photos)
-
-    program = over_devices(several)
-    return lambda photos: program(None, photos)
-
-
-def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) -> np.ndarray:
-    """The GCN's scores at the photo's size, through the CRF where configured.
-
-    Args:
-        photo: `[h, w, 3] u8`.
-        log_probs: `[k, H, W] f32`, on the stride-4 grid.
-        config: the whole configuration (`crf` and `graph.bucket` are read).
-
-    Returns:
-        `[k, h, w] f32`, probabilities; without the CRF they need not sum to 1.
-    """
-    scores = np.exp(resize_maps_aligned(log_probs, (photo.shape[0], photo.shape[1])))
-    if not config.crf.masks:
-        return scores
-    settings = GCN_SCORES if config.crf.flat_unary else MASKS
-    return refine_scores(photo, scores, settings, bucket=config.graph.bucket)
+def _walk(
+    photo: PhotoInputs, walk: str, *, radius: int, beta: float, steps: int, basis: int
+) -> Walk:
+    options = {"radius": radius, "beta": beta, "valid": photo.valid}
+    if walk == "dense":
+        return dense_walk(affinity_graph(photo.boundary, **options), steps=steps)
+    stencil = affinity_stencil(photo.boundary, **options)
+    return fast_walk(stencil, radius=radius, steps=steps, basis=basis)

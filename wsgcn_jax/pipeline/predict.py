@@ -12,10 +12,11 @@ from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.data.files import read_text, write_atomic
+from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.backbone import BACKBONES, make_backbone
 from wsgcn_jax.models.deeplab import DeepLabV2
+from wsgcn_jax.models.network import Network, variable_shapes
 from wsgcn_jax.pipeline import networks
-from wsgcn_jax.pipeline.devices import over_devices
 from wsgcn_jax.pipeline.inference import (
     Plan,
     ScaledPhotos,
@@ -23,15 +24,17 @@ from wsgcn_jax.pipeline.inference import (
     make_plans,
     mirrored_mean_on_grid,
     network_size,
-    resize_photo,
     run_plans,
     scaled_photos,
 )
-from wsgcn_jax.pipeline.scores import argmax_resized, resize_maps
-from wsgcn_jax.train.checkpoint import load_tree
+from wsgcn_jax.pipeline.scores import argmax_resized
+from wsgcn_jax.resize import resize_maps, resize_photo
 from wsgcn_jax.types import DataError
 
 _FILE = "network.json"
+
+CRF_BUCKET = 128
+"""Pixels to whose multiples photos are padded for the CRF, so that few programs are compiled."""
 
 Refine = Callable[[np.ndarray, np.ndarray], Any]
 """(photo `[h, w, 3] u8`, probabilities `[c, h, w] f32`) -> better probabilities."""
@@ -68,7 +71,7 @@ class Description(NamedTuple):
 class Segmenter(NamedTuple):
     """A trained network and its description."""
 
-    network: networks.Network
+    network: Network
     description: Description
 
 
@@ -99,11 +102,9 @@ def load_segmenter(folder: Path) -> Segmenter:
         num_classes=len(description.classes),
         rates=description.rates,
     )
-    photo = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-    shapes = dict(jax.eval_shape(module.init, jax.random.key(0), photo))
-    params = load_tree(folder / "weights", shapes.pop("params"))
-    frozen = load_tree(folder / "statistics", shapes)
-    return Segmenter(networks.Network(module, params, frozen), description)
+    shapes = variable_shapes(module)
+    blank = Network(module, shapes.pop("params"), shapes)
+    return Segmenter(networks.load(folder, blank), description)
 
 
 def _read_description(path: Path) -> Description:
@@ -159,7 +160,7 @@ def predict(
     """
     network, description = segmenter
     program = _make_program(network, description)
-    keys = np.arange(len(description.classes), dtype=np.uint8)
+    class_ids = np.arange(len(description.classes), dtype=np.uint8)
     seen = [seen_size(size, description.longer_side) for size in sizes]
     plans = make_plans(seen, batch_size=description.batch_size, bucket=description.bucket)
     broken: dict[int, str] = {}
@@ -189,14 +190,14 @@ def predict(
             scores = np.moveaxis(probabilities[row, :height, :width], 2, 0)
             if refine is not None:
                 scores = np.asarray(refine(photos[row], resize_maps(scores, seen[index])))
-            data.write_mask(path(index), argmax_resized(scores, sizes[index], keys))
+            data.write_mask(path(index), argmax_resized(scores, sizes[index], class_ids))
 
     run_plans(plans, path, work, what)
     return sorted(broken.items())
 
 
 def _make_program(
-    net: networks.Network, description: Description
+    net: Network, description: Description
 ) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
     """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
 

@@ -1,6 +1,6 @@
 """Stage: DeepLab trained on the pseudo labels, and its masks of the validation photos."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,13 +11,14 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
-from wsgcn_jax.crf.settings import DEEPLAB
+from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.models.backbone import BACKBONES, normalise, packaged_weights
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
-from wsgcn_jax.pipeline.refinement import refine_scores
+from wsgcn_jax.pipeline.predict import CRF_BUCKET, Description, describe, load_segmenter, predict
+from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
 from wsgcn_jax.train.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
 
@@ -25,26 +26,35 @@ CLASSIFIER = "classifier"
 """The word for `segmenter.init`: the backbone starts as the run's classifier left it."""
 
 
-def network(context: Context, classes: int) -> networks.Network:
+def network(
+    key: jax.Array, config: ConfigDict, classes: int, *, classifier_folder: Path | None = None
+) -> Network:
     """Builds the segmenter with the weights that it starts from.
 
     Args:
-        context: the run.
+        key: PRNG key of the head's weights.
+        config: the whole configuration (`backbone`, `classifier`, `segmenter` are read).
         classes: number of classes, background included.
+        classifier_folder: of the run's trained classifier; read where `needs_classifier`.
     """
-    settings = context.config.segmenter
-    name = backbone_name(context.config)
-    own = needs_classifier(context.config)
+    settings = config.segmenter
+    name = backbone_name(config)
+    init: str | None = settings.init
+    weights: str | Mapping[str, Any] | None = _weights(config)
+    if needs_classifier(config):
+        assert classifier_folder is not None
+        init = None
+        weights = _classifier_backbone(config, classes, classifier_folder)
     return networks.build(
-        context.key("segmenter"),
+        key,
         name,
         lambda backbone: DeepLabV2(
             backbone=backbone, num_classes=classes, rates=tuple(settings.rates)
         ),
-        weights=_classifier_backbone(context, classes) if own else _weights(context.config),
-        init="" if own else settings.init,
+        weights=weights,
+        init=init,
         output_stride=settings.output_stride,
-        frozen_taps=settings.frozen_taps,
+        frozen_stages=settings.frozen_stages,
         use_batch_stats=settings.batch_statistics,
         undilated_first=settings.undilated_first,
         ceil_pool=name.endswith("caffe"),
@@ -52,7 +62,7 @@ def network(context: Context, classes: int) -> networks.Network:
 
 
 def backbone_name(config: ConfigDict) -> str:
-    """Returns the name of the segmenter's backbone: its own, or the rest of the road's."""
+    """Returns the name of the segmenter's backbone: its own, or the other networks'."""
     return config.segmenter.backbone or config.backbone.name
 
 
@@ -72,7 +82,7 @@ def needs_classifier(config: ConfigDict) -> bool:
     if name != config.backbone.name:
         raise DataError(
             f"segmenter.init: the classifier's backbone is {config.backbone.name}, the segmenter's "
-            f"{name}; leave segmenter.backbone or segmenter.init empty"
+            f"{name}; leave out segmenter.backbone or segmenter.init"
         )
     return True
 
@@ -98,15 +108,16 @@ def check_start(config: ConfigDict) -> None:
             raise DataError(f"segmenter.weights: {error}; or a folder of convert") from error
 
 
-def _weights(config: ConfigDict) -> str:
-    """Returns the file or folder of the backbone's weights; "" = the installed package's."""
+def _weights(config: ConfigDict) -> str | None:
+    """Returns the file or folder of the backbone's weights; None: the installed package's."""
     shared = backbone_name(config) == config.backbone.name
-    return config.segmenter.weights or (config.backbone.weights if shared else "")
+    return config.segmenter.weights or (config.backbone.weights if shared else None)
 
 
-def _classifier_backbone(context: Context, classes: int) -> dict[str, Any]:
+def _classifier_backbone(config: ConfigDict, classes: int, folder: Path) -> dict[str, Any]:
     """Reads the backbone of the run's trained classifier."""
-    net = networks.load(context.folder("classifier"), classifier.network(context, classes - 1))
+    key = jax.random.key(0)  # every weight is loaded
+    net = networks.load(folder, classifier.network(key, config, classes - 1))
     return {name: tree["backbone"] for name, tree in net.variables.items()}
 
 
@@ -114,13 +125,18 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Trains on the pseudo labels, then writes `val/NAME.png` for each validation photo."""
     settings = context.config.segmenter
     split = context.split(context.config.data.pseudo_split)
-    net = network(context, len(split.classes))
+    net = network(
+        context.key("segmenter"),
+        context.config,
+        len(split.classes),
+        classifier_folder=context.folder("classifier"),
+    )
     describe(folder, description(context.config, split.classes))
-    networks.run_training(
+    run_training(
         folder,
         net,
         _training_photos(context, split),
-        networks.crop_with_labels(settings.scales, settings.crop),
+        crop_with_labels(settings.scales, settings.crop),
         make_loss(net, settings, backbone_name(context.config)),
         settings=settings,
         rates={
@@ -141,12 +157,12 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             lambda index: val[index].image,
             lambda index: folder / "val" / f"{val.names[index]}.png",
             "segmenter on val",
-            refine=partial(refine_scores, settings=DEEPLAB) if settings.crf else None,
+            refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if settings.crf else None,
         )
     return ()
 
 
-def make_loss(net: networks.Network, settings: ConfigDict, backbone: str) -> Loss:
+def make_loss(net: Network, settings: ConfigDict, backbone: str) -> Loss:
     """Builds the objective: the cross entropy, or its sum over scales and their maximum.
 
     Args:
@@ -160,18 +176,18 @@ def make_loss(net: networks.Network, settings: ConfigDict, backbone: str) -> Los
     measure = partial(segmentation_loss, balanced=settings.balanced)
 
     def loss(
-        params: Any, frozen: Any, batch: dict[str, jax.Array]
+        params: Any, statistics: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"]).astype(dtype)
-        run = partial(net.module.apply, {"params": params, **frozen}, x, batch["valid"])
+        run = partial(net.module.apply, {"params": params, **statistics}, x, batch["valid"])
         if not scales:
             logits, moved = run(mutable=moving)
-            return measure(logits, batch["label_map"]), ({}, {**frozen, **moved})
+            return measure(logits, batch["label_map"]), ({}, {**statistics, **moved})
         each, moved = run(
             scales=scales, by_size=settings.scale_by_size, method="multi_scale", mutable=moving
         )
         losses = [measure(logits, batch["label_map"]) for logits in each]
-        return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**frozen, **moved})
+        return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**statistics, **moved})
 
     return loss
 
@@ -192,18 +208,18 @@ def description(config: ConfigDict, classes: Sequence[str]) -> Description:
         output_stride=settings.output_stride,
         rates=tuple(settings.rates),
         undilated_first=settings.undilated_first,
-        scales=tuple(settings.test_scales),
+        scales=tuple(settings.eval_scales),
         fuse="max" if settings.multi_scale else "mean",
-        longer_side=settings.test_longer_side,
-        batch_size=settings.test_batch_size,
-        bucket=settings.test_bucket,
+        longer_side=settings.eval_longer_side,
+        batch_size=settings.eval_batch_size,
+        bucket=settings.eval_bucket,
     )
 
 
 def _training_photos(context: Context, split: data.Split) -> Any:
     if context.config.segmenter.supervision == "truth":
         return TruePhotos(split)
-    return networks.LabelledPhotos(split, context.folder("pseudo_labels"))
+    return LabelledPhotos(split, context.folder("pseudo_labels"))
 
 
 class TruePhotos:

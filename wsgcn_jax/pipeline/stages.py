@@ -10,18 +10,12 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.distributed import is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
-from wsgcn_jax.pipeline import (
-    boundary,
-    cams,
-    classifier,
-    evaluate,
-    pseudo_labels,
-    segmenter,
-)
+from wsgcn_jax.pipeline import boundary, cams, classifier, evaluate, pseudo_labels, segmenter
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.workspace import Workspace, fingerprint, tell
-from wsgcn_jax.train.hosts import is_primary, wait_for_all
+from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.workspace import Workspace, fingerprint_of
 from wsgcn_jax.types import DataError, Skipped
 
 REVISION = 2
@@ -29,7 +23,7 @@ REVISION = 2
 
 
 class Stage(NamedTuple):
-    """One stage of the road.
+    """One stage of the pipeline.
 
     Attributes:
         name: also of its folder in the work folder.
@@ -55,7 +49,7 @@ def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
 
 # What the boundary network reads of `crf`: changing only how seeds or masks are refined must not
 # train it again.
-_BOUNDARY_CRF = ("boundary_labels", "longer_side", "sigma_xy", "sigma_rgb", "weight")
+_BOUNDARY_CRF = ("ir_labels", "kernel", "longer_side", "sigma_xy", "sigma_rgb", "weight")
 
 STAGES = (
     Stage("data", (), ("data",), _prepare_data),
@@ -111,7 +105,7 @@ def fingerprints(context: Context) -> dict[str, str]:
         as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
         if stage.name == "data":  # the folder may move; its content decides
             as_json = [context.source.fingerprint(), context.splits]
-        prints[stage.name] = fingerprint(
+        prints[stage.name] = fingerprint_of(
             REVISION, stage.name, as_json, [prints[need] for need in _needs(stage, config)]
         )
     return prints
@@ -140,7 +134,7 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
     for stage in STAGES:
         if workspace.is_current(stage.name, prints[stage.name]):
             if stage.name in wanted:
-                tell(f"[{stage.name}] is current")
+                log(f"[{stage.name}] is current")
             continue
         if stage.name not in wanted:
             continue
@@ -150,7 +144,7 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
                     f"{workspace.root}: stage {stage.name!r} needs {need!r}, which is not current "
                     f"there; add it to --config.stages"
                 )
-        tell(f"[{stage.name}]")
+        log(f"[{stage.name}]")
         workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
         jax.clear_caches()  # the programs of one stage are no use to the next
     skipped: dict[Skipped, None] = {}

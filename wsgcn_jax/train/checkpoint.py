@@ -10,8 +10,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 from etils.epath import Path, PathLike
 
+from wsgcn_jax.distributed import is_primary, wait_for_all
 from wsgcn_jax.folders import absolute
-from wsgcn_jax.train.hosts import is_primary, wait_for_all
 from wsgcn_jax.types import DataError
 
 

@@ -9,7 +9,7 @@ import optax
 
 
 def poly_schedule(rate: float, steps: int, *, power: float = 0.9, every: int = 1) -> optax.Schedule:
-    """rate * (1 - step / steps)^power (DeepLab, section 4.3), possibly a staircase.
+    """rate * (1 - step / steps)^power (DeepLab, section 4.1.2), possibly a staircase.
 
     Args:
         rate: learning rate at step 0.

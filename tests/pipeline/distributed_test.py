@@ -8,7 +8,7 @@ import pytest
 from pipeline import tiny_labels
 from processes import finish, start, start_hosts
 
-from wsgcn_jax.pipeline.devices import on_any_host, over_devices
+from wsgcn_jax.distributed import any_across_hosts, over_devices
 
 SCRIPT = Path(tiny_labels.__file__)
 
@@ -61,7 +61,7 @@ def test_an_ensemble_averages_probabilities_the_single_fit_its_first_member(prog
 
 
 def test_object_odds_favour_every_object_class_alike(alone):
-    doubled = tiny_labels.program(object_odds=2.0)(tiny_labels.photos(range(5))).log_probs
+    doubled = tiny_labels.program(foreground_odds=2.0)(tiny_labels.photos(range(5))).log_probs
     before, after = np.exp(alone.log_probs), np.exp(doubled)
     np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-5)
     expected = 2 * before[:, 1:] / before[:, :1]
@@ -75,4 +75,4 @@ def test_shared_and_static_arguments_reach_the_program():
 
 
 def test_alone_a_host_knows_what_it_found():
-    assert on_any_host(np.array([True, False])).tolist() == [True, False]
+    assert any_across_hosts(np.array([True, False])).tolist() == [True, False]

@@ -14,28 +14,28 @@ from wsgcn_jax.data.files import read_bytes
 from wsgcn_jax.data.palette_png import read_mask
 from wsgcn_jax.data.photos import check_photo, decode_photo
 from wsgcn_jax.models.torch_weights import TENSOR_CALLS
-from wsgcn_jax.pickles import read_npy_object
+from wsgcn_jax.numpy_pickles import read_npy_object
 from wsgcn_jax.types import IGNORE, DataError, Skipped
 
 _MAX_BYTES = 2**30
 _SLACK = 1e-3  # what rounding may leave of [0, 1]
 
 
-class Entry(NamedTuple):
+class ExternalMaps(NamedTuple):
     """What there is already.
 
     Attributes:
         cams: folder of CAMs, or None: the run's classifier makes them.
-        edges: folder of boundary maps, or None: the run's boundary network makes them.
+        boundary: folder of boundary maps, or None: the run's boundary network makes them.
         seeds: folder of partial labels, or None: `seeds.rule` makes them from the CAMs. Where
             there are any, CAMs are not needed.
         run: work folder of a run with a trained classifier and boundary network, or None. Its
-            boundary network gives the nodes' features, also where `edges` are given; without
-            it they are `half_way.plain_features`.
+            boundary network gives the nodes' features, also where `boundary` is given; without
+            it they are `graph_inputs.plain_features`.
     """
 
     cams: Path | None
-    edges: Path | None
+    boundary: Path | None
     seeds: Path | None
     run: Path | None
 
@@ -100,7 +100,7 @@ def read_labelled_cam(folder: Path, name: str, labels: Sequence[int]) -> np.ndar
     return np.stack([cam[list(keys).index(label)] for label in labels])
 
 
-def read_edge(folder: Path, name: str) -> np.ndarray:
+def read_boundary(folder: Path, name: str) -> np.ndarray:
     """Reads a photo's boundary map from `NAME.png` (grey, white = boundary) or `NAME.npz`.
 
     Args:
@@ -122,17 +122,18 @@ def read_edge(folder: Path, name: str) -> np.ndarray:
                     raise ValueError(f"it is {image.mode}, not grey")
                 full = 65535 if image.mode.startswith("I") else 255
                 grey = image.convert("L") if image.mode == "1" else image
-                edge = np.asarray(grey).astype(np.float32) / full
+                boundary = np.asarray(grey).astype(np.float32) / full
         else:
             arrays = _read_npz(data)
-            edge = arrays["edge"] if len(arrays) > 1 else next(iter(arrays.values()))
-        if edge.ndim != 2 or edge.size == 0:
-            raise ValueError(f"it is {edge.shape}, not [h, w]")
-        return _checked(edge)
+            known = [arrays[key] for key in ("boundary", "edge") if key in arrays]
+            boundary = known[0] if known else _only(arrays)
+        if boundary.ndim != 2 or boundary.size == 0:
+            raise ValueError(f"it is {boundary.shape}, not [h, w]")
+        return _checked(boundary)
     except Exception as error:  # a hostile or broken file may raise anything
         raise DataError(
             f"boundary map {path} is refused ({_reason(error)}); give a grey PNG, or an .npz with "
-            "edge [h, w] in 0..1."
+            "boundary [h, w] in 0..1."
         ) from error
 
 
@@ -167,12 +168,6 @@ def read_seeds(folder: Path, name: str, labels: Sequence[int], size: tuple[int, 
     return seeds
 
 
-def resize_map(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes `[h, w] f32` to `size`, bilinearly; what is made smaller is averaged."""
-    image = Image.fromarray(x).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(image)
-
-
 class Photos:
     """The photos of a source that can be used, read one by one as they are wanted.
 
@@ -181,7 +176,7 @@ class Photos:
         skipped: the photos that cannot be used, and why.
     """
 
-    def __init__(self, source: Source, entry: Entry) -> None:
+    def __init__(self, source: Source, given: ExternalMaps) -> None:
         """Looks at every photo and its maps once, so that a broken one spoils no batch."""
         names = source.listing()["train"]
         self._source = source
@@ -195,12 +190,12 @@ class Photos:
                 size = check_photo(photo.image, name=photo.files[0])
                 if not photo.labels:
                     raise DataError(f"{photo.files[0]} has no label; name at least one class.")
-                if entry.cams:
-                    read_labelled_cam(entry.cams, name, photo.labels)
-                if entry.edges:
-                    read_edge(entry.edges, name)
-                if entry.seeds:
-                    read_seeds(entry.seeds, name, photo.labels, size)
+                if given.cams:
+                    read_labelled_cam(given.cams, name, photo.labels)
+                if given.boundary:
+                    read_boundary(given.boundary, name)
+                if given.seeds:
+                    read_seeds(given.seeds, name, photo.labels, size)
             except DataError as error:
                 self.skipped.append(Skipped(name, str(error)))
                 continue
@@ -222,9 +217,15 @@ def _find(folder: Path, name: str, suffixes: tuple[str, ...], what: str) -> Path
     raise DataError(f"{what} {folder / name}{' or '.join(suffixes)} is missing; make it first.")
 
 
+def _only(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    if len(arrays) != 1:
+        raise KeyError("boundary")
+    return next(iter(arrays.values()))
+
+
 def _read_npz(data: bytes) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
+        if sum(file.file_size for file in archive.infolist()) > _MAX_BYTES:
             raise ValueError("it unpacks to more than a gigabyte")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return dict(arrays)

@@ -7,8 +7,9 @@ from PIL import Image
 
 from configs import test as tiny
 from wsgcn_jax import data
-from wsgcn_jax.pipeline.foreign import Entry
-from wsgcn_jax.pipeline.half_way import label_folder, plain_features
+from wsgcn_jax.pipeline.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.graph_inputs import plain_features
+from wsgcn_jax.pipeline.label_folder import label_folder
 
 
 def test_plain_features_are_even_and_ignore_the_padding():
@@ -46,11 +47,11 @@ def test_labels_follow_the_partial_labels_that_are_given(tmp_path):
     (tmp_path / "photos/labels.csv").write_text("a.png,cat\nb.png,cat\n")
     source = data.FolderSource(str(tmp_path / "photos"), tmp_path / "photos/labels.csv")
     config = tiny.get_config()
-    config.crf.masks = False
-    config.graph.update(walk="dense", steps=16, longer_side=0, bucket=16, batch_size=2)
+    config.crf.post_process = False
+    config.graph.update(walk="dense", steps=16, longer_side=None, bucket=16, batch_size=2)
     config.gcn.epochs = 60
-    entry = Entry(None, tmp_path / "edges", tmp_path / "seeds", None)
-    assert label_folder(source, entry, config, tmp_path / "out") == (2, [])
+    given = ExternalMaps(None, tmp_path / "edges", tmp_path / "seeds", None)
+    assert label_folder(source, given, config, tmp_path / "out") == (2, [])
     for name, box in zip("ab", boxes, strict=True):
         mask = data.read_mask(tmp_path / f"out/{name}.png")
         assert (mask[box] == 1).mean() > 0.9

@@ -9,13 +9,8 @@ import pytest
 from PIL import Image
 
 from wsgcn_jax.data import write_mask
-from wsgcn_jax.pipeline.foreign import (
-    read_cam,
-    read_edge,
-    read_labelled_cam,
-    read_seeds,
-    resize_map,
-)
+from wsgcn_jax.pipeline.external_maps import read_boundary, read_cam, read_labelled_cam, read_seeds
+from wsgcn_jax.resize import resize_map
 from wsgcn_jax.types import DataError
 
 CAM = np.random.default_rng(0).random((2, 5, 7), np.float32)
@@ -128,28 +123,28 @@ def test_npz(tmp_path):
     np.testing.assert_allclose(cam, CAM, atol=1e-3)
     assert keys.tolist() == [3, 1]
     np.savez(tmp_path / "e.npz", CAM[0])
-    np.testing.assert_array_equal(read_edge(tmp_path, "e"), CAM[0])
+    np.testing.assert_array_equal(read_boundary(tmp_path, "e"), CAM[0])
     np.savez(tmp_path / "e.npz", edge=CAM[1], other=CAM)
-    np.testing.assert_array_equal(read_edge(tmp_path, "e"), CAM[1])
+    np.testing.assert_array_equal(read_boundary(tmp_path, "e"), CAM[1])
     for damage in (b"", b"PK\x03\x04rubbish", (tmp_path / "e.npz").read_bytes()[:90]):
         (tmp_path / "e.npz").write_bytes(damage)
         with pytest.raises(DataError, match=r"e\.npz is refused"):
-            read_edge(tmp_path, "e")
+            read_boundary(tmp_path, "e")
     with pytest.raises(DataError, match="missing"):
-        read_edge(tmp_path, "none")
+        read_boundary(tmp_path, "none")
 
 
 def test_edge_pngs(tmp_path):
     grey = np.array([[0, 51], [255, 102]], np.uint8)
     Image.fromarray(grey).save(tmp_path / "a.png")
-    np.testing.assert_allclose(read_edge(tmp_path, "a"), grey / 255, rtol=1e-6)
+    np.testing.assert_allclose(read_boundary(tmp_path, "a"), grey / 255, rtol=1e-6)
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "a.png")
-    np.testing.assert_allclose(read_edge(tmp_path, "a"), grey / 255, rtol=1e-6)
+    np.testing.assert_allclose(read_boundary(tmp_path, "a"), grey / 255, rtol=1e-6)
     Image.fromarray(grey > 100).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_edge(tmp_path, "a"), grey > 100)
+    np.testing.assert_array_equal(read_boundary(tmp_path, "a"), grey > 100)
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="it is RGB, not grey"):
-        read_edge(tmp_path, "a")
+        read_boundary(tmp_path, "a")
 
 
 def test_maps_are_averaged_where_they_shrink():

@@ -1,0 +1,165 @@
+"""Devices and hosts: joining them, sharing the work out over both, and who writes.
+
+Inference needs no word between hosts: every host makes the same plans and takes every n-th of
+them (`host_shard`); they only need the same work folder. Training splits each batch over all
+devices of all hosts (`shardings`, `split_batch`).
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wsgcn_jax.compiler import convolution_options
+from wsgcn_jax.types import DataError
+
+T = TypeVar("T")
+
+
+def join_hosts() -> None:
+    """Joins the other hosts of the job, if there are any; before anything else uses JAX.
+
+    JAX finds the hosts of a TPU pod or a Slurm job by itself. Elsewhere three variables say who
+    takes part: JAX_COORDINATOR_ADDRESS (`host:port` of the first), JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID.
+    """
+    if "JAX_NUM_PROCESSES" in os.environ:
+        jax.distributed.initialize(
+            num_processes=int(os.environ["JAX_NUM_PROCESSES"]),
+            process_id=int(os.environ["JAX_PROCESS_ID"]),
+        )
+        return
+    try:
+        jax.distributed.initialize()
+    except ValueError as error:
+        if "coordinator_address" not in str(error):
+            raise
+        # Nobody to join: one host.
+
+
+def is_primary() -> bool:
+    """Tells whether this host writes what only one may write."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(where: str) -> None:
+    """Waits until every host is there; the name must be the same on all."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(where)
+
+
+@contextlib.contextmanager
+def lost_hosts() -> Iterator[None]:
+    """Turns what JAX raises when another host dies into one sentence.
+
+    Raises:
+        DataError: another host was lost.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"another host was lost ({reason}); start the same command again on all of them: it "
+            "goes on from the newest checkpoint"
+        ) from error
+
+
+def shardings(
+    devices: Sequence[jax.Device] | None = None,
+) -> tuple[NamedSharding, NamedSharding]:
+    """Returns how arrays lie on devices: (copied, split along their first axis).
+
+    A loss over a split batch is the same sum as on one device, in another order.
+
+    Args:
+        devices: which; all of all hosts where None.
+    """
+    mesh = Mesh(np.asarray(devices or jax.devices()), ("batch",))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
+
+
+def split_batch(batch: Any, sharding: NamedSharding) -> Any:
+    """Makes the global batch of every host's share.
+
+    Args:
+        batch: tree of arrays `[b / hosts, ...]`, this host's share.
+        sharding: of `shardings`, the split one.
+
+    Returns:
+        The tree of `[b, ...]` on all devices.
+    """
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch
+    )
+
+
+def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a program so that each device of this host works on its part of the batch.
+
+    The devices do not speak to each other: each one runs the program on whole photos. A batch
+    that does not divide evenly is filled up with its last photo.
+
+    Args:
+        program: (shared, batch, **static) -> outputs; shared, batch and outputs are trees, and the
+            arrays of the latter two have the photos as their first axis.
+
+    Returns:
+        The same function; the static options must be hashable.
+    """
+    devices = jax.local_devices()
+    copied, split = shardings(devices)
+
+    @partial(jax.jit, static_argnums=2, compiler_options=convolution_options())
+    def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
+        # The walk's loops start from constants, which the check would have to be told of.
+        part = jax.shard_map(
+            partial(program, **dict(static)),
+            mesh=split.mesh,
+            in_specs=(copied.spec, split.spec),
+            out_specs=split.spec,
+            check_vma=False,
+        )
+        return part(shared, batch)
+
+    def run(shared: Any, batch: Any, **static: Any) -> Any:
+        photos = len(jax.tree.leaves(batch)[0])
+        index = np.minimum(np.arange(-(-photos // len(devices)) * len(devices)), photos - 1)
+        if len(index) > photos:
+            batch = jax.tree.map(lambda x: jnp.asarray(x)[index], batch)
+        # Loaded weights and the last stage's results lie on devices of their own.
+        shared = jax.device_put(shared, copied)
+        batch = jax.device_put(batch, split)
+        outputs = spread(shared, batch, tuple(static.items()))
+        return jax.tree.map(lambda x: x[:photos], outputs)
+
+    return run
+
+
+def host_shard(items: Sequence[T]) -> Sequence[T]:
+    """Returns the items that this host works on: every n-th of them, n being the hosts."""
+    return items[jax.process_index() :: jax.process_count()]
+
+
+def any_across_hosts(flags: np.ndarray) -> np.ndarray:
+    """Tells every host what any of them found; all must call it.
+
+    Args:
+        flags: `[n] bool`, of this host.
+
+    Returns:
+        `[n] bool`.
+    """
+    if jax.process_count() == 1:
+        return flags
+    found: np.ndarray = np.any(multihost_utils.process_allgather(flags), axis=0)
+    return found

@@ -1,0 +1,121 @@
+"""The graph part as the configuration wants it: a compiled program for batches of photos."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from wsgcn_jax.crf import GCN_PROBABILITIES, GCN_SCORES, PARTIAL_LABELS, refine
+from wsgcn_jax.distributed import over_devices
+from wsgcn_jax.pipeline.label_photo import (
+    PhotoInputs,
+    PhotoOutputs,
+    SeedRule,
+    label_photo,
+    seeds_of_cams,
+    seeds_of_walk,
+)
+from wsgcn_jax.resize import resize_maps
+from wsgcn_jax.types import DataError
+
+_BUCKET = 128  # pixels, at least, to which photos are padded for the CRF
+
+
+def label_options(config: ConfigDict) -> dict[str, Any]:
+    """Returns the options of `label_photo` that a configuration stands for.
+
+    Args:
+        config: the whole configuration (`graph`, `seeds`, `crf`, `gcn` are read).
+
+    Raises:
+        DataError: `graph.walk`, `seeds.rule` or `crf.kernel` names nothing, or
+            `gcn.foreground_odds` is not positive.
+    """
+    for name, value, choices in (
+        ("graph.walk", config.graph.walk, ("dense", "fast")),
+        ("seeds.rule", config.seeds.rule, ("cam", "walk")),
+        ("crf.kernel", config.crf.kernel, ("lattice", "exact")),
+    ):
+        if value not in choices:
+            raise DataError(f"{name}: {value!r} is neither {choices[0]} nor {choices[1]}")
+    odds = config.gcn.foreground_odds
+    if not odds > 0:
+        raise DataError(f"gcn.foreground_odds: {odds} must be above 0 (published: 1)")
+    names = ("radius", "beta", "steps", "walk", "basis", "symmetrise", "laplacian_radius")
+    graph = {name: config.graph[name] for name in names}
+    return {**graph, **config.gcn.to_dict(), "seed_rule": _seed_rule(config)}
+
+
+def _seed_rule(config: ConfigDict) -> SeedRule:
+    seeds, crf = config.seeds, config.crf
+    if seeds.rule == "walk":
+        return partial(seeds_of_walk, margin=seeds.margin)
+    settings = PARTIAL_LABELS
+    if crf.kernel == "exact":
+        settings = settings._replace(bilateral=(settings.bilateral[0], crf.sigma_rgb, crf.weight))
+    return partial(
+        seeds_of_cams,
+        low_background=seeds.low_alpha,
+        high_background=seeds.high_alpha,
+        confident=seeds.confident,
+        minimum_score=seeds.minimum_score,
+        background_minimum=seeds.background_minimum,
+        floor=seeds.floor,
+        crf=settings if crf.partial_labels else None,
+        kernel=crf.kernel,
+    )
+
+
+def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutputs]:
+    """Compiles `label_photo` for batches, each device of this host on its part.
+
+    Args:
+        config: the whole configuration.
+
+    Raises:
+        DataError: see `label_options`.
+    """
+    one = partial(label_photo, **label_options(config))
+    program = over_devices(lambda _, photos: each_photo(one, photos))
+    return lambda photos: program(None, photos)
+
+
+def each_photo(
+    one: Callable[[PhotoInputs], PhotoOutputs], photos: PhotoInputs, *, mapped: bool | None = None
+) -> PhotoOutputs:
+    """Applies a function to every photo of a batch.
+
+    Args:
+        one: the function.
+        photos: every array with the photos as its first axis.
+        mapped: one photo after the other, or all at once; None: the faster on this backend. A
+            core's caches hold one photo, and XLA's CPU backend multiplies batches more slowly.
+
+    Returns:
+        The outputs, stacked.
+    """
+    if mapped is None:
+        mapped = jax.default_backend() == "cpu"
+    return jax.lax.map(one, photos) if mapped else jax.vmap(one)(photos)
+
+
+def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) -> np.ndarray:
+    """The GCN's scores at the photo's size, through the CRF where configured.
+
+    Args:
+        photo: `[h, w, 3] u8`.
+        log_probs: `[k, H, W] f32`, on the stride-4 grid.
+        config: the whole configuration (`crf` and `graph.bucket` are read).
+
+    Returns:
+        `[k, h, w] f32`, probabilities; without the CRF they need not sum to 1.
+    """
+    size = (photo.shape[0], photo.shape[1])
+    scores = np.exp(resize_maps(log_probs, size, align_corners=True))
+    if not config.crf.post_process:
+        return scores
+    settings = GCN_SCORES if config.crf.flat_unary else GCN_PROBABILITIES
+    return np.asarray(refine(photo, scores, settings, bucket=max(config.graph.bucket, _BUCKET)))
