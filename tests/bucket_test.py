@@ -1,4 +1,4 @@
-"""The whole road in an imitation of Google Cloud Storage (`pip install -e .[gcs-test]`)."""
+"""The whole pipeline in an imitation of Google Cloud Storage (`pip install -e .[gcs-test]`)."""
 
 import json
 import os

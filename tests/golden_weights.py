@@ -22,7 +22,7 @@ def golden(name: str) -> dict[str, np.ndarray]:
 
 
 def weight(name: str, shape: Sequence[int]) -> np.ndarray:
-    """Gives the array of a PyTorch name (golden README, section 0.1), shape as in PyTorch."""
+    """Gives the array of a PyTorch name, in its shape (tests/golden/README.md section 0.1)."""
     z = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape)
     leaf = name.rsplit(".", 1)[-1]
     if leaf in ("bias", "running_mean"):

@@ -66,7 +66,7 @@ def test_refined_labels_are_the_published_ones(prefix: str, tag: str) -> None:
 
 
 def by_the_text(cams: np.ndarray, refined: dict[int, np.ndarray], confident: float) -> np.ndarray:
-    """golden section 6, steps 1-4 and the vote, class by class."""
+    """tests/golden/README.md section 6, steps 1-4 and the vote, class by class."""
     raw = np.concatenate([(1 - cams.max(0, keepdims=True)) ** 32, cams])
     la, ha, am = refined[4].argmax(0), refined[32].argmax(0), raw.argmax(0)
     label = np.where(ha == 0, 0, np.where(la == 0, 255, la))

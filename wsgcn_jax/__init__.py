@@ -1,6 +1,6 @@
 """WSGCN-JAX: semantic segmentation from image-level labels.
 
-The stages of the road as plain, pure functions. Nothing is computed on import.
+The stages of the pipeline as plain, pure functions. Nothing is computed on import.
 """
 
 from wsgcn_jax import crf

@@ -70,7 +70,7 @@ def lost_hosts() -> Iterator[None]:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"another host was lost ({reason}); start the same command again on all of them: it "
-            "goes on from the newest checkpoint"
+            "is resumed from the newest checkpoint"
         ) from error
 
 

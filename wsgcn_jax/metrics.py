@@ -11,8 +11,8 @@ from wsgcn_jax.types import IGNORE, DataError
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
     """Count the pixels of every pair of true and predicted class.
 
-    golden section 11. Matrices of several photos add up. Pixels whose truth is not one of the
-    classes (255) are left out; so are pixels predicted as 255, which makes the score one of the
+    tests/golden/README.md section 11. Matrices of several photos add up. Pixels whose truth is not
+    one of the classes (255) are left out; so are pixels predicted as 255, which makes the score one of the
     labelled pixels only: fill a final prediction completely before scoring it.
 
     Args:
@@ -66,8 +66,8 @@ def mean_iou(
 ) -> float:
     """Mean intersection over union, by either published definition.
 
-    golden section 11. They agree where every class occurs in the truth (as on all of VOC) and
-    differ elsewhere: 0.62 against 0.36 on the golden maps.
+    tests/golden/README.md section 11. They agree where every class occurs in the truth (as on all
+    of VOC) and differ elsewhere: 0.62 against 0.36 on the golden maps.
 
     Args:
         confusion: `[c, c] i64`, from `confusion_matrix`.

@@ -69,7 +69,7 @@ def resize_maps(maps: np.ndarray, size: Size, *, align_corners: bool = False) ->
     Args:
         maps: `[k, h, w] f32`.
         size: rows and columns of the result; not smaller than the maps with half-pixel centres.
-        align_corners: corner centres on corner centres (docs/method.md, section 5) instead of
+        align_corners: corner centres on corner centres (docs/method.md section 5) instead of
             half-pixel centres.
 
     Returns:
@@ -226,7 +226,7 @@ def scale_photos(
         valid: `[b, h, w] bool`, the real pixels; None where all are.
         scale: of the photo.
         by_size: coordinates are divided by the ratio of the rounded sides instead, as PyTorch
-            did before 1.6 (golden quirk 24).
+            did before 1.6 (docs/quirks.md 24).
 
     Returns:
         (photos, their real pixels: those that are made of real pixels only).

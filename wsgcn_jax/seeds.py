@@ -61,7 +61,8 @@ def partial_labels(
 ) -> Seeds:
     """Label the nodes on which a cautious and a bold reading of the CAMs agree.
 
-    method.md section 4, golden section 6. A photo with no class present is all background.
+    docs/method.md section 4, tests/golden/README.md section 6. A photo with no class present is all
+    background.
 
     Args:
         cams: `[c - 1, H, W] f32` in [0, 1], one a foreground class; absent ones are not read.

@@ -15,7 +15,7 @@ IGNORE = 255
 
 
 class DataError(ValueError):
-    """Input that cannot be used; the message names the file and the mend."""
+    """Input that cannot be used; the message names the file and the fix."""
 
 
 class Skipped(NamedTuple):

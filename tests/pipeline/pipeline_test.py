@@ -1,4 +1,4 @@
-"""The whole road at its smallest: every stage, the scores, the report, skipping, resuming."""
+"""The whole pipeline at its smallest: every stage, the scores, the report, skipping, resuming."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ STAGES = [stage.name for stage in stages.STAGES]
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("road")
+    folder = tmp_path_factory.mktemp("pipeline")
     assert run_stages(tiny.get_config(), str(folder)) == []
     return folder
 
@@ -57,7 +57,7 @@ def test_scores_and_report(workdir):
 
 
 def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(workdir, tmp_path):
-    copy = tmp_path / "road"
+    copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
     before = _prints(copy)
     run_stages(tiny.get_config(), str(copy))
@@ -74,7 +74,7 @@ def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(wor
 
 
 def test_a_run_killed_between_photos_ends_with_the_same_scores(workdir, tmp_path, monkeypatch):
-    copy = tmp_path / "road"
+    copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
     config = tiny.get_config()
     for name in ("pseudo_labels", "segmenter", "evaluate"):

@@ -30,7 +30,7 @@ def test_aligned_upsampling_meets_the_golden_labels():
 
 @pytest.mark.parity("upsampling")
 def test_walked_cams_become_the_golden_label():
-    """One maximum over all classes and a background of 0.25, as IRNet has it (golden quirk 14)."""
+    """One maximum over all classes and a background of 0.25, as in IRNet (docs/quirks.md 14)."""
     golden = np.load(GOLDEN / "affinity.npz")
     grid = golden["rw"][:, 0]
     full = resize_maps(grid, (4 * grid.shape[1], 4 * grid.shape[2]))[:, :78, :110]

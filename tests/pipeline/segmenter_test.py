@@ -106,7 +106,7 @@ def test_groups_are_the_published_ones():
         groups.setdefault(segmenter.group_of(path), []).append(path)
     assert groups["head"] == [("aspp_kernel",)] and groups["head_bias"] == [("aspp_bias",)]
     assert len(groups["norm"]) == golden("deeplab")["not_optimised_count"]
-    # The ImageNet recipe's one group forgets the stem (golden quirk 27).
+    # The ImageNet recipe's one group forgets the stem (docs/quirks.md 27).
     prefixed = {"base.model2." + torch_name(path[1:]) for path in groups["backbone"]}
     published = {str(name) for name in golden("deeplab_imagenet")["names_1x"]}
     assert prefixed - published == {"base.model2.conv1.weight"} and published <= prefixed

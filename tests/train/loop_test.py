@@ -81,7 +81,7 @@ def test_nan_names_the_step_and_saves_the_batch_that_caused_it(tmp_path):
     assert steps == [1, 2, 3, 4]
     with np.load(tmp_path / "bad_batch_step_4_host_0.npz") as batch:
         assert np.isinf(batch["x"]).all()
-    # What came before is kept: with a sound batch the run goes on from there.
+    # What came before is kept: with a sound batch the run is resumed from there.
     steps.clear()
     _run(tmp_path / "run", Numbers(), report=lambda step, scalars: steps.append(step))
     assert steps[0] == 4

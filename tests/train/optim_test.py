@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.mark.parity("poly schedules")
 def test_irnets_rates_and_steps():
-    """With IRNet's accidental momentum of 1e-4 (golden quirk 15); our default has none."""
+    """With IRNet's accidental momentum of 1e-4 (docs/quirks.md 15); our default has none."""
     golden = np.load(GOLDEN / "irn_net.npz")
     rates = [[poly_schedule(rate, 50)(i) for rate in (0.1, 1.0)] for i in range(50)]
     np.testing.assert_allclose(rates, golden["polyopt_lr"][:50], rtol=1e-5)
@@ -47,7 +47,7 @@ def test_irnets_rates_and_steps():
 
 @pytest.mark.parity("poly schedules")
 def test_deeplabs_rates():
-    """The published staircase changes every ten updates; see golden quirk 26."""
+    """The published staircase changes every ten updates; see docs/quirks.md 26."""
     golden = np.load(GOLDEN / "deeplab.npz")
     steps = golden["lr_iters"]
     for column, base in enumerate((2.5e-4, 2.5e-3, 5e-3)):

@@ -1,7 +1,7 @@
 """A tiny training run as a process of its own: python tiny_run.py FOLDER STEPS.
 
 Photos are noise with a rule to learn; the network is one convolution; the data are drawn,
-shared out among the hosts and checkpointed exactly as the road's. The first host writes
+shared out among the hosts and checkpointed exactly as the pipeline's. The first host writes
 FOLDER/curve.json and FOLDER/weights.npz.
 """
 

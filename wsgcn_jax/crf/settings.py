@@ -1,6 +1,6 @@
 """The four CRFs of the published pipeline: kernels, and what they read as unary.
 
-docs/method.md, sections 2, 4, 5 and 7; tests/golden/README.md, section 7.
+docs/method.md sections 2, 4, 5 and 7; tests/golden/README.md, section 7.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,9 @@ class Settings(NamedTuple):
 
 
 def label_unary(labels: jax.Array, classes: int, *, confidence: float = 0.7) -> jax.Array:
-    """Unary of labels that are right with the given probability (golden section 7, "imutils").
+    """Unary of labels that are right with the given probability.
+
+    tests/golden/README.md section 7, "imutils".
 
     Args:
         labels: `[H, W] i32` in 0..classes-1.
@@ -92,7 +94,7 @@ GCN_SCORES = Settings(flat_unary, (3.0, 3.0), (50.0, 5.0, 3.0))
 
 GCN_PROBABILITIES = Settings(score_unary, (3.0, 3.0), (50.0, 5.0, 3.0))
 """The same on the probabilities as they are: ours. The published code takes them for logits and
-puts them through a softmax once more (golden quirk 3)."""
+puts them through a softmax once more (docs/quirks.md 3)."""
 
 DEEPLAB = Settings(score_unary, (1.0, 3.0), (67.0, 3.0, 4.0))
 """Of a segmentation network's probabilities at full size."""

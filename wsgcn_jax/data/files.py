@@ -38,7 +38,7 @@ def read_bytes(path: PathLike, *, what: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"{what} {path} is missing; add it or mend the list.") from error
+        raise DataError(f"{what} {path} is missing; add it or correct the list.") from error
     except OSError as error:
         raise DataError(f"{what} {path} cannot be read: {error.strerror}.") from error
 

@@ -97,15 +97,15 @@ def read_cls_labels(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         DataError: the file is missing, not such a file, or asks for anything but arrays.
     """
-    mend = "use IRNet's cls_labels.npy, a CSV or Annotations/*.xml"
+    fix = "use IRNet's cls_labels.npy, a CSV or Annotations/*.xml"
     data = read_bytes(Path(path), what="labels file")
     try:
         table = read_npy_object(data)
         labels = {_photo_name(key): _row(value) for key, value in table.items()}
     except Exception as error:  # a hostile or broken pickle may raise anything
-        raise DataError(f"labels file {path} is refused: {error}; {mend}.") from error
+        raise DataError(f"labels file {path} is refused: {error}; {fix}.") from error
     if not labels or len({value.shape for value in labels.values()}) != 1:
-        raise DataError(f"labels file {path} has no photos, or rows of unequal length; {mend}.")
+        raise DataError(f"labels file {path} has no photos, or rows of unequal length; {fix}.")
     return labels
 
 

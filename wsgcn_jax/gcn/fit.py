@@ -121,7 +121,7 @@ def fit_gcn(
     laplacian_weight: float = 0.01,
     init: GCNParams | None = None,
 ) -> GCNFit:
-    """Fits the two-layer GCN to one photo's seeds by full-batch Adam (method.md section 5).
+    """Fits the two-layer GCN to one photo's seeds by full-batch Adam (docs/method.md section 5).
 
     Padded nodes change nothing: they are isolated in the graph, left out of every term, and
     dropout is drawn by position.

@@ -1,4 +1,4 @@
-"""The four terms of the GCN's objective on one photo (WSGCN; method.md section 5)."""
+"""The four terms of the GCN's objective on one photo (WSGCN; docs/method.md section 5)."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -25,7 +25,7 @@ class GCNParams(NamedTuple):
 def init_gcn(
     key: jax.Array, features: int, hidden: int, classes: int, dtype: jnp.dtype | type = jnp.float32
 ) -> GCNParams:
-    """Draws weights and biases uniformly from +-1/sqrt(outputs of the layer) (method section 5).
+    """Draws weights and biases from +-1/sqrt(outputs of the layer) (docs/method.md section 5).
 
     Args:
         key: PRNG key.
@@ -55,7 +55,7 @@ def apply_gcn(
     *,
     dropout: float = 0.0,
 ) -> jax.Array:
-    """Z = log_softmax(A relu(A F W1 + b1) W2 + b2) (Kipf & Welling; method section 5).
+    """Z = log_softmax(A relu(A F W1 + b1) W2 + b2) (Kipf & Welling; docs/method.md section 5).
 
     Args:
         params: weights.

@@ -18,8 +18,8 @@ def affinity_stencil(
 ) -> jax.Array:
     """Affinity of every pair of nodes closer than `radius`, stored by offset.
 
-    method.md section 3: `S_ij = (1 - max of the boundary map on the path from i to j) ^ beta`, both
-    ends included; outside the photo it is 1.
+    docs/method.md section 3: `S_ij = (1 - max of the boundary map on the path from i to j) ^ beta`,
+    both ends included; outside the photo it is 1.
 
     Args:
         boundary: `[H, W] f32` in [0, 1], 1 = boundary.
@@ -47,7 +47,7 @@ def affinity_stencil(
 def degree(stencil: jax.Array, *, radius: int = 5) -> jax.Array:
     """Column sums `d` of the affinity matrix S, self loops (1) included.
 
-    method.md section 3: `T = S diag(1 / d)`.
+    docs/method.md section 3: `T = S diag(1 / d)`.
 
     Args:
         stencil: `[p, H, W] f32`, from `affinity_stencil`.
@@ -65,7 +65,7 @@ def affinity_graph(
 ) -> jraph.GraphsTuple:
     """The affinity matrix S as a graph, both directions and self loops of weight 1.
 
-    method.md section 3. Senders and receivers depend on the shape of the grid only.
+    docs/method.md section 3. Senders and receivers depend on the shape of the grid only.
 
     Args:
         boundary: `[H, W] f32` in [0, 1], 1 = boundary.

@@ -23,7 +23,8 @@ def laplacian_stencil(
 ) -> jax.Array:
     """Weights W between the nodes of a square window, stored by offset.
 
-    method.md section 3: `W_ij = exp(-|rgb_i - rgb_j|^2 / sigma_rgb - |xy_i - xy_j|^2 / sigma_xy)`.
+    docs/method.md section 3:
+    `W_ij = exp(-|rgb_i - rgb_j|^2 / sigma_rgb - |xy_i - xy_j|^2 / sigma_xy)`.
     The weight of a node with itself cancels in `L = diag(W 1) - W` and is left out.
 
     Args:
@@ -48,8 +49,8 @@ def laplacian_stencil(
 def laplacian_matvec(weights: jax.Array, z: jax.Array) -> jax.Array:
     """`L Z`, every number the weighted differences of a node to its neighbours.
 
-    method.md section 3. Written with differences, so that it stays exact where `z` is large and
-    nearly constant.
+    docs/method.md section 3. Written with differences, so that it stays exact where `z` is large
+    and nearly constant.
 
     Args:
         weights: `[p, H, W] f32`, from `laplacian_stencil`.
@@ -78,8 +79,8 @@ def laplacian_matvec(weights: jax.Array, z: jax.Array) -> jax.Array:
 def laplacian_energy(weights: jax.Array, z: jax.Array) -> jax.Array:
     """How much `z` differs between alike neighbours: `trace(Z^T L Z)`.
 
-    method.md section 5, last loss term: the sum over pairs of `W_ij |z_i - z_j|^2`. Its gradient
-    with respect to `z` is `2 L Z`, which the forward pass has computed already; that halves the
+    docs/method.md section 5, last loss term: the sum over pairs of `W_ij |z_i - z_j|^2`. Its
+    gradient with respect to `z` is `2 L Z`, which the forward pass has computed already; that halves the
     time of a training step.
 
     Args:

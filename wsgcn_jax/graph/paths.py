@@ -9,7 +9,7 @@ import numpy as np
 def path_offsets(radius: int) -> np.ndarray:
     """Offsets from a node to its partners, one of each opposite pair.
 
-    method.md section 2 (affinity of two nodes); golden section 1.
+    docs/method.md section 2 (affinity of two nodes); tests/golden/README.md section 1.
 
     Args:
         radius: partners lie strictly closer than this, in nodes.
@@ -25,7 +25,7 @@ def path_offsets(radius: int) -> np.ndarray:
 def paths(radius: int) -> tuple[np.ndarray, ...]:
     """The cells between the origin and every offset of `path_offsets`.
 
-    method.md section 2: a cell is on the path if it lies in the bounding box of both ends and
+    docs/method.md section 2: a cell is on the path if it lies in the bounding box of both ends and
     closer than one node to the straight line through them.
 
     Args:
@@ -51,7 +51,7 @@ def paths(radius: int) -> tuple[np.ndarray, ...]:
 def square_offsets(radius: int) -> np.ndarray:
     """Offsets to the partners in a square window, one of each opposite pair.
 
-    method.md section 3, Laplacian: the 5x5 window is radius 2.
+    docs/method.md section 3, Laplacian: the 5x5 window is radius 2.
 
     Args:
         radius: the window is `2 * radius + 1` nodes wide.

@@ -98,7 +98,7 @@ class Mean(NamedTuple):
 
 @partial(jax.jit, static_argnames="steps")
 def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
-    """Raises the one-step walk to `steps` by repeated squaring (method section 3). The oracle.
+    """The oracle: raises one step to `steps` by repeated squaring (docs/method.md section 3).
 
     Args:
         graph: affinity graph of one photo (`affinity_graph`), both directions and self loops.
@@ -170,7 +170,7 @@ multiply.defvjp(_multiply_forward, _multiply_backward)
 
 
 def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
-    """Spreads scores along the walk: row vectors times T^n (IRNet, section 5.2; method.md section 3).
+    """Spreads scores along the walk: rows times T^n (IRNet, section 5.2; docs/method.md section 3).
 
     Args:
         walk: the walk of one photo.
@@ -198,7 +198,7 @@ class Adjacency(NamedTuple):
 # Compiled even where the caller does not: its eigenvectors are slow one by one.
 @partial(jax.jit, static_argnames="symmetrise")
 def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
-    """Makes T^n symmetric, adds I and normalises the rows (method.md section 3).
+    """Makes T^n symmetric, adds I and normalises the rows (docs/method.md section 3).
 
     max(T^n, T^n^T)_ij is (P^n)_ij exp|s_i - s_j| with s = log(d) / 2; the mean of the two has
     cosh in its place.

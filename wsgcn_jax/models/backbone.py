@@ -48,7 +48,8 @@ _BACKBONES = {
         (127.0, 127.0, 127.0),
         (128.0, 128.0, 128.0),
     ),
-    # DeepLab's COCO weights (golden section 10): BGR there, so their stem's kernel is turned.
+    # DeepLab's COCO weights: BGR there, so their stem's kernel is turned
+    # (tests/golden/README.md section 10).
     "resnet101_caffe": _Backbone(
         partial(resnet.ResNet, stage_sizes=resnet.RESNET101, caffe=True),
         resnet.torch_name,

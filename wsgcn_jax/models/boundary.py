@@ -88,7 +88,7 @@ class BoundaryNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> BoundaryOutput:
-        """Runs the branches (method.md section 2).
+        """Runs the branches (docs/method.md section 2).
 
         Args:
             x: `[b, h, w, 3] f32`, normalised.
@@ -157,8 +157,8 @@ def boundary_and_features(
 ) -> tuple[jax.Array, jax.Array]:
     """Averages what the network says of one photo and of its mirror image.
 
-    Method, section 2: the boundary map is the sigmoid of the mean logit, the features are the
-    mean of the weighted activations.
+    docs/method.md section 2: the boundary map is the sigmoid of the mean logit, the features are
+    the mean of the weighted activations.
 
     Args:
         photo: `[H, W, ...]`, one photo's output.

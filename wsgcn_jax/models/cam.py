@@ -1,6 +1,6 @@
 """The image classifier and its class activation maps (CAM).
 
-IRNet's (method.md, section 1). CAMs of several scales and of the mirrored photo are added up by
+IRNet's (docs/method.md section 1). CAMs of several scales and of the mirrored photo are added up by
 the functions below the classifier. They work on one photo in a padded bucket whose real size is
 traced, not static: one compilation serves all photos of a bucket.
 """

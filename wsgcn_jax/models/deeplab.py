@@ -14,7 +14,7 @@ from wsgcn_jax.types import IGNORE
 
 
 class DeepLabV2(nn.Module):
-    """A backbone and the sum of dilated 3x3 convolutions of several rates (method, section 7).
+    """A backbone and the sum of dilated 3x3 convolutions (docs/method.md section 7).
 
     Attributes:
         backbone: gives `Features`, with an `output_stride`.
@@ -60,7 +60,7 @@ class DeepLabV2(nn.Module):
         scales: Sequence[float],
         by_size: bool = False,
     ) -> tuple[jax.Array, ...]:
-        """Scores every cell at several scales of the photo (MSC, golden section 10).
+        """Scores every cell at several scales (MSC, tests/golden/README.md section 10).
 
         Args:
             x: as in a call.

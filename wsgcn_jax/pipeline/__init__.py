@@ -1,1 +1,1 @@
-"""The stages of the road, each a function of the configuration and the stages before it."""
+"""The stages of the pipeline, each a function of the configuration and the stages before it."""

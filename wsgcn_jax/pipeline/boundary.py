@@ -1,4 +1,4 @@
-"""Stage: the boundary network, trained on labels that confident CAMs give (method section 2)."""
+"""Stage: the boundary network, trained on labels of confident CAMs (docs/method.md section 2)."""
 
 from collections.abc import Sequence
 from typing import Any

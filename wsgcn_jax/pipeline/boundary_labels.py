@@ -1,4 +1,4 @@
-"""CAMs -> the label maps that the boundary network is trained on (method.md section 2)."""
+"""CAMs -> the label maps that the boundary network is trained on (docs/method.md section 2)."""
 
 import numpy as np
 from ml_collections import ConfigDict

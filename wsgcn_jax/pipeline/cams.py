@@ -1,4 +1,4 @@
-"""Stage: class activation maps of every photo that gets a pseudo label (method section 1)."""
+"""Stage: class activation maps of all photos to be labelled (docs/method.md section 1)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Stage: the image-level classifier (method section 1)."""
+"""Stage: the image-level classifier (docs/method.md section 1)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -95,7 +95,7 @@ def read_labelled_cam(folder: Path, name: str, labels: Sequence[int]) -> np.ndar
         if label not in keys:
             raise DataError(
                 f"CAM {folder / name} has the classes {keys.tolist()}, but the photo is labelled "
-                f"{label}; mend the labels or the CAMs."
+                f"{label}; correct the labels or the CAMs."
             )
     return np.stack([cam[list(keys).index(label)] for label in labels])
 
@@ -163,7 +163,7 @@ def read_seeds(folder: Path, name: str, labels: Sequence[int], size: tuple[int, 
     if others:
         raise DataError(
             f"partial labels {path} have the classes {others}, which the photo is not labelled "
-            f"with; mend the labels, or write {IGNORE} there."
+            f"with; correct the labels, or write {IGNORE} there."
         )
     return seeds
 

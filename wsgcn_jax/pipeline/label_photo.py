@@ -1,4 +1,4 @@
-"""One photo's pseudo label: seeds, graph, random walk, GCN (method.md sections 3-5)."""
+"""One photo's pseudo label: seeds, graph, random walk, GCN (docs/method.md sections 3-5)."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""Stage: complete pseudo labels; boundary map, seeds, graph, random walk, GCN (sections 2-5)."""
+"""Stage: pseudo labels; boundary map, seeds, graph, walk, GCN (docs/method.md sections 2-5)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
