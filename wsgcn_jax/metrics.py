@@ -12,8 +12,8 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
     """Count the pixels of every pair of true and predicted class.
 
     tests/golden/README.md section 11. Matrices of several photos add up. Pixels whose truth is not
-    one of the classes (255) are left out; so are pixels predicted as 255, which makes the score one of the
-    labelled pixels only: fill a final prediction completely before scoring it.
+    one of the classes (255) are left out; so are pixels predicted as 255, which makes the score one
+    of the labelled pixels only: fill a final prediction completely before scoring it.
 
     Args:
         truth: any shape, integer; 255 (or anything from `num_classes` up) = not scored.

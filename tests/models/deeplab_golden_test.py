@@ -1,9 +1,9 @@
 """DeepLab v2 on ResNet-101, both published recipes: logits, losses, gradients, statistics.
 
 Tolerances: the reference's own float32 noise is 2e-6 on logits of size 1
-(tests/golden/README.md section 10); a hundred layers summed in another order differ by a few times that. The golden gradients of
-kernels carry more noise, up to 1.1e-4: ours in float32 and in float64 agree to 2e-6 there, and
-those of biases and norms agree with the golden ones to 1e-7.
+(tests/golden/README.md section 10); a hundred layers summed in another order differ by a few times
+that. The golden gradients of kernels carry more noise, up to 1.1e-4: ours in float32 and in float64
+agree to 2e-6 there, and those of biases and norms agree with the golden ones to 1e-7.
 """
 
 import jax

@@ -1,7 +1,8 @@
 """Mean-field inference in a dense CRF.
 
 Kraehenbuehl & Koltun, NIPS 2011; conventions of the published pipeline
-(tests/golden/README.md section 7): Potts compatibility, self pairs included, symmetric normalisation, parallel updates.
+(tests/golden/README.md section 7): Potts compatibility, self pairs included, symmetric
+normalisation, parallel updates.
 """
 
 from collections.abc import Callable

@@ -80,8 +80,8 @@ def laplacian_energy(weights: jax.Array, z: jax.Array) -> jax.Array:
     """How much `z` differs between alike neighbours: `trace(Z^T L Z)`.
 
     docs/method.md section 5, last loss term: the sum over pairs of `W_ij |z_i - z_j|^2`. Its
-    gradient with respect to `z` is `2 L Z`, which the forward pass has computed already; that halves the
-    time of a training step.
+    gradient with respect to `z` is `2 L Z`, which the forward pass has computed already; that
+    halves the time of a training step.
 
     Args:
         weights: `[p, H, W] f32`, from `laplacian_stencil`.

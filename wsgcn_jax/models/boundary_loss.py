@@ -45,8 +45,8 @@ def affinity_displacement_loss(
     """Scores boundaries and displacements on all labelled pairs of nearby nodes of a batch.
 
     docs/method.md section 2. The affinity of a pair is a = 1 - max of the boundary map on the path
-    between them; equal labels want -log a small, different ones -log(1 - a). As published, the pairs'
-    first nodes keep radius - 1 rows and columns away from the bottom and both sides.
+    between them; equal labels want -log a small, different ones -log(1 - a). As published, the
+    pairs' first nodes keep radius - 1 rows and columns away from the bottom and both sides.
 
     Args:
         logits: `[b, H, W] f32`, of the boundary map.

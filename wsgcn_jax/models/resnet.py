@@ -124,7 +124,8 @@ class ResNet(nn.Module):
             publishes.
         caffe: strides on each stage's first 1x1, as DeepLab's COCO weights want it.
         ceil_pool: the max pool rounds up, as in Caffe (tests/golden/README.md section 10): where
-            the stem's side is even there is one cell more than `ceil(h / 4)`, half outside the photo.
+            the stem's side is even there is one cell more than `ceil(h / 4)`, half outside the
+            photo.
         undilated_first: the first block of a dilated stage is not (docs/quirks.md 28).
         use_batch_stats: batch norm by the batch's statistics.
     """
