@@ -18,6 +18,8 @@ from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, seed_quality, walk_seeds
 from wsgcn_jax.types import DataError
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DataError",
     "affinity_graph",

@@ -103,3 +103,28 @@ def test_scaled_has_the_products_gradients_even_where_a_factor_is_zero(kind: str
         assert ours.dtype == theirs.dtype
         ours, theirs = (np.asarray(a, np.float32) for a in (ours, theirs))
         np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_of_an_accelerator_equals_the_one_of_a_cpu(stride, monkeypatch) -> None:
+    """Elsewhere XLA's grouped convolution is the fast one; here it is run on a CPU."""
+    x, kernel = _inputs(3, 6, 1)
+    convolve = partial(
+        convolutions.depthwise_conv, stride=stride, dilation=2, padding=((2, 2), (2, 2))
+    )
+
+    def energy(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.square(convolve(x, kernel)).sum()
+
+    ours, here = convolve(x, kernel), jax.grad(energy, (0, 1))(x, kernel)
+    called = []
+    grouped = lax.conv_general_dilated
+    monkeypatch.setattr(
+        lax, "conv_general_dilated", lambda *a, **o: called.append(o) or grouped(*a, **o)
+    )
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    theirs, there = convolve(x, kernel), jax.grad(energy, (0, 1))(x, kernel)
+    assert called and all(options["feature_group_count"] == 6 for options in called)
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
+    for a, b in zip(there, here, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)

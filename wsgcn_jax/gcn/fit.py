@@ -150,7 +150,7 @@ def fit_gcn(
     """
     init_key, dropout_key = jax.random.split(key)
     if init is None:
-        init = init_gcn(init_key, features.shape[0], hidden, classes, features.dtype)
+        init = init_gcn(init_key, features.shape[0], hidden, classes, dtype=features.dtype)
     optimiser = optax.chain(
         optax.add_decayed_weights(weight_decay), optax.adam(learning_rate, eps=1e-8)
     )
@@ -161,7 +161,7 @@ def fit_gcn(
         if dropout > 0:
             epoch_key = jax.random.fold_in(dropout_key, epoch)
             keep = dropout_mask(epoch_key, positions, params.b1.shape[0], dropout=dropout)
-        log_probs = apply_gcn(params, aggregate, propagated, keep, dropout=dropout)
+        log_probs = apply_gcn(params, aggregate, propagated, keep=keep, dropout=dropout)
         losses = gcn_losses(
             log_probs,
             labels,

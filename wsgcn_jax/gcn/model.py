@@ -23,7 +23,12 @@ class GCNParams(NamedTuple):
 
 
 def init_gcn(
-    key: jax.Array, features: int, hidden: int, classes: int, dtype: jnp.dtype | type = jnp.float32
+    key: jax.Array,
+    features: int,
+    hidden: int,
+    classes: int,
+    *,
+    dtype: jnp.dtype | type = jnp.float32,
 ) -> GCNParams:
     """Draws weights and biases from +-1/sqrt(outputs of the layer) (docs/method.md section 5).
 
@@ -51,8 +56,8 @@ def apply_gcn(
     params: GCNParams,
     aggregate: Callable[[jax.Array], jax.Array],
     propagated: jax.Array,
-    keep: jax.Array | None = None,
     *,
+    keep: jax.Array | None = None,
     dropout: float = 0.0,
 ) -> jax.Array:
     """Z = log_softmax(A relu(A F W1 + b1) W2 + b2) (Kipf & Welling; docs/method.md section 5).
