@@ -27,76 +27,29 @@ class GCNFit(NamedTuple):
 
 def fit_ensemble(
     key: jax.Array,
-    aggregate: Callable[[jax.Array], jax.Array],
-    features: jax.Array,
-    labels: jax.Array,
-    valid: jax.Array,
-    positions: jax.Array,
-    laplacian_energy: Callable[[jax.Array], jax.Array],
+    fit: Callable[[jax.Array], jax.Array],
     *,
-    classes: int,
     ensemble: int = 1,
     foreground_odds: float = 1.0,
-    hidden: int = 16,
-    epochs: int = 250,
-    learning_rate: float = 0.01,
-    weight_decay: float = 5e-4,
-    dropout: float = 0.3,
-    entropy_weight: float = 10.0,
-    laplacian_weight: float = 0.01,
 ) -> jax.Array:
-    """Fits several GCNs that differ in start and dropout, and averages their probabilities.
+    """Averages the probabilities of several GCNs that differ in start and dropout.
 
     Args:
         key: PRNG key of this photo; the first member's, as if it were alone.
-        aggregate: of `fit_gcn`, like what is not named below.
-        features: `[f, n] f32`, see there.
-        labels: `[n] i32`, see there.
-        valid: `[n] bool`, see there.
-        positions: `[n] u32`, see there.
-        laplacian_energy: see there.
-        classes: number of classes, background included.
-        ensemble: how many; they share the aggregated features and go through the epochs together.
+        fit: key -> log-probabilities `[c, n] f32`, of a GCN that is fitted with it (`fit_gcn`).
+        ensemble: how many; they go through the epochs together.
         foreground_odds: factor on the odds of every object class against background, at last.
             Ours, 1 as published: seeds leave out more of the objects than of the background,
             since CAMs light up their most telling parts only, and the fit inherits that.
-        hidden: see there.
-        epochs: see there.
-        learning_rate: see there.
-        weight_decay: see there.
-        dropout: see there.
-        entropy_weight: see there.
-        laplacian_weight: see there.
 
     Returns:
         `[c, n] f32`, log-probabilities.
     """
-
-    def one(key: jax.Array) -> jax.Array:
-        fit = fit_gcn(
-            key,
-            aggregate,
-            features,
-            labels,
-            valid,
-            positions,
-            laplacian_energy,
-            classes=classes,
-            hidden=hidden,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            dropout=dropout,
-            entropy_weight=entropy_weight,
-            laplacian_weight=laplacian_weight,
-        )
-        return fit.log_probs
-
     if ensemble == 1:
-        log_probs = one(key)
+        log_probs = fit(key)
     else:
         keys = jnp.stack([key, *(jax.random.fold_in(key, k) for k in range(1, ensemble))])
-        log_probs = jax.nn.logsumexp(jax.vmap(one)(keys), axis=0) - jnp.log(float(ensemble))
+        log_probs = jax.nn.logsumexp(jax.vmap(fit)(keys), axis=0) - jnp.log(float(ensemble))
     if foreground_odds == 1:
         return log_probs
     return jax.nn.log_softmax(log_probs.at[1:].add(jnp.log(foreground_odds)), axis=0)

@@ -43,6 +43,13 @@ def conv(
         x = x[:, ::stride, ::stride]
         product = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
         return product.reshape(*x.shape[:3], kernel.shape[-1])
+    return _by_xla(x, kernel, stride, dilation, padding, groups=1)
+
+
+def _by_xla(
+    x: jax.Array, kernel: jax.Array, stride: int, dilation: int, padding: Padding, *, groups: int
+) -> jax.Array:
+    """XLA's convolution of `[b, h, w, c]` with `[k, k, c / groups, d]`."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -50,6 +57,7 @@ def conv(
         padding=tuple(padding),
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
 
 
@@ -124,15 +132,7 @@ def depthwise_conv(
         # Padded out here, so that the gradient of the padding is JAX's business.
         padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
         return shifted_sum(padded, kernel, stride, dilation)
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=tuple(padding),
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
-    )
+    return _by_xla(x, kernel, stride, dilation, padding, groups=x.shape[-1])
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

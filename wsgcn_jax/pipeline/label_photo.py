@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from wsgcn_jax.crf import PARTIAL_LABELS, Kernel, Settings, refine
-from wsgcn_jax.gcn.fit import fit_ensemble
+from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
@@ -180,25 +180,29 @@ def label_photo(
     walked = random_walk(power, start.reshape(classes - 1, -1)).reshape(start.shape)
     seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
     weights = laplacian_stencil(photo.rgb, radius=laplacian_radius, valid=photo.valid)
-    log_probs = fit_ensemble(
-        photo.key,
-        partial(aggregate, gcn_adjacency(power, symmetrise=symmetrise)),
-        photo.features.reshape(height * width, -1).T,
-        seeds.reshape(-1).astype(jnp.int32),
-        photo.valid.reshape(-1),
-        node_positions(height, width),
-        lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
-        classes=classes,
-        hidden=hidden,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        dropout=dropout,
-        entropy_weight=entropy_weight,
-        laplacian_weight=laplacian_weight,
-        ensemble=ensemble,
-        foreground_odds=foreground_odds,
-    )
+    adjacency = gcn_adjacency(power, symmetrise=symmetrise)
+
+    def fit(key: jax.Array) -> jax.Array:
+        fitted = fit_gcn(
+            key,
+            partial(aggregate, adjacency),
+            photo.features.reshape(height * width, -1).T,
+            seeds.reshape(-1).astype(jnp.int32),
+            photo.valid.reshape(-1),
+            node_positions(height, width),
+            lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
+            classes=classes,
+            hidden=hidden,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            dropout=dropout,
+            entropy_weight=entropy_weight,
+            laplacian_weight=laplacian_weight,
+        )
+        return fitted.log_probs
+
+    log_probs = fit_ensemble(photo.key, fit, ensemble=ensemble, foreground_odds=foreground_odds)
     return PhotoOutputs(seeds, walked, log_probs.reshape(classes, height, width))
 
 
