@@ -1,6 +1,7 @@
 """The fast walk and fit against the published dense algorithm: time, memory, agreement.
 
-Both get the same photos, boundary maps, seeds (of the exact walk), starts and dropout. With
+Both get the same photos, boundary maps, seeds (of the exact walk), starts and dropout, and what
+the published algorithm lacks is left out of both (`published.FIXED`). With
 --workdir boundary maps, features and CAMs are those of that run's networks
 (configs/voc_animals.py); without, they are made from colour gradients and a centre-surround rule.
 A dense reference takes minutes for a full-size photo; --references keeps them. Of the worst
@@ -19,8 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from configs import voc_animals
-from experiments.benchmarks.published import Published, run_published
+from experiments.benchmarks.published import Published, comparable_config, run_published
 from experiments.benchmarks.walk_inputs import Case, make_cases, resized
 from experiments.benchmarks.walk_memory import peak_megabytes
 from experiments.benchmarks.walk_profile import profile, seconds
@@ -42,21 +42,38 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", type=Path, help="of a run with a trained boundary network")
     parser.add_argument("--references", type=Path, help="folder that keeps the dense results")
     parser.add_argument("--photos", type=int, default=8, help="how many (default 8)")
-    parser.add_argument("--full", type=int, default=3, help="of which 375x500 (default 3)")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        default=(375, 500),
+        metavar=("HEIGHT", "WIDTH"),
+        help="photos of another size are passed over (default 375 500)",
+    )
+    parser.add_argument("--full", type=int, default=3, help="of which that size (default 3)")
     parser.add_argument("--longer-side", type=int, default=250, help="of the others (default 250)")
     parser.add_argument("--epochs", type=int, default=250, help="of the fit (default 250)")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=BATCHES, help="photos at a time, to be timed"
+    )
+    parser.add_argument(
+        "--areas", type=float, nargs="+", default=AREAS, help="shares of the size, to be timed"
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
     """Measures; returns the figures."""
+    if options.photos < 1:
+        raise DataError("--photos must be at least 1")
     if not 0 <= options.full <= options.photos:
         raise DataError("--full must be at least 0 and at most --photos")
-    config = voc_animals.get_config().unlock()
+    config = comparable_config()
     config.gcn.epochs = options.epochs
     cases = make_cases(
         options.root,
         options.workdir,
         config,
+        size=tuple(options.size),
         photos=options.photos,
         full=options.full,
         longer=options.longer_side,
@@ -76,8 +93,8 @@ def run(options: argparse.Namespace) -> dict:
     worst = int(np.argmin([one["agreement"] for one in each]))
     figures["worst_photo_dense_with_itself"] = _steadiness(cases[worst], config, options.references)
     figures["photos"] = [{k: v for k, v in one.items() if k != "confusions"} for one in each]
-    figures |= _times(cases[0], label, config, fresh)
-    figures |= _memory(cases[0])
+    figures |= _times(cases[0], label, config, fresh, options)
+    figures |= _memory(cases[0], options.batches)
     figures["profile"] = profile(cases[0].inputs, jnp.asarray(cases[0].seeds), config)
     for name, value in figures.items():
         print(f"{name}: {value}")
@@ -162,13 +179,21 @@ def _side_by_side(label: Any, photos: Any) -> list[Any]:
         )
 
 
-def _times(case: Case, label: Any, config: ConfigDict, fresh: Published | None) -> dict[str, Any]:
+def _times(
+    case: Case,
+    label: Any,
+    config: ConfigDict,
+    fresh: Published | None,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
     """Ours by batch and by area; the dense algorithm's in this run."""
     by_batch = {
-        count: seconds(_side_by_side, label, _batch(case, count)) / count for count in BATCHES
+        count: seconds(_side_by_side, label, _batch(case, count)) / count
+        for count in options.batches
     }
     by_area = {
-        area: seconds(label, _batch(case._replace(inputs=resized(case, area)), 1)) for area in AREAS
+        area: seconds(label, _batch(case._replace(inputs=resized(case, area)), 1))
+        for area in options.areas
     }
     squarings = config.graph.steps.bit_length() - 1
     dense = fresh or run_published(case.inputs, case.seeds, config, squarings=2, epochs=5)
@@ -189,11 +214,10 @@ def _times(case: Case, label: Any, config: ConfigDict, fresh: Published | None) 
     }
 
 
-def _memory(case: Case) -> dict[str, Any]:
+def _memory(case: Case, batches: Sequence[int]) -> dict[str, Any]:
     height, width = case.inputs.edge.shape
-    by_batch = {count: peak_megabytes("fast", (height, width), count) / count for count in BATCHES}
+    by_batch = {count: peak_megabytes("fast", (height, width), count) / count for count in batches}
     return {
-        "peak_mb_per_photo": by_batch[4],
         "peak_mb_per_photo_by_batch": by_batch,
         "dense_peak_mb": peak_megabytes("dense", (height, width), 1),
     }
