@@ -1,4 +1,4 @@
-"""A VOC folder of drawn photos: the embedded data set's creatures under the names of VOC classes."""
+"""A VOC folder of drawn photos: the embedded creatures under the names of VOC classes."""
 
 from pathlib import Path
 

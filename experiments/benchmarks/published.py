@@ -36,7 +36,9 @@ _FOLLOWED = frozenset(
     + ["gcn.entropy_weight", "gcn.laplacian_weight"]
 )
 # How ours multiplies by the walk, and how photos become batches: no part of the algorithm.
-_FREE = frozenset(f"graph.{key}" for key in ("walk", "basis", "longer_side", "bucket", "batch_size"))
+_FREE = frozenset(
+    f"graph.{key}" for key in ("walk", "basis", "longer_side", "bucket", "batch_size")
+)
 
 
 def comparable_config() -> ConfigDict:

@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     Attributes:
         name: of the photo, and its boundary map.
-        inputs: without padding.
+        inputs: without padding, with the seeds.
         size: height and width of the photo.
         mask: `[h, w] u8`, true labels.
         seeds: `[H, W] u8`, partial labels that both fits are given.
@@ -89,7 +89,9 @@ def make_cases(
             inputs = inputs._replace(edge=_harsh(np.asarray(inputs.edge)))
         label = f"{name} {'harsh' if harsh else 'as found'}"
         shape = (image.shape[0], image.shape[1])
-        cases.append(Case(label, inputs, shape, mask, _exact_seeds(inputs, config)))
+        seeds = _exact_seeds(inputs, config)
+        inputs = inputs._replace(seeds=jnp.asarray(seeds))
+        cases.append(Case(label, inputs, shape, mask, seeds))
     if len(cases) < photos:
         raise DataError(
             f"{root}: only {len(cases)} photos of {size[0]}x{size[1]} with a mask and labels; "
@@ -103,13 +105,14 @@ def resized(case: Case, area: float) -> PhotoInputs:
     height, width = case.inputs.edge.shape
     shape = (round(height * area**0.5), round(width * area**0.5))
     resize = partial(jax.image.resize, method="linear")
-    one = case.inputs
+    one, seeds = case.inputs, nearest_labels(case.seeds, shape)
     return one._replace(
         edge=resize(one.edge, shape),
         features=resize(one.features, (*shape, one.features.shape[2])),
         cams=resize(one.cams, (len(one.cams), *shape)),
         rgb=resize(one.rgb, (*shape, 3)),
         valid=jnp.ones(shape, bool),
+        seeds=jnp.asarray(seeds),
     )
 
 
