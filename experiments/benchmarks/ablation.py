@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.relabel import add_options as add_options
+from experiments.benchmarks import relabel as relabelling
 from experiments.benchmarks.relabel import make_config, percent, relabel
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.label_batches import Labelled
@@ -33,12 +33,25 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which photos and which changes."""
+    relabelling.add_options(parser)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=tuple(VARIANTS),
+        choices=tuple(VARIANTS),
+        metavar="VARIANT",
+        help="some of: " + ", ".join(VARIANTS),
+    )
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measures; returns the figures by variant."""
     figures: dict[str, Any] = {}
-    for name, changes in VARIANTS.items():
+    for name in options.only:
         config = make_config(options)
-        config.update_from_flattened_dict(changes)
+        config.update_from_flattened_dict(VARIANTS[name])
         classes = [data.VOC_CLASSES.index(label) for label in config.report.classes]
         found = relabel(config, options, _look)
         figures[name] = {step: percent(one, classes) for step, one in found.items()}

@@ -1,16 +1,16 @@
 """Step times of the road's networks, ours against PyTorch's, on the same cores in one run.
 
-Both compute the same function of the same weights (`difference` says how nearly) in turn, two
-steps at a time, and the fastest step counts. A training step is the gradient of the outputs'
-mean square and SGD. `roofline` is the share of what a large float32 matrix product reaches on a
-core; both by processor time. `cpu_ratio` compares processor time too: on one core
-(`taskset -c 0`) it holds on a busy machine.
+Without PyTorch only ours are timed. Both compute the same function of the same weights
+(`difference` says how nearly) in turn, two steps at a time, and the fastest step counts. A training
+step is the gradient of the outputs' mean square and SGD. `roofline` is the share of what a large
+float32 matrix product reaches on a core; both by processor time. `cpu_ratio` compares processor
+time too: on one core (`taskset -c 0`) it holds on a busy machine.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ from wsgcn_jax.models.resnet import RESNET50, RESNET101
 from wsgcn_jax.train.loop import TrainState, make_update
 
 GOAL = 1.2
+
+Step = Callable[[], Any]
 
 
 class Case(NamedTuple):
@@ -82,15 +84,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures every network.
-
-    Raises:
-        DataError: PyTorch is not installed.
-    """
-    torch = torch_networks.require_torch()
+    """Measures every network."""
+    torch = torch_networks.torch
     cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(cores)
-    peak = _peak(torch)
+    if torch is None:
+        print("PyTorch is missing: only ours are timed (pip install -e .[torch])")
+    else:
+        torch.set_num_threads(cores)
+    peak = _peak(torch, options.rounds + 2)
     figures: dict[str, Any] = {
         "cores": cores,
         "peak_gflops_per_core": round(peak / 1e9, 1),
@@ -102,14 +103,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         if options.only in (None, name):
             figures[name] = _measure(torch, case, options, peak)
             for kind in ("forward", "training"):
-                f = figures[name][kind]
-                print(
-                    f"{name:<20} {kind:<9} {f['jax_ms']:8.1f} ms, torch {f['torch_ms']:8.1f} ms, "
-                    f"ratio {f['ratio']:.2f} (cpu {f['cpu_ratio']:.2f}), "
-                    f"{100 * f['roofline']:.0f} % of the peak",
-                    flush=True,
-                )
+                print(f"{name:<20} {kind:<9} {_described(figures[name][kind])}", flush=True)
     return figures
+
+
+def _described(f: dict[str, float]) -> str:
+    rival = ""
+    if "torch_ms" in f:
+        rival = f"torch {f['torch_ms']:8.1f} ms, "
+        rival += f"ratio {f['ratio']:.2f} (cpu {f['cpu_ratio']:.2f}), "
+    return f"{f['jax_ms']:8.1f} ms, {rival}{100 * f['roofline']:.0f} % of the peak"
 
 
 def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -> dict[str, Any]:
@@ -117,26 +120,47 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.batch, options.side, options.side, 3)).astype(np.float32)
     variables = _variables(case.module, x)
-    params, frozen = variables["params"], {"batch_stats": variables["batch_stats"]}
-    weights = torch_networks.Weights(variables, trained=case.trained)
-    torch_x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+    steps, outputs, counts = _our_steps(case, variables, x)
+    rivals: dict[str, list[Step]] = {kind: [step] for kind, step in steps.items()}
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    figures: dict[str, Any] = {"parameters": parameters}
+    if torch is not None:
+        weights = torch_networks.Weights(variables, trained=case.trained)
+        theirs = _torch_steps(torch, case, weights, x)
+        different = max(
+            float(np.abs(_nchw(a) - b.numpy()).max() / np.abs(b.numpy()).max())
+            for a, b in zip(outputs, theirs["forward"](), strict=True)
+        )
+        figures["difference"] = float(f"{different:.1e}")
+        for kind, step in theirs.items():
+            rivals[kind].append(step)
+    for kind, both in rivals.items():
+        seconds, cpu = _in_turn(both, options.rounds)
+        figures[kind] = {"jax_ms": round(1e3 * seconds[0], 2)}
+        if torch is not None:
+            figures[kind] |= {
+                "torch_ms": round(1e3 * seconds[1], 2),
+                "ratio": round(seconds[0] / seconds[1], 3),
+                "cpu_ratio": round(cpu[0] / cpu[1], 3),
+            }
+        figures[kind] |= {
+            "gflop": float(f"{counts[kind] / 1e9:.4g}"),
+            "roofline": round(counts[kind] / cpu[0] / peak, 3),
+        }
+    return figures
 
+
+def _our_steps(
+    case: Case, variables: dict[str, Any], x: np.ndarray
+) -> tuple[dict[str, Step], tuple[jax.Array, ...], dict[str, float]]:
+    """Returns the forward pass and the training step, the outputs, and operations of either."""
+    params, frozen = variables["params"], {"batch_stats": variables["batch_stats"]}
     compiled = partial(jax.jit, compiler_options=convolution_options())
     trained = partial(jax.jit, compiler_options=convolution_options(params))
 
     @compiled
     def forward(variables: Any, x: jax.Array) -> tuple[jax.Array, ...]:
         return case.outputs(case.module.apply(variables, x))
-
-    def torch_forward() -> Any:
-        with torch.no_grad():
-            return case.torch(weights, torch_x)
-
-    ours, theirs = forward(variables, x), torch_forward()
-    different = max(
-        float(np.abs(_nchw(a) - b.numpy()).max() / np.abs(b.numpy()).max())
-        for a, b in zip(ours, theirs, strict=True)
-    )
 
     def loss(params: Any, frozen: Any, batch: Any) -> Any:
         outputs = case.outputs(case.module.apply({"params": params, **frozen}, batch["x"]))
@@ -151,39 +175,37 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     state = TrainState(jnp.zeros((), jnp.int32), params, frozen, optimiser.init(params), None)
     state = jax.tree.map(jnp.array, state)  # a copy, since the update takes its memory
     update = trained(make_update(loss, optimiser), donate_argnums=0)
-
-    def jax_update() -> Any:
-        nonlocal state
-        state, scalars = update(state, {"x": x})
-        return scalars
-
-    torch_optimiser = torch.optim.SGD(weights.trained, 1e-6, momentum=0.9)
-
-    def torch_update() -> None:
-        torch_optimiser.zero_grad()
-        sum(y.square().mean() for y in case.torch(weights, torch_x)).backward()
-        torch_optimiser.step()
-
-    figures: dict[str, Any] = {"difference": float(f"{different:.1e}")}
-    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-        "forward": (partial(forward, variables, x), torch_forward),
-        "training": (jax_update, torch_update),
-    }
     counts = {
         "forward": _operations(forward, variables, x),
         "training": _operations(update, state, {"x": x}),
     }
-    for kind, (jax_step, torch_step) in pairs.items():
-        seconds, cpu = _in_turn(jax_step, torch_step, options.rounds)
-        figures[kind] = {
-            "jax_ms": round(1e3 * seconds[0], 2),
-            "torch_ms": round(1e3 * seconds[1], 2),
-            "ratio": round(seconds[0] / seconds[1], 3),
-            "cpu_ratio": round(cpu[0] / cpu[1], 3),
-            "gflop": round(counts[kind] / 1e9, 2),
-            "roofline": round(counts[kind] / cpu[0] / peak, 3),
-        }
-    return figures
+
+    def train() -> Any:
+        nonlocal state
+        state, scalars = update(state, {"x": x})
+        return scalars
+
+    steps: dict[str, Step] = {"forward": partial(forward, variables, x), "training": train}
+    return steps, forward(variables, x), counts
+
+
+def _torch_steps(
+    torch: Any, case: Case, weights: torch_networks.Weights, x: np.ndarray
+) -> dict[str, Step]:
+    """Returns PyTorch's forward pass and training step."""
+    photos = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+    optimiser = torch.optim.SGD(weights.trained, 1e-6, momentum=0.9)
+
+    def forward() -> Any:
+        with torch.no_grad():
+            return case.torch(weights, photos)
+
+    def train() -> None:
+        optimiser.zero_grad()
+        sum(y.square().mean() for y in case.torch(weights, photos)).backward()
+        optimiser.step()
+
+    return {"forward": forward, "training": train}
 
 
 def _variables(module: Any, x: np.ndarray) -> dict[str, Any]:
@@ -207,13 +229,11 @@ def _nchw(x: jax.Array) -> np.ndarray:
     return np.moveaxis(np.asarray(x), -1, 1) if x.ndim == 4 else np.asarray(x)
 
 
-def _in_turn(
-    jax_step: Callable[[], Any], torch_step: Callable[[], Any], rounds: int
-) -> tuple[list[float], list[float]]:
+def _in_turn(steps: Sequence[Step], rounds: int) -> tuple[list[float], list[float]]:
     """Seconds, and processor seconds, of each one's fastest step, after a round to warm up."""
-    times: list[list[tuple[float, float]]] = [[], []]
+    times: list[list[tuple[float, float]]] = [[] for _ in steps]
     for _ in range(rounds + 1):
-        for mine, step in zip(times, (jax_step, torch_step), strict=True):
+        for mine, step in zip(times, steps, strict=True):
             # Two in a row, as in training: right after the other library's step the same page
             # faults can take the kernel seconds more (ResNet-101: 1.7 to 3.6 instead of 0.5 s).
             for _ in range(2):
@@ -229,10 +249,13 @@ def _operations(program: Any, *arguments: Any) -> float:
     return float(program.lower(*arguments).cost_analysis()["flops"])
 
 
-def _peak(torch: Any) -> float:
+def _peak(torch: Any, rounds: int) -> float:
     """Operations a second that a large matrix product reaches, by the faster library."""
     a = np.random.default_rng(0).normal(size=(2048, 2048)).astype(np.float32)
-    ours, theirs = jnp.asarray(a), torch.from_numpy(a)
-    product = jax.jit(jnp.matmul)
-    _, cpu = _in_turn(lambda: product(ours, ours), lambda: theirs @ theirs, 5)
+    ours, product = jnp.asarray(a), jax.jit(jnp.matmul)
+    products: list[Step] = [lambda: product(ours, ours)]
+    if torch is not None:
+        theirs = torch.from_numpy(a)
+        products.append(lambda: theirs @ theirs)
+    _, cpu = _in_turn(products, rounds)
     return 2 * 2048**3 / min(cpu)

@@ -6,6 +6,8 @@ the transposed matrix, Z^T L Z besides (method sections 3 and 5).
 """
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -14,12 +16,55 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from configs import voc_animals
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, dropout_mask, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_graph, laplacian_stencil
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.positions import node_positions
+from wsgcn_jax.types import DataError
+
+FIXED: Mapping[str, Any] = MappingProxyType(
+    {"graph.symmetrise": "max", "gcn.ensemble": 1, "gcn.object_odds": 1.0}
+)
+"""Keys of a configuration that the published algorithm has one value of."""
+
+_FOLLOWED = frozenset(
+    [f"graph.{key}" for key in ("radius", "beta", "steps", "laplacian_radius")]
+    + [f"gcn.{key}" for key in ("hidden", "epochs", "learning_rate", "weight_decay", "dropout")]
+    + ["gcn.entropy_weight", "gcn.laplacian_weight"]
+)
+# How ours multiplies by the walk, and how photos become batches: no part of the algorithm.
+_FREE = frozenset(
+    f"graph.{key}" for key in ("walk", "basis", "longer_side", "bucket", "batch_size")
+)
+
+
+def comparable_config() -> ConfigDict:
+    """Returns configs/voc_animals.py with nothing in it that the published algorithm lacks."""
+    config = voc_animals.get_config().unlock()
+    config.update_from_flattened_dict(dict(FIXED))
+    return config
+
+
+def check_comparable(config: ConfigDict) -> None:
+    """Refuses a configuration of which ours would follow more than the published algorithm does.
+
+    Raises:
+        DataError: a key of `graph` or `gcn` has another value than the published one, or this
+            module does not know it.
+    """
+    for section in ("graph", "gcn"):
+        for key, value in config[section].items():
+            name = f"{section}.{key}"
+            if name in FIXED and value != FIXED[name]:
+                raise DataError(f"{name}={value}: the published algorithm has {FIXED[name]} only")
+            if name not in FIXED and name not in _FOLLOWED | _FREE:
+                raise DataError(f"{name}: {__name__} must say what the published algorithm does")
+    steps = config.graph.steps
+    if steps < 1 or steps & (steps - 1):
+        raise DataError(f"graph.steps={steps}: the published algorithm squares, 2, 4, 8 ... steps")
 
 
 class Published(NamedTuple):
@@ -65,7 +110,11 @@ def run_published(
         epochs: None for the configured number; fewer are for timing only.
         noise: relative standard deviation of a change of what every node collects from the
             others, the same in all epochs: how sensitive the algorithm itself is.
+
+    Raises:
+        DataError: see `check_comparable`.
     """
+    check_comparable(config)
     height, width = photo.edge.shape
     squarings = config.graph.steps.bit_length() - 1 if squarings is None else squarings
     epochs = config.gcn.epochs if epochs is None else epochs

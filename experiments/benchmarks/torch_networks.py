@@ -9,24 +9,12 @@ from typing import Any
 import numpy as np
 
 from wsgcn_jax.models.efficientnet_lite import _STAGES
-from wsgcn_jax.types import DataError
 
 try:
     import torch
     import torch.nn.functional as F
 except ImportError:  # only this benchmark needs it
     torch = None
-
-
-def require_torch() -> Any:
-    """Returns PyTorch.
-
-    Raises:
-        DataError: it is not installed.
-    """
-    if torch is None:
-        raise DataError("this benchmark compares with PyTorch: pip install wsgcn-jax[torch]")
-    return torch
 
 
 class Weights:

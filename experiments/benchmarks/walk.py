@@ -1,6 +1,7 @@
 """The fast walk and fit against the published dense algorithm: time, memory, agreement.
 
-Both get the same photos, boundary maps, seeds (of the exact walk), starts and dropout. With
+Both get the same photos, boundary maps, seeds (of the exact walk), starts and dropout, and what
+the published algorithm lacks is left out of both (`published.FIXED`). With
 --workdir boundary maps, features and CAMs are those of that run's networks
 (configs/voc_animals.py); without, they are made from colour gradients and a centre-surround rule.
 A dense reference takes minutes for a full-size photo; --references keeps them. Of the worst
@@ -19,8 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from configs import voc_animals
-from experiments.benchmarks.published import Published, run_published
+from experiments.benchmarks.published import Published, comparable_config, run_published
 from experiments.benchmarks.walk_inputs import Case, make_cases, resized
 from experiments.benchmarks.walk_memory import peak_megabytes
 from experiments.benchmarks.walk_profile import profile, seconds
@@ -33,6 +33,7 @@ from wsgcn_jax.types import DataError
 
 AREAS = (0.25, 0.5, 1.0, 2.0)
 BATCHES = (1, 4, 16)
+PARTS = ("agreement", "times", "memory", "profile")
 NOISE = 1e-3
 
 
@@ -42,46 +43,82 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", type=Path, help="of a run with a trained boundary network")
     parser.add_argument("--references", type=Path, help="folder that keeps the dense results")
     parser.add_argument("--photos", type=int, default=8, help="how many (default 8)")
-    parser.add_argument("--full", type=int, default=3, help="of which 375x500 (default 3)")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        default=(375, 500),
+        metavar=("HEIGHT", "WIDTH"),
+        help="photos of another size are passed over (default 375 500)",
+    )
+    parser.add_argument("--full", type=int, default=3, help="of which that size (default 3)")
     parser.add_argument("--longer-side", type=int, default=250, help="of the others (default 250)")
     parser.add_argument("--epochs", type=int, default=250, help="of the fit (default 250)")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=BATCHES, help="photos at a time, to be timed"
+    )
+    parser.add_argument(
+        "--areas", type=float, nargs="+", default=AREAS, help="shares of the size, to be timed"
+    )
+    parser.add_argument(
+        "--parts", nargs="+", default=PARTS, choices=PARTS, help="what to measure (default all)"
+    )
 
 
 def run(options: argparse.Namespace) -> dict:
     """Measures; returns the figures."""
+    if options.photos < 1:
+        raise DataError("--photos must be at least 1")
     if not 0 <= options.full <= options.photos:
         raise DataError("--full must be at least 0 and at most --photos")
-    config = voc_animals.get_config().unlock()
+    config = comparable_config()
     config.gcn.epochs = options.epochs
     cases = make_cases(
         options.root,
         options.workdir,
         config,
+        size=tuple(options.size),
         photos=options.photos,
         full=options.full,
         longer=options.longer_side,
     )
     label = make_label_program(config)
-    each = []
+    figures: dict[str, Any] = {}
     fresh: Published | None = None
-    for case in cases:
-        seeded = case._replace(inputs=case.inputs._replace(seeds=jnp.asarray(case.seeds)))
-        outputs = jax.tree.map(lambda x: np.asarray(x)[0], label(_batch(seeded, 1)))
-        reference, new = _reference(case, config, options.references)
-        if new and fresh is None and case.size == cases[0].size:
-            fresh = reference
-        each.append(_compare(case, outputs, reference))
-        tell(f"{case.name}: agreement {each[-1]['agreement']:.3f} %")
-    figures = _agreement(each)
-    worst = int(np.argmin([one["agreement"] for one in each]))
-    figures["worst_photo_dense_with_itself"] = _steadiness(cases[worst], config, options.references)
-    figures["photos"] = [{k: v for k, v in one.items() if k != "confusions"} for one in each]
-    figures |= _times(cases[0], label, config, fresh)
-    figures |= _memory(cases[0])
-    figures["profile"] = profile(cases[0].inputs, jnp.asarray(cases[0].seeds), config)
+    if "agreement" in options.parts:
+        figures, fresh = _agreements(cases, label, config, options.references)
+    if "times" in options.parts:
+        figures |= _times(cases[0], label, config, fresh, options)
+    if "memory" in options.parts:
+        figures |= _memory(cases[0], options.batches)
+    if "profile" in options.parts:
+        figures["profile"] = profile(cases[0].inputs, jnp.asarray(cases[0].seeds), config)
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures
+
+
+def _agreements(
+    cases: Sequence[Case], label: Any, config: ConfigDict, references: Path | None
+) -> tuple[dict[str, Any], Published | None]:
+    """Labels of either, photo by photo; besides, a dense result of the first size made here."""
+    each, dense = [], []
+    fresh: Published | None = None
+    for case in cases:
+        outputs = jax.tree.map(lambda x: np.asarray(x)[0], label(_batch(case, 1)))
+        reference, new = _reference(case, config, references)
+        if new and fresh is None and case.size == cases[0].size:
+            fresh = reference
+        each.append(_compare(case, outputs, reference))
+        dense.append(reference)
+        tell(f"{case.name}: agreement {each[-1]['agreement']:.3f} %")
+    figures = _agreement(each)
+    worst = int(np.argmin([one["agreement"] for one in each]))
+    disturbed, _ = _reference(cases[worst], config, references, noise=NOISE)
+    itself = [_labels(cases[worst], one.log_probs) for one in (dense[worst], disturbed)]
+    figures["worst_photo_dense_with_itself"] = 100 * float((itself[0] == itself[1]).mean())
+    figures["photos"] = [{k: v for k, v in one.items() if k != "confusions"} for one in each]
+    return figures, fresh
 
 
 def _batch(case: Case, count: int) -> Any:
@@ -92,9 +129,7 @@ def _reference(
     case: Case, config: ConfigDict, folder: Path | None, *, noise: float = 0.0
 ) -> tuple[Published, bool]:
     """The dense result, from the folder where it is kept, and whether it was made just now."""
-    inputs = case.inputs._replace(
-        key=jax.random.key_data(case.inputs.key), seeds=jnp.asarray(case.seeds)
-    )
+    inputs = case.inputs._replace(key=jax.random.key_data(case.inputs.key))
     parts = [np.asarray(x).tobytes().hex() for x in inputs]
     graph = [config.graph[name] for name in ("radius", "beta", "steps", "laplacian_radius")]
     key = fingerprint(parts, graph, config.gcn.to_dict(), *([noise] if noise else []))
@@ -109,15 +144,6 @@ def _reference(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_arrays(path, {name: np.asarray(v) for name, v in found._asdict().items()})
     return found, True
-
-
-def _steadiness(case: Case, config: ConfigDict, folder: Path | None) -> float:
-    """Agreement of the dense algorithm with itself, disturbed by `NOISE`."""
-    labels = [
-        _labels(case, _reference(case, config, folder, noise=noise)[0].log_probs)
-        for noise in (0.0, NOISE)
-    ]
-    return 100 * float((labels[0] == labels[1]).mean())
 
 
 def _labels(case: Case, log_probs: np.ndarray) -> np.ndarray:
@@ -162,13 +188,21 @@ def _side_by_side(label: Any, photos: Any) -> list[Any]:
         )
 
 
-def _times(case: Case, label: Any, config: ConfigDict, fresh: Published | None) -> dict[str, Any]:
+def _times(
+    case: Case,
+    label: Any,
+    config: ConfigDict,
+    fresh: Published | None,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
     """Ours by batch and by area; the dense algorithm's in this run."""
     by_batch = {
-        count: seconds(_side_by_side, label, _batch(case, count)) / count for count in BATCHES
+        count: seconds(_side_by_side, label, _batch(case, count)) / count
+        for count in options.batches
     }
     by_area = {
-        area: seconds(label, _batch(case._replace(inputs=resized(case, area)), 1)) for area in AREAS
+        area: seconds(label, _batch(case._replace(inputs=resized(case, area)), 1))
+        for area in options.areas
     }
     squarings = config.graph.steps.bit_length() - 1
     dense = fresh or run_published(case.inputs, case.seeds, config, squarings=2, epochs=5)
@@ -189,11 +223,10 @@ def _times(case: Case, label: Any, config: ConfigDict, fresh: Published | None) 
     }
 
 
-def _memory(case: Case) -> dict[str, Any]:
+def _memory(case: Case, batches: Sequence[int]) -> dict[str, Any]:
     height, width = case.inputs.edge.shape
-    by_batch = {count: peak_megabytes("fast", (height, width), count) / count for count in BATCHES}
+    by_batch = {count: peak_megabytes("fast", (height, width), count) / count for count in batches}
     return {
-        "peak_mb_per_photo": by_batch[4],
         "peak_mb_per_photo_by_batch": by_batch,
         "dense_peak_mb": peak_megabytes("dense", (height, width), 1),
     }

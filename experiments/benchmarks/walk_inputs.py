@@ -26,15 +26,13 @@ from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.seeds import walk_seeds
 from wsgcn_jax.types import DataError
 
-FULL = (375, 500)
-
 
 class Case(NamedTuple):
     """One photo of the benchmark.
 
     Attributes:
         name: of the photo, and its boundary map.
-        inputs: without padding.
+        inputs: without padding, with the seeds.
         size: height and width of the photo.
         mask: `[h, w] u8`, true labels.
         seeds: `[H, W] u8`, partial labels that both fits are given.
@@ -48,9 +46,16 @@ class Case(NamedTuple):
 
 
 def make_cases(
-    root: Path, workdir: Path | None, config: ConfigDict, *, photos: int, full: int, longer: int
+    root: Path,
+    workdir: Path | None,
+    config: ConfigDict,
+    *,
+    size: tuple[int, int],
+    photos: int,
+    full: int,
+    longer: int,
 ) -> list[Case]:
-    """Reads photos of the list "train" that are 375x500, and makes what the graph part reads.
+    """Reads photos of the list "train" that have one size, and makes what the graph part reads.
 
     The first `full` stay as they are, the others are resized; the last of either kind gets a
     harsh boundary map: soft, broken edges.
@@ -59,6 +64,7 @@ def make_cases(
         root: the VOC folder.
         workdir: of a run whose classifier and boundary network are used; None: gradients.
         config: of that run.
+        size: their height and width; photos of another size are passed over.
         photos: how many in all.
         full: how many keep their size.
         longer: longer side of the others.
@@ -71,21 +77,26 @@ def make_cases(
             break
         photo = source.read("train", name)
         image = decode_photo(photo.image, name=name)
-        if image.shape[:2] != FULL or photo.mask is None or not photo.labels:
+        if image.shape[:2] != size or photo.mask is None or not photo.labels:
             continue
         mask = decode_png(photo.mask, name=name)
         if len(cases) >= full:
-            small = (round(FULL[0] * longer / FULL[1]), longer)
+            small = (round(size[0] * longer / max(size)), round(size[1] * longer / max(size)))
             image, mask = resize_photo(image, small), nearest_labels(mask, small)
         harsh = len(cases) + 1 in (full, photos)
         inputs = _inputs(name, image, np.asarray(photo.labels), workdir, edges)
         if harsh:
             inputs = inputs._replace(edge=_harsh(np.asarray(inputs.edge)))
         label = f"{name} {'harsh' if harsh else 'as found'}"
-        size = (image.shape[0], image.shape[1])
-        cases.append(Case(label, inputs, size, mask, _exact_seeds(inputs, config)))
+        shape = (image.shape[0], image.shape[1])
+        seeds = _exact_seeds(inputs, config)
+        inputs = inputs._replace(seeds=jnp.asarray(seeds))
+        cases.append(Case(label, inputs, shape, mask, seeds))
     if len(cases) < photos:
-        raise DataError(f"{root}: only {len(cases)} photos of 375x500 with a mask; give --photos")
+        raise DataError(
+            f"{root}: only {len(cases)} photos of {size[0]}x{size[1]} with a mask and labels; "
+            "give --photos or --size"
+        )
     return cases
 
 
@@ -94,13 +105,14 @@ def resized(case: Case, area: float) -> PhotoInputs:
     height, width = case.inputs.edge.shape
     shape = (round(height * area**0.5), round(width * area**0.5))
     resize = partial(jax.image.resize, method="linear")
-    one = case.inputs
+    one, seeds = case.inputs, nearest_labels(case.seeds, shape)
     return one._replace(
         edge=resize(one.edge, shape),
         features=resize(one.features, (*shape, one.features.shape[2])),
         cams=resize(one.cams, (len(one.cams), *shape)),
         rgb=resize(one.rgb, (*shape, 3)),
         valid=jnp.ones(shape, bool),
+        seeds=jnp.asarray(seeds),
     )
 
 
@@ -109,7 +121,7 @@ def _exact_seeds(photo: PhotoInputs, config: ConfigDict) -> np.ndarray:
     settings = config.graph
     graph = affinity_graph(photo.edge, radius=settings.radius, beta=settings.beta)
     present = np.flatnonzero(photo.present)
-    start = ((1.0 - photo.edge) * photo.cams[present]).reshape(len(present), -1)
+    start = ((1.0 - photo.edge)[None] * photo.cams[present]).reshape(len(present), -1)
     walked = random_walk(sparse_walk(graph, steps=settings.steps), start)
     scores = jnp.zeros_like(photo.cams).at[present].set(walked.reshape(-1, *photo.edge.shape))
     return np.asarray(

@@ -62,6 +62,7 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
     adjacency: Adjacency = adjacency_of(walk)
     features = jnp.asarray(photo.features.reshape(n, -1).T)
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius)
+    fitting = {k: v for k, v in config.gcn.items() if k not in ("ensemble", "object_odds")}
 
     def fit(epochs: int, adjacency: Adjacency, features: jax.Array) -> jax.Array:
         return fit_gcn(
@@ -73,7 +74,7 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
             node_positions(height, width),
             lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
             classes=classes,
-            epochs=epochs,
+            **{**fitting, "epochs": epochs},
         ).log_probs
 
     few, many = (seconds(jax.jit(partial(fit, epochs)), adjacency, features) for epochs in (5, 55))

@@ -1,0 +1,66 @@
+"""The walk benchmark: like is compared with like."""
+
+import json
+
+import pytest
+from drawn_voc import write_voc
+
+from configs import voc_animals
+from experiments import benchmark
+from experiments.benchmarks.published import check_comparable, comparable_config
+from wsgcn_jax.types import DataError
+
+
+def _figures(folder, size, *more):
+    write_voc(folder / "voc", count=2, size=size)
+    photos = [f"--root={folder / 'voc'}", "--size", *map(str, size), "--photos=2", "--full=2"]
+    few = ["--epochs=60", "--batches", "1", "--areas", "1", f"--json={folder / 'figures.json'}"]
+    assert benchmark.main(["walk", *photos, *few, *more]) == 0
+    return json.loads((folder / "figures.json").read_text())
+
+
+def test_the_fast_fit_agrees_with_the_dense_one(tmp_path):
+    figures = _figures(tmp_path, (48, 64), "--parts", "agreement", "times")
+    assert figures["agreement_min"] >= 99
+    assert figures["ratio"] > 0
+
+
+@pytest.mark.slow
+def test_every_part_runs_and_the_dense_algorithm_holds_its_matrices(tmp_path):
+    figures = _figures(tmp_path, (128, 192))
+    assert figures["agreement_min"] >= 99
+    # Adjacency, Laplacian and one more while the adjacency is made; cells are 4 pixels wide.
+    matrix = 4 * (32 * 48) ** 2 / 1e6
+    assert 3 * matrix <= figures["dense_peak_mb"] <= 6 * matrix
+    assert figures["peak_mb_per_photo_by_batch"]["1"] < figures["dense_peak_mb"]
+    assert figures["profile"]["epoch_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gcn.object_odds", 2.0),
+        ("gcn.ensemble", 4),
+        ("graph.symmetrise", "mean"),
+        ("graph.steps", 100),
+        ("gcn.a_new_key", 0),
+    ],
+)
+def test_what_the_published_algorithm_lacks_is_refused(key, value):
+    config = comparable_config()
+    check_comparable(config)
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(DataError, match=key):
+        check_comparable(config)
+
+
+def test_nothing_else_of_the_configuration_is_changed():
+    config, changed = voc_animals.get_config(), comparable_config()
+    assert config.gcn.object_odds != 1  # or nothing is tested above
+    differing = {
+        f"{section}.{key}"
+        for section in ("graph", "seeds", "gcn")
+        for key in config[section]
+        if config[section][key] != changed[section][key]
+    }
+    assert differing == {"gcn.object_odds"}
