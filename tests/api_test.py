@@ -39,8 +39,8 @@ def _functions():
 FUNCTIONS = _functions()
 # Typing's aliases are callable, too.
 FUNCTIONS = {n: f for n, f in FUNCTIONS.items() if typing.get_origin(f) is None}
-# A name, and what a call is made for, may follow the arrays without a keyword.
-PLAIN = {"settings", "size", "out_shape"}
+# What a call is made for may follow the arrays without a keyword.
+PLAIN = {"settings"}
 
 
 @pytest.fixture(params=sorted(FUNCTIONS), name="signature")

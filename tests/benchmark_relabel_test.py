@@ -29,22 +29,22 @@ def root(tmp_path, monkeypatch):
     config.stages = "data"
     run_stages(config, str(tmp_path / "run"))
     context = Context(config, Workspace(tmp_path / "run"))
-    net = boundary.network(context)
+    net = boundary.network(context.key("boundary"), config)
 
     def save(folder):
         save_tree(folder / "weights", net.params)
-        save_tree(folder / "statistics", net.frozen)
+        save_tree(folder / "statistics", net.statistics)
         return ()
 
     context.workspace.run("boundary", "made by hand", save)
     # Building it takes seconds, and its weights are read from the run anyway.
-    monkeypatch.setattr(boundary, "network", lambda context: net)
+    monkeypatch.setattr(boundary, "network", lambda key, config: net)
     context.folder("cams").mkdir()
     for name in names:
         mask = data.read_mask(root / "SegmentationClass" / f"{name}.png")[2::4, 2::4]
-        keys = np.setdiff1d(mask, [0, 255])
-        cam = (mask == keys[:, None, None]).astype(np.float16)
-        write_arrays(context.folder("cams") / f"{name}.npz", {"cam": cam, "keys": keys})
+        class_ids = np.setdiff1d(mask, [0, 255])
+        cam = (mask == class_ids[:, None, None]).astype(np.float16)
+        write_arrays(context.folder("cams") / f"{name}.npz", {"cam": cam, "class_ids": class_ids})
     return root
 
 

@@ -39,7 +39,7 @@ def test_every_part_runs_and_the_dense_algorithm_holds_its_matrices(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("gcn.object_odds", 2.0),
+        ("gcn.foreground_odds", 2.0),
         ("gcn.ensemble", 4),
         ("graph.symmetrise", "mean"),
         ("graph.steps", 100),
@@ -56,11 +56,11 @@ def test_what_the_published_algorithm_lacks_is_refused(key, value):
 
 def test_nothing_else_of_the_configuration_is_changed():
     config, changed = voc_animals.get_config(), comparable_config()
-    assert config.gcn.object_odds != 1  # or nothing is tested above
+    assert config.gcn.foreground_odds != 1  # or nothing is tested above
     differing = {
         f"{section}.{key}"
         for section in ("graph", "seeds", "gcn")
         for key in config[section]
         if config[section][key] != changed[section][key]
     }
-    assert differing == {"gcn.object_odds"}
+    assert differing == {"gcn.foreground_odds"}

@@ -112,10 +112,6 @@ def resize_labels(labels: Labels, size: Size, *, corners: bool = False) -> Label
     """
     if tuple(labels.shape[-2:]) == tuple(size):
         return labels
-    if isinstance(labels, np.ndarray) and labels.ndim == 2 and not corners:  # TEMPORARY
-        return np.asarray(
-            Image.fromarray(labels).resize(tuple(size)[::-1], Image.Resampling.NEAREST)
-        )
     rows, columns = (
         np.arange(after) * before // after
         if corners

@@ -13,7 +13,8 @@ from experiments.benchmarks import relabel as relabelling
 from experiments.benchmarks.relabel import make_config, percent, relabel
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.label_batches import Labelled
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps_aligned
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import Example
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -27,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "50 epochs": {"gcn.epochs": 50},
     "250 epochs": {"gcn.epochs": 250},
     "500 epochs": {"gcn.epochs": 500},
-    "odds of objects as fitted": {"gcn.object_odds": 1.0},
+    "odds of objects as fitted": {"gcn.foreground_odds": 1.0},
     "mean instead of max": {"graph.symmetrise": "mean"},
     "published seeds, without their CRF": {"seeds.rule": "cam"},
 }
@@ -61,8 +62,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _look(example: Example, photo: Labelled) -> dict[str, np.ndarray]:
     size = (example.image.shape[0], example.image.shape[1])
-    enlarged = resize_maps_aligned(photo.log_probs[photo.keys], size)
+    enlarged = resize_maps(photo.log_probs[photo.class_ids], size, align_corners=True)
     return {
-        "gcn": argmax_labels(enlarged, photo.keys),
-        "gcn_crf": argmax_labels(photo.scores, photo.keys),
+        "gcn": argmax_labels(enlarged, photo.class_ids),
+        "gcn_crf": argmax_labels(photo.scores, photo.class_ids),
     }

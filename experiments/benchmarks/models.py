@@ -55,13 +55,13 @@ def cases() -> dict[str, Case]:
     rates, half = (6, 12, 18, 24), (3, 6, 9, 12)
     return {
         "classifier": Case(
-            Classifier(make_backbone("resnet50", frozen_taps=3), num_classes=20),
+            Classifier(make_backbone("resnet50", frozen_stages=3), num_classes=20),
             lambda w, x: (nets.classifier(w, x, RESNET50),),
         ),
         "boundary": Case(
-            BoundaryNet(make_backbone("resnet50")),
+            BoundaryNet(make_backbone("resnet50"), displacement=True),
             lambda w, x: nets.boundary(w, x, RESNET50),
-            lambda y: (y.edge_logits[..., None], y.displacement),
+            lambda y: (y.logits[..., None], y.displacement),
             lambda name: not name.startswith("backbone/"),
         ),
         "segmenter_resnet101": Case(

@@ -26,7 +26,7 @@ from wsgcn_jax.positions import node_positions
 from wsgcn_jax.types import DataError
 
 FIXED: Mapping[str, Any] = MappingProxyType(
-    {"graph.symmetrise": "max", "gcn.ensemble": 1, "gcn.object_odds": 1.0}
+    {"graph.symmetrise": "max", "gcn.ensemble": 1, "gcn.foreground_odds": 1.0}
 )
 """Keys of a configuration that the published algorithm has one value of."""
 
@@ -115,7 +115,7 @@ def run_published(
         DataError: see `check_comparable`.
     """
     check_comparable(config)
-    height, width = photo.edge.shape
+    height, width = photo.boundary.shape
     squarings = config.graph.steps.bit_length() - 1 if squarings is None else squarings
     epochs = config.gcn.epochs if epochs is None else epochs
     features = jnp.asarray(photo.features).reshape(height * width, -1)
@@ -167,7 +167,7 @@ def _matrix(
 def _transition(photo: PhotoInputs, config: ConfigDict) -> jax.Array:
     """T, columns summing to 1."""
     graph = affinity_graph(
-        jnp.asarray(photo.edge), radius=config.graph.radius, beta=config.graph.beta
+        jnp.asarray(photo.boundary), radius=config.graph.radius, beta=config.graph.beta
     )
     values = graph.edges / graph.nodes[graph.receivers]
     return _matrix(values, graph.senders, graph.receivers, graph.nodes)
@@ -207,7 +207,7 @@ def _make_step(
     Start and dropout are those of `gcn.fit.fit_gcn` for the same key.
     """
     settings = config.gcn
-    height, width = photo.edge.shape
+    height, width = photo.boundary.shape
     labels = jnp.asarray(seeds.reshape(-1), jnp.int32)
     valid = jnp.ones(labels.shape, bool)
     positions = node_positions(height, width)

@@ -14,8 +14,9 @@ from experiments.benchmarks.relabel import make_config, percent, relabel
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS
 from wsgcn_jax.pipeline.label_batches import Labelled
-from wsgcn_jax.pipeline.label_photo import full_scores
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps, resize_maps_aligned
+from wsgcn_jax.pipeline.label_program import full_scores
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import Example
 
 PUBLISHED_THRESHOLD = 0.25
@@ -28,24 +29,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     flat.crf.flat_unary = True
 
     def look(example: Example, photo: Labelled) -> dict[str, np.ndarray]:
-        image, keys = example.image, photo.keys
+        image, class_ids = example.image, photo.class_ids
         size = (image.shape[0], image.shape[1])
-        walk = resize_maps(photo.walk[keys[1:] - 1], size)
+        walk = resize_maps(photo.walk[class_ids[1:] - 1], size)
         walk /= max(float(walk.max()), 1e-5)
-        enlarged = resize_maps_aligned(photo.log_probs, size)
-        again = full_scores(image, photo.log_probs[keys], flat)
+        enlarged = resize_maps(photo.log_probs, size, align_corners=True)
+        again = full_scores(image, photo.log_probs[class_ids], flat)
         every = np.arange(len(enlarged), dtype=np.uint8)
         return {
-            "final": argmax_labels(photo.scores, keys),
-            "flat": argmax_labels(again, keys),
-            "gcn": argmax_labels(enlarged[keys], keys),
+            "final": argmax_labels(photo.scores, class_ids),
+            "flat": argmax_labels(again, class_ids),
+            "gcn": argmax_labels(enlarged[class_ids], class_ids),
             "every class": argmax_labels(enlarged, every),
-            **{f"walk {t}": argmax_labels(walk, keys[1:], t) for t in THRESHOLDS},
+            **{f"walk {t}": argmax_labels(walk, class_ids[1:], t) for t in THRESHOLDS},
         }
 
     found = relabel(config, options, look)
     config.seed += 1
-    redrawn = relabel(config, options, lambda _, p: {"final": argmax_labels(p.scores, p.keys)})
+    redrawn = relabel(config, options, lambda _, p: {"final": argmax_labels(p.scores, p.class_ids)})
     classes = [data.VOC_CLASSES.index(name) for name in config.report.classes]
     figures = {
         "3: last CRF on probabilities": percent(found["final"], classes),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wsgcn_jax.models.efficientnet_lite import _STAGES
+from wsgcn_jax.models.efficientnet_lite import STAGES
 
 try:
     import torch
@@ -62,7 +62,7 @@ class Weights:
 
 
 def resnet(
-    w: Weights, x: Any, sizes: Sequence[int], *, stride8: bool = False, frozen_taps: int = 0
+    w: Weights, x: Any, sizes: Sequence[int], *, stride8: bool = False, frozen_stages: int = 0
 ) -> list[Any]:
     """The five taps of a ResNet at output stride 16 or 8."""
     p = "backbone/"
@@ -70,7 +70,7 @@ def resnet(
     taps = [F.max_pool2d(x, 3, 2, 1)]
     strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if stride8 else ((1, 2, 2, 1), (1,) * 4)
     for stage, (blocks, stride, dilation) in enumerate(zip(sizes, strides, dilations, strict=True)):
-        x = taps[-1].detach() if len(taps) <= frozen_taps else taps[-1]
+        x = taps[-1].detach() if len(taps) <= frozen_stages else taps[-1]
         for block in range(blocks):
             name, step = f"{p}layer{stage + 1}_{block}/", stride if block == 0 else 1
             y = F.relu(w.norm(w.conv(x, name + "conv1"), name + "bn1"))
@@ -99,7 +99,7 @@ def lite0(w: Weights, x: Any, *, output_stride: int = 16) -> Any:
 
     x = F.relu6(norm(conv(x, p + "conv_stem", 2), p + "bn0"))
     stride, dilation, block = 2, 1, 0
-    for stage in _STAGES:
+    for stage in STAGES:
         dropped = stride * stage.stride > output_stride
         for repeat in range(stage.repeats):
             step = 1 if repeat or dropped else stage.stride
@@ -117,7 +117,7 @@ def lite0(w: Weights, x: Any, *, output_stride: int = 16) -> Any:
 
 def classifier(w: Weights, x: Any, sizes: Sequence[int]) -> Any:
     """Class logits `[b, c]` (IRNet's classifier; no gradient below stage 3)."""
-    x5 = resnet(w, x, sizes, frozen_taps=3)[-1]
+    x5 = resnet(w, x, sizes, frozen_stages=3)[-1]
     return F.conv2d(x5.mean((2, 3), keepdim=True), w["classifier/kernel"])[:, :, 0, 0]
 
 

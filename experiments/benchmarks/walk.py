@@ -26,9 +26,12 @@ from experiments.benchmarks.walk_memory import peak_megabytes
 from experiments.benchmarks.walk_profile import profile, seconds
 from wsgcn_jax import data
 from wsgcn_jax.metrics import confusion_matrix, mean_iou
-from wsgcn_jax.pipeline.label_photo import PhotoOutputs, make_label_program
-from wsgcn_jax.pipeline.scores import argmax_labels, resize_maps_aligned
-from wsgcn_jax.pipeline.workspace import fingerprint, read_arrays, tell, write_arrays
+from wsgcn_jax.pipeline.label_photo import PhotoOutputs
+from wsgcn_jax.pipeline.label_program import make_label_program
+from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.workspace import fingerprint_of, read_arrays, write_arrays
+from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 
 AREAS = (0.25, 0.5, 1.0, 2.0)
@@ -111,7 +114,7 @@ def _agreements(
             fresh = reference
         each.append(_compare(case, outputs, reference))
         dense.append(reference)
-        tell(f"{case.name}: agreement {each[-1]['agreement']:.3f} %")
+        log(f"{case.name}: agreement {each[-1]['agreement']:.3f} %")
     figures = _agreement(each)
     worst = int(np.argmin([one["agreement"] for one in each]))
     disturbed, _ = _reference(cases[worst], config, references, noise=NOISE)
@@ -132,13 +135,13 @@ def _reference(
     inputs = case.inputs._replace(key=jax.random.key_data(case.inputs.key))
     parts = [np.asarray(x).tobytes().hex() for x in inputs]
     graph = [config.graph[name] for name in ("radius", "beta", "steps", "laplacian_radius")]
-    key = fingerprint(parts, graph, config.gcn.to_dict(), *([noise] if noise else []))
+    key = fingerprint_of(parts, graph, config.gcn.to_dict(), *([noise] if noise else []))
     path = folder and folder / f"{key}.npz"
     if path and path.exists():
         log_probs, *numbers = (read_arrays(path)[name] for name in Published._fields)
         squaring, rest, epoch, squarings, epochs = (value.item() for value in numbers)
         return Published(log_probs, squaring, rest, epoch, squarings, epochs), False
-    tell(f"{case.name}: dense reference, takes minutes")
+    log(f"{case.name}: dense reference, takes minutes")
     found = run_published(case.inputs, case.seeds, config, noise=noise)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,8 +151,10 @@ def _reference(
 
 def _labels(case: Case, log_probs: np.ndarray) -> np.ndarray:
     """Final labels of the full photo: log-probabilities aligned, argmax of the photo's classes."""
-    keys = np.concatenate([[0], np.flatnonzero(case.inputs.present) + 1]).astype(np.uint8)
-    return argmax_labels(resize_maps_aligned(log_probs[keys], case.size), keys)
+    class_ids = np.concatenate([[0], np.flatnonzero(case.inputs.present) + 1]).astype(np.uint8)
+    return argmax_labels(
+        resize_maps(log_probs[class_ids], case.size, align_corners=True), class_ids
+    )
 
 
 def _compare(case: Case, ours: PhotoOutputs, theirs: Published) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def _agreement(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _side_by_side(label: Any, photos: Any) -> list[Any]:
     """Two halves of a batch at once, as `pipeline.label_batches` works on two batches."""
-    count = len(photos.edge)
+    count = len(photos.boundary)
     parts = [slice(0, count // 2), slice(count // 2, count)] if count > 1 else [slice(0, 1)]
     with ThreadPoolExecutor(len(parts)) as pool:
         return list(
@@ -224,7 +229,7 @@ def _times(
 
 
 def _memory(case: Case, batches: Sequence[int]) -> dict[str, Any]:
-    height, width = case.inputs.edge.shape
+    height, width = case.inputs.boundary.shape
     by_batch = {count: peak_megabytes("fast", (height, width), count) / count for count in batches}
     return {
         "peak_mb_per_photo_by_batch": by_batch,

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image
 
 from wsgcn_jax import data
 from wsgcn_jax.data.palette_png import decode_png
@@ -18,11 +17,11 @@ from wsgcn_jax.graph.walk import random_walk, sparse_walk
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context, name_key
-from wsgcn_jax.pipeline.inference import grid_size, resize_photo
+from wsgcn_jax.pipeline.graph_inputs import BoundaryProgram, make_boundary_program
+from wsgcn_jax.pipeline.inference import grid_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
-from wsgcn_jax.pipeline.pseudo_labels import EdgeProgram, make_edge_program
-from wsgcn_jax.pipeline.scores import nearest_labels, resize_maps
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.resize import resize_labels, resize_maps, resize_photo
 from wsgcn_jax.seeds import walk_seeds
 from wsgcn_jax.types import DataError
 
@@ -58,7 +57,7 @@ def make_cases(
     """Reads photos of the list "train" that have one size, and makes what the graph part reads.
 
     The first `full` stay as they are, the others are resized; the last of either kind gets a
-    harsh boundary map: soft, broken edges.
+    harsh boundary map: soft and broken.
 
     Args:
         root: the VOC folder.
@@ -70,7 +69,7 @@ def make_cases(
         longer: longer side of the others.
     """
     source = data.VocSource(root, splits=("train",))
-    edges = None if workdir is None else _edge_program(root, workdir, config)
+    program = None if workdir is None else _boundary_program(root, workdir, config)
     cases: list[Case] = []
     for name in source.listing()["train"]:
         if len(cases) == photos:
@@ -82,11 +81,11 @@ def make_cases(
         mask = decode_png(photo.mask, name=name)
         if len(cases) >= full:
             small = (round(size[0] * longer / max(size)), round(size[1] * longer / max(size)))
-            image, mask = resize_photo(image, small), nearest_labels(mask, small)
+            image, mask = resize_photo(image, small), resize_labels(mask, small)
         harsh = len(cases) + 1 in (full, photos)
-        inputs = _inputs(name, image, np.asarray(photo.labels), workdir, edges)
+        inputs = _inputs(name, image, np.asarray(photo.labels), workdir, program)
         if harsh:
-            inputs = inputs._replace(edge=_harsh(np.asarray(inputs.edge)))
+            inputs = inputs._replace(boundary=_harsh(np.asarray(inputs.boundary)))
         label = f"{name} {'harsh' if harsh else 'as found'}"
         shape = (image.shape[0], image.shape[1])
         seeds = _exact_seeds(inputs, config)
@@ -102,12 +101,12 @@ def make_cases(
 
 def resized(case: Case, area: float) -> PhotoInputs:
     """Stretches a case's maps to another number of nodes, for timing."""
-    height, width = case.inputs.edge.shape
+    height, width = case.inputs.boundary.shape
     shape = (round(height * area**0.5), round(width * area**0.5))
     resize = partial(jax.image.resize, method="linear")
-    one, seeds = case.inputs, nearest_labels(case.seeds, shape)
+    one, seeds = case.inputs, resize_labels(case.seeds, shape)
     return one._replace(
-        edge=resize(one.edge, shape),
+        boundary=resize(one.boundary, shape),
         features=resize(one.features, (*shape, one.features.shape[2])),
         cams=resize(one.cams, (len(one.cams), *shape)),
         rgb=resize(one.rgb, (*shape, 3)),
@@ -119,45 +118,50 @@ def resized(case: Case, area: float) -> PhotoInputs:
 def _exact_seeds(photo: PhotoInputs, config: ConfigDict) -> np.ndarray:
     """`seeds.rule=walk` on the exact walk, so that they favour neither of the two fits."""
     settings = config.graph
-    graph = affinity_graph(photo.edge, radius=settings.radius, beta=settings.beta)
+    graph = affinity_graph(photo.boundary, radius=settings.radius, beta=settings.beta)
     present = np.flatnonzero(photo.present)
-    start = ((1.0 - photo.edge)[None] * photo.cams[present]).reshape(len(present), -1)
+    start = ((1.0 - photo.boundary)[None] * photo.cams[present]).reshape(len(present), -1)
     walked = random_walk(sparse_walk(graph, steps=settings.steps), start)
-    scores = jnp.zeros_like(photo.cams).at[present].set(walked.reshape(-1, *photo.edge.shape))
+    scores = jnp.zeros_like(photo.cams).at[present].set(walked.reshape(-1, *photo.boundary.shape))
     return np.asarray(
         walk_seeds(scores, photo.present, valid=photo.valid, margin=config.seeds.margin)
     )
 
 
-def _edge_program(root: Path, workdir: Path, config: ConfigDict) -> EdgeProgram:
+def _boundary_program(root: Path, workdir: Path, config: ConfigDict) -> BoundaryProgram:
     config.data.root = str(root)
     context = Context(config, Workspace(workdir))
     folder = context.folder("boundary")
     if not (folder / "weights").exists():
         raise DataError(f"{folder}: no weights; finish the run's boundary stage, or no --workdir")
-    return make_edge_program(networks.load(folder, boundary.network(context)), config.backbone.name)
+    network = boundary.network(context.key("boundary"), config)
+    return make_boundary_program(networks.load(folder, network), config.backbone.name)
 
 
 def _inputs(
-    name: str, image: np.ndarray, ids: np.ndarray, workdir: Path | None, edges: EdgeProgram | None
+    name: str,
+    image: np.ndarray,
+    ids: np.ndarray,
+    workdir: Path | None,
+    program: BoundaryProgram | None,
 ) -> PhotoInputs:
     grid = grid_size((image.shape[0], image.shape[1]))
-    small = resize_photo(image, grid, Image.Resampling.LANCZOS).astype(np.float32) / 255
+    small = resize_photo(image, grid, method="lanczos").astype(np.float32) / 255
     cams = np.zeros((len(data.VOC_CLASSES) - 1, *grid), np.float32)
-    if edges is None or workdir is None:
-        edge, features = _gradient_edges(small), _colour_features(small)
+    if program is None or workdir is None:
+        boundary_map, features = _gradient_boundary(small), _colour_features(small)
         cams[ids - 1] = _centre_cams(grid, len(ids))
     else:
         # The network wants sides that are multiples of 16; its grid is fitted to the photo's.
         sides = (round(image.shape[0] / 16) * 16, round(image.shape[1] / 16) * 16)
-        found = edges(resize_photo(image, sides)[None], np.asarray([sides], np.int32))
-        edge = np.asarray(jax.image.resize(found[0][0], grid, "linear"))
+        found = program(resize_photo(image, sides)[None], np.asarray([sides], np.int32))
+        boundary_map = np.asarray(jax.image.resize(found[0][0], grid, "linear"))
         features = jax.image.resize(found[1][0], (*grid, found[1].shape[-1]), "linear")
-        cam, keys = read_cams(workdir / "cams", name)
-        cams[keys - 1] = resize_maps(cam, grid)
+        cam, class_ids = read_cams(workdir / "cams", name)
+        cams[class_ids - 1] = resize_maps(cam, grid)
     return PhotoInputs(
         name_key(jax.random.key(0), name),
-        jnp.asarray(np.clip(edge, 0, 1), jnp.float32),
+        jnp.asarray(np.clip(boundary_map, 0, 1), jnp.float32),
         jnp.asarray(features, jnp.float32),
         jnp.asarray(cams),
         jnp.asarray(np.isin(np.arange(1, len(cams) + 1), ids)),
@@ -166,20 +170,20 @@ def _inputs(
     )
 
 
-def _gradient_edges(rgb: np.ndarray) -> np.ndarray:
+def _gradient_boundary(rgb: np.ndarray) -> np.ndarray:
     """Edges where the colour changes most: a share of 1 like that of a trained network's maps."""
     smooth = _blurred(rgb, 1.0)
     steps = np.stack(np.gradient(smooth, axis=(0, 1)))
     strength = np.sqrt((steps**2).sum(axis=(0, 3)))
-    edge: np.ndarray = np.clip(strength / np.quantile(strength, 0.93), 0, 1) ** 2
-    return edge
+    boundary_map: np.ndarray = np.clip(strength / np.quantile(strength, 0.93), 0, 1) ** 2
+    return boundary_map
 
 
-def _harsh(edge: np.ndarray) -> jax.Array:
-    """Soft edges that never reach 1, with holes."""
-    soft = _blurred(edge[..., None], 1.5)[..., 0]
+def _harsh(boundary_map: np.ndarray) -> jax.Array:
+    """Soft boundaries that never reach 1, with holes."""
+    soft = _blurred(boundary_map[..., None], 1.5)[..., 0]
     soft = 0.8 * np.clip(soft / np.quantile(soft, 0.98), 0, 1)
-    holes = np.random.default_rng(0).random(edge.shape) < 0.2
+    holes = np.random.default_rng(0).random(boundary_map.shape) < 0.2
     return jnp.asarray(np.where(holes, 0.3 * soft, soft), jnp.float32)
 
 

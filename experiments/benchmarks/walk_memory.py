@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.published import comparable_config, run_published
-from wsgcn_jax.pipeline.label_photo import PhotoInputs, make_label_program
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.label_program import make_label_program
 
 
 def peak_megabytes(kind: str, grid: tuple[int, int], batch: int) -> float:

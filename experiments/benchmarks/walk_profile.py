@@ -50,11 +50,11 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
         Seconds of each part before the epochs and of an epoch; milliseconds of the parts of an
         epoch; and an epoch's GFLOP/s and GB/s as shares of the machine's.
     """
-    height, width = photo.edge.shape
+    height, width = photo.boundary.shape
     settings, n = config.graph, height * width
     classes, hidden = len(photo.cams) + 1, config.gcn.hidden
     stencil_of = jax.jit(partial(affinity_stencil, radius=settings.radius, beta=settings.beta))
-    stencil = stencil_of(photo.edge)
+    stencil = stencil_of(photo.boundary)
     options = {"radius": settings.radius, "steps": settings.steps, "basis": settings.basis}
     walk_of = jax.jit(partial(fast_walk, **options))
     walk: Walk = walk_of(stencil)
@@ -62,7 +62,7 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
     adjacency: Adjacency = adjacency_of(walk)
     features = jnp.asarray(photo.features.reshape(n, -1).T)
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius)
-    fitting = {k: v for k, v in config.gcn.items() if k not in ("ensemble", "object_odds")}
+    fitting = {k: v for k, v in config.gcn.items() if k not in ("ensemble", "foreground_odds")}
 
     def fit(epochs: int, adjacency: Adjacency, features: jax.Array) -> jax.Array:
         return fit_gcn(
@@ -95,7 +95,7 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
     speed = machine()
     return {
         **speed,
-        "affinity_seconds": seconds(stencil_of, photo.edge),
+        "affinity_seconds": seconds(stencil_of, photo.boundary),
         "walk_seconds": seconds(walk_of, stencil),
         "adjacency_seconds": seconds(adjacency_of, walk),
         "features_seconds": seconds(jax.jit(aggregate), adjacency, features),

@@ -22,6 +22,7 @@ from wsgcn_jax.crf.lattice import (
     table_sizes,
 )
 from wsgcn_jax.crf.simplex import find_corners, packing
+from wsgcn_jax.precise import matmul
 
 Kernel = Literal["lattice", "exact"]
 _VECTOR = 8  # floats
@@ -155,4 +156,4 @@ def _exact(features: jax.Array, real: jax.Array, weight: float) -> Message:
     kernel = jnp.where(flat[:, None] & flat[None, :], jnp.exp(-0.5 * distance), 0.0)
     norm = jnp.where(flat, jax.lax.rsqrt(kernel.sum(axis=1) + 1e-20), 0.0)
     kernel = weight * kernel * norm[:, None] * norm[None, :]
-    return lambda q: (q.reshape(len(q), -1) @ kernel).reshape(q.shape)
+    return lambda q: matmul(q.reshape(len(q), -1), kernel).reshape(q.shape)

@@ -20,6 +20,7 @@ from wsgcn_jax.graph.local_walk import SLOW, Local, local_power
 from wsgcn_jax.graph.paths import path_offsets
 from wsgcn_jax.graph.walk import Walk, dense_walk
 from wsgcn_jax.positions import bits_by_position, node_positions
+from wsgcn_jax.precise import matmul
 
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
 _TERMS = 8  # rank of the kernel exp|s_i - s_j|
@@ -42,8 +43,8 @@ class Factored(NamedTuple):
     def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
         # In this order: XLA's CPU backend takes twice as long for x @ basis.T.
-        inner = self.weights[:, None] * (self.basis @ x.T)
-        smooth = inner.T @ self.basis
+        inner = self.weights[:, None] * matmul(self.basis, x.T)
+        smooth = matmul(inner.T, self.basis)
         return self.local.add_to(smooth, x)
 
     def symmetrise_max(self, s: jax.Array) -> "Factored":
@@ -85,13 +86,13 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
     signs = jnp.where(bits >> 31, 1.0, -1.0).astype(stencil.dtype)
     tests = jnp.where(slow[:, None], 0.0, signs * jnp.sqrt(degree).reshape(-1, 1))
     walked = _walk(step, degree, both, tests.reshape(height, width, -1), steps).reshape(n, -1)
-    core = tests.T @ walked
+    core = matmul(tests.T, walked)
     strength, modes = jnp.linalg.eigh((core + core.T) / 2)
     kept = max(1, basis * 3 // 4)
     strength, modes = strength[-kept:], modes[:, -kept:]
     real = strength > jnp.maximum(strength[-1] * _NOISE, 1e-20)
     scale = jnp.where(real, jax.lax.rsqrt(jnp.where(real, strength, 1.0)), 0.0)
-    smooth = walked @ (modes * scale[None, :])
+    smooth = matmul(walked, modes * scale[None, :])
     local = local_power(step, degree, both, steps, reach=radius - 1)
     ones = jnp.ones(kept, stencil.dtype)
     return Walk(Factored(smooth.T, ones, local), degree.reshape(-1))
@@ -159,16 +160,17 @@ def _kernel_factors(s: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array
     scale = values[order]
     safe = jnp.where(jnp.abs(scale) > 1e-6, scale, jnp.inf)  # few distinct values: rank below q
     away = jnp.abs(s[None, :] - knots[:, None])
-    return (vectors[:, order] / safe[None, :]).T @ jnp.exp(away), scale
+    return matmul((vectors[:, order] / safe[None, :]).T, jnp.exp(away)), scale
 
 
 def _compress(wide: jax.Array, signs: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
     """The best `basis^T diag(weights) basis` of given rank of `wide^T diag(signs) wide`."""
-    gram, turn = jnp.linalg.eigh(wide @ wide.T)
+    gram, turn = jnp.linalg.eigh(matmul(wide, wide.T))
     real = gram > jnp.maximum(gram[-1] * 1e-6, 1e-20)
     root = jnp.where(real, jnp.sqrt(jnp.where(real, gram, 1.0)), 0.0)
     inverse = jnp.where(real, 1 / jnp.where(real, root, 1.0), 0.0)
-    core = (root[:, None] * turn.T * signs[None, :]) @ (turn * root[None, :])
+    core = matmul(root[:, None] * turn.T * signs[None, :], turn * root[None, :])
     weights, vectors = jnp.linalg.eigh((core + core.T) / 2)
     order = jnp.argsort(-jnp.abs(weights))[:rank]
-    return ((turn * inverse[None, :]) @ vectors[:, order]).T @ wide, weights[order]
+    columns = matmul(turn * inverse[None, :], vectors[:, order])
+    return matmul(columns.T, wide), weights[order]

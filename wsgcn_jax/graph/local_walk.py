@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import xlogy
 
+from wsgcn_jax.precise import matrix_power
+
 SLOW = 1.1
 """Nodes of a smaller degree are slow."""
 
@@ -80,7 +82,7 @@ def local_power(
     pace = jnp.where(flat < SLOW, flat - 1.0, 0.0)
     members = _members(pace, _windows(height, width, reach))
     matrices = _window_matrices(step, flat, offsets, members, width)
-    powers = jnp.linalg.matrix_power(matrices, steps)
+    powers = matrix_power(matrices, steps)
 
     nodes = jax.lax.top_k(pace, max(1, n // _SHARE))[1]
     nodes = jnp.where(pace[nodes] > 0, nodes, n)

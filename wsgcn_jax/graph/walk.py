@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import jraph
 
+from wsgcn_jax.precise import matmul
+
 
 class Kernel(Protocol):
     """A symmetric `[n, n]` matrix that knows how to multiply; a pytree, so it maps and compiles."""
@@ -52,7 +54,7 @@ class Dense(NamedTuple):
 
     def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
-        return x @ self.matrix
+        return matmul(x, self.matrix)
 
     def symmetrise_max(self, s: jax.Array) -> "Dense":
         """Multiplies every entry (i, j) by exp|s_i - s_j|."""
@@ -119,7 +121,7 @@ def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     scale = jax.lax.rsqrt(degree)
     power = affinity * scale[:, None] * scale[None, :]
     for _ in range(steps.bit_length() - 1):
-        power = power @ power
+        power = matmul(power, power)
     return Walk(Dense(power), degree)
 
 

@@ -31,7 +31,7 @@ class _Stage(NamedTuple):
     repeats: int
 
 
-_STAGES = (
+STAGES = (
     _Stage(1, 3, 1, 16, 1),
     _Stage(6, 3, 2, 24, 2),
     _Stage(6, 5, 2, 40, 2),
@@ -178,7 +178,7 @@ class EfficientNetLite0(nn.Module):
         stem = Conv(32, 3, 2, name="conv_stem")
         x = _relu6(BatchNorm(_EPSILON, name="bn0")(apply_valid(x, valid), stem))
         stride, dilation, block, taps = 2, 1, 0, []
-        for index, stage in enumerate(_STAGES):
+        for index, stage in enumerate(STAGES):
             dropped = stride * stage.stride > self.output_stride
             for repeat in range(stage.repeats):
                 step = 1 if repeat or dropped else stage.stride

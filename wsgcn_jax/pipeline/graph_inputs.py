@@ -18,6 +18,7 @@ from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.inference import padded_photos, photo_and_mirror, valid_mask
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.precise import matmul
 from wsgcn_jax.types import IGNORE
 
 _WAVES = 48
@@ -200,5 +201,5 @@ def plain_features(rgb: jax.Array, valid: jax.Array) -> jax.Array:
     rng = np.random.default_rng(0)
     waves = rng.normal(size=(5, _WAVES)) * np.array(_FREQUENCIES)[:, None]
     phases = rng.uniform(0, 2 * np.pi, _WAVES)
-    angles = jnp.concatenate([rgb, place], -1) @ jnp.asarray(waves, jnp.float32)
+    angles = matmul(jnp.concatenate([rgb, place], -1), jnp.asarray(waves, jnp.float32))
     return jnp.sqrt(2.0) * jnp.cos(angles + jnp.asarray(phases, jnp.float32)[None, None])
