@@ -24,6 +24,7 @@ from etils.epath import PathLike
 from PIL import Image
 
 from experiments.command import fail, fail_on_full_disk, log_skipped
+from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.data.files import read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
@@ -45,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--crf", action="store_true", help="draw the masks to the photos' edges")
     options = parser.parse_args(argv)
     logging.set_verbosity(logging.WARNING)
+    keep_compiled_programs()
     # Strange metadata of a photo is not for the user's eyes.
     warnings.filterwarnings("ignore", module="PIL")
     try:

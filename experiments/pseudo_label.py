@@ -28,6 +28,7 @@ from ml_collections import ConfigDict
 
 from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
 from wsgcn_jax import data
+from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
 from wsgcn_jax.folders import absolute, disk_for
@@ -50,6 +51,7 @@ _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 def main(_: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     logging.set_verbosity(logging.WARNING)
+    keep_compiled_programs()
     options = flags.FLAGS
     given = (options.cams, options.boundary, options.seeds, options.checkpoint)
     external = ExternalMaps(*(v and Path(v) for v in given))

@@ -9,13 +9,13 @@ import json
 import time
 from collections.abc import Sequence
 
-import jax
 from absl import app, flags, logging
 from etils.epath import Path
 from ml_collections import config_flags
 
 from experiments import run_report
 from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
+from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.progress import log
@@ -29,10 +29,9 @@ def main(_: Sequence[str]) -> int:
     name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = absolute(flags.FLAGS.workdir or Path("workdir") / name)
     started = time.monotonic()
-    join_hosts()
-    # A resumed run need not compile again what the killed one had compiled.
-    jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))
+    keep_compiled_programs()
     try:
+        join_hosts(log)
         skipped = run_stages(flags.FLAGS.config, str(workdir))
         if not is_primary():
             return 0

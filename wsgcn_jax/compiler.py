@@ -1,11 +1,14 @@
-"""Which options of XLA's compiler a program with convolutions is compiled with."""
+"""XLA's compiler: options of programs with convolutions, and keeping what was compiled."""
 
 from typing import Any
 
 import jax
 
+from wsgcn_jax.folders import cache_folder
+
 _LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
 # Matrix products and sums stay with YNNPACK, where they are fast.
+_CACHE_BYTES = 4 * 2**30
 _FAST_THERE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 
 
@@ -41,3 +44,17 @@ def convolution_options(trained: Any = None) -> dict[str, str] | None:
 def _is_depthwise(kernel: jax.Array) -> bool:
     """Says whether a parameter is a filter with one input channel for every output channel."""
     return kernel.ndim == 4 and kernel.shape[0] > 1 and kernel.shape[2] == 1
+
+
+def keep_compiled_programs() -> None:
+    """Keeps compiled programs in the user's cache, for all runs in whatever work folder.
+
+    The folder is locked while it is read and written, and programs that nobody has used for
+    longest go when it reaches four gigabytes. It is on a disk: XLA cannot write into a bucket. A
+    folder that JAX was given before (`JAX_COMPILATION_CACHE_DIR`) stays.
+    """
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        folder = cache_folder() / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -22,18 +22,34 @@ from wsgcn_jax.types import DataError
 
 T = TypeVar("T")
 
+_ADDRESS, _COUNT, _PLACE = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+_PATIENCE = 300  # seconds
+_DEVICE_FILES = ("/dev/nvidia0", "/dev/accel0")
 
-def join_hosts() -> None:
+
+def join_hosts(log: Callable[[str], None] = lambda line: None) -> None:
     """Joins the other hosts of the job, if there are any; before anything else uses JAX.
 
     JAX finds the hosts of a TPU pod or a Slurm job by itself. Elsewhere three variables say who
     takes part: JAX_COORDINATOR_ADDRESS (`host:port` of the first), JAX_NUM_PROCESSES and
     JAX_PROCESS_ID.
+
+    Args:
+        log: is told for whom this host waits, and how long.
+
+    Raises:
+        DataError: one of the variables is missing or no number, or the others do not come.
     """
-    if "JAX_NUM_PROCESSES" in os.environ:
+    if _COUNT in os.environ:
+        count, place = _number(_COUNT), _number(_PLACE)
+        address = os.environ.get(_ADDRESS, "")
+        if not 0 <= place < count:
+            raise DataError(f"{_PLACE}={place} must be at least 0 and below {_COUNT}={count}")
+        if not address.rpartition(":")[0] or not address.rpartition(":")[2].isdigit():
+            raise DataError(f"{_ADDRESS}={address!r} is no host:port, of the first process")
+        log(f"process {place} of {count}: waiting for {address}, {_PATIENCE} s at the most")
         jax.distributed.initialize(
-            num_processes=int(os.environ["JAX_NUM_PROCESSES"]),
-            process_id=int(os.environ["JAX_PROCESS_ID"]),
+            num_processes=count, process_id=place, initialization_timeout=_PATIENCE
         )
         return
     try:
@@ -42,6 +58,37 @@ def join_hosts() -> None:
         if "coordinator_address" not in str(error):
             raise
         # Nobody to join: one host.
+
+
+def _number(variable: str) -> int:
+    text = os.environ.get(variable, "")
+    if not text.isdigit():
+        raise DataError(f"{variable}={text!r} is no whole number; set it, or unset {_COUNT}")
+    return int(text)
+
+
+def describe_devices() -> str:
+    """Says what the job runs on: "8 x TPU v5e, 2 hosts", "CPU: no accelerator was found".
+
+    Raises:
+        DataError: JAX was installed for an accelerator and one is in this machine, but it could
+            not be started, and nobody asked for the CPU.
+    """
+    devices = jax.devices()
+    hosts = f", {jax.process_count()} hosts" if jax.process_count() > 1 else ""
+    if devices[0].platform != "cpu":
+        return f"{len(devices)} x {devices[0].device_kind}{hosts}"
+    several = f"{len(devices)} x " if len(devices) > 1 else ""
+    if os.environ.get("JAX_PLATFORMS"):
+        return f"{several}CPU{hosts}, as JAX_PLATFORMS says"
+    found = [path for path in _DEVICE_FILES if os.path.exists(path)]
+    if found:
+        raise DataError(
+            f"{found[0]} is an accelerator, but JAX could not start it: it is busy, or JAX is "
+            'installed without it (pip install "jax[cuda13]" or "jax[tpu]"); '
+            "JAX_PLATFORMS=cpu runs on the CPU"
+        )
+    return f"{several}CPU{hosts}: no accelerator was found"
 
 
 def is_primary() -> bool:

@@ -8,7 +8,15 @@ import jax
 from etils.epath import Path, PathLike
 
 CACHE = "WSGCN_JAX_CACHE"
-"""Environment variable: where `disk_for` puts things; default `~/.cache/wsgcn_jax`."""
+"""Environment variable: the user's own folder for what can be made anew, see `cache_folder`."""
+
+
+def cache_folder() -> DiskPath:
+    """Returns the user's folder for what can be made anew, on a disk of this machine.
+
+    It is `$WSGCN_JAX_CACHE`, else `~/.cache/wsgcn_jax`.
+    """
+    return DiskPath(os.environ.get(CACHE) or DiskPath.home() / ".cache" / "wsgcn_jax")
 
 
 def in_bucket(path: PathLike) -> bool:
@@ -34,6 +42,5 @@ def disk_for(folder: Path) -> Path:
     """
     if not in_bucket(folder):
         return folder
-    cache = os.environ.get(CACHE) or DiskPath.home() / ".cache" / "wsgcn_jax"
     name = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:16]
-    return Path(cache) / f"{name}.{jax.process_index()}"
+    return Path(cache_folder()) / f"{name}.{jax.process_index()}"

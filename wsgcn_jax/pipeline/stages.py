@@ -10,7 +10,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
-from wsgcn_jax.distributed import is_primary, wait_for_all
+from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.pipeline import boundary, cams, classifier, evaluate, pseudo_labels, segmenter
 from wsgcn_jax.pipeline.context import Context
@@ -128,6 +128,7 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
     wanted = _wanted(config.stages)
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
+    log(f"on {describe_devices()}")
     prints = fingerprints(context)
     if "segmenter" in wanted and not workspace.is_current("segmenter", prints["segmenter"]):
         segmenter.check_start(config)
