@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsgcn_jax.data.batching import bucket_shape, pad_to, plan_batches
+from wsgcn_jax.data.batching import MOST_SHAPES, bucket_shape, pad_to, plan_batches
 
 
 def test_bucket_shape():
@@ -33,12 +33,30 @@ def test_plan_holds_every_photo_once():
         assert 1 <= len(batch) <= 8 and list(batch) == sorted(batch)
         for position in batch:
             h, w = sizes[position]
-            assert height - 32 < h <= height and width - 32 < w <= width
+            assert h <= height and w <= width
             assert height % 32 == width % 32 == 0
     shapes = [shape for shape, _ in plan]
     short = [shape for shape, batch in plan if len(batch) < 8]
     assert len(short) == len(set(short)) and shapes == sorted(shapes)
     assert plan == plan_batches(list(sizes), 8, 32)
+
+
+def test_few_shapes_are_as_tight_as_before():
+    sizes = [(33, 64), (64, 33), (64, 64), (40, 50)]
+    assert {shape for shape, _ in plan_batches(sizes, 2, 32)} == {(64, 64)}
+    assert {shape for shape, _ in plan_batches(sizes[:2], 2, 8)} == {(40, 64), (64, 40)}
+
+
+def test_rare_shapes_join_larger_ones():
+    """Photos like VOC's: many of two shapes, and one of each of twenty others."""
+    common = [(375, 500)] * 60 + [(500, 375)] * 30
+    rare = [(333 + 3 * i, 500) for i in range(10)] + [(500, 300 + 7 * i) for i in range(10)]
+    plan = plan_batches(common + rare, 16, 32)
+    shapes = {shape for shape, _ in plan}
+    assert len(shapes) == MOST_SHAPES
+    assert {(384, 512), (512, 384)} <= shapes
+    padded = sum(height * width * len(batch) for (height, width), batch in plan)
+    assert padded < 1.15 * sum(h * w for h, w in common + rare)
 
 
 def test_plan_of_nothing():

@@ -1,8 +1,15 @@
 """Batches of photos of unequal size: few padded shapes, so that little is compiled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
+
+MOST_SHAPES = 3
+"""Padded shapes of a set of photos: each is compiled anew, and pixels are cheaper than that."""
+
+Size = tuple[int, int]
+"""Rows and columns."""
 
 
 def bucket_shape(height: int, width: int, multiple: int) -> tuple[int, int]:
@@ -30,9 +37,9 @@ def pad_to(array: np.ndarray, shape: tuple[int, int], value: float = 0) -> np.nd
 
 
 def plan_batches(
-    sizes: Sequence[tuple[int, int]], batch_size: int, multiple: int
-) -> list[tuple[tuple[int, int], tuple[int, ...]]]:
-    """Groups photos by padded shape.
+    sizes: Sequence[Size], batch_size: int, multiple: int
+) -> list[tuple[Size, tuple[int, ...]]]:
+    """Groups photos by padded shape, of which there are at most `MOST_SHAPES`.
 
     Args:
         sizes: height and width of every photo.
@@ -43,11 +50,35 @@ def plan_batches(
         Batches as (padded shape, positions in `sizes`), by shape, positions ascending. The
         last batch of a shape may be short; whoever needs full ones repeats an entry.
     """
-    buckets: dict[tuple[int, int], list[int]] = {}
+    buckets: dict[Size, list[int]] = {}
     for position, (height, width) in enumerate(sizes):
         buckets.setdefault(bucket_shape(height, width, multiple), []).append(position)
     return [
         (shape, tuple(positions[start : start + batch_size]))
-        for shape, positions in sorted(buckets.items())
+        for shape, positions in sorted(_merged(buckets).items())
         for start in range(0, len(positions), batch_size)
     ]
+
+
+def _merged(buckets: Mapping[Size, Sequence[int]]) -> dict[Size, list[int]]:
+    """Joins buckets until few are left, two at a time, where it pads the fewest pixels more."""
+    merged = {shape: list(positions) for shape, positions in sorted(buckets.items())}
+    while len(merged) > MOST_SHAPES:
+        pairs = combinations(merged, 2)
+        one, other = min(pairs, key=lambda pair: _added_pixels(merged, *pair))
+        joined = sorted([*merged.pop(one), *merged.pop(other)])
+        shape = _around(one, other)
+        # A third bucket may have that very shape.
+        merged[shape] = sorted([*merged.get(shape, []), *joined])
+    return merged
+
+
+def _added_pixels(buckets: Mapping[Size, Sequence[int]], one: Size, other: Size) -> int:
+    shape = _around(one, other)
+    return sum(
+        len(buckets[size]) * (shape[0] * shape[1] - size[0] * size[1]) for size in (one, other)
+    )
+
+
+def _around(one: Size, other: Size) -> Size:
+    return max(one[0], other[0]), max(one[1], other[1])
