@@ -100,7 +100,7 @@ def run_published(
     epochs: int | None = None,
     noise: float = 0.0,
 ) -> Published:
-    """Runs the published algorithm on one photo; compilation is not timed.
+    """Runs the published algorithm on one photo (`check_comparable`); compilation is not timed.
 
     Args:
         photo: the inputs, without padding.
@@ -110,9 +110,6 @@ def run_published(
         epochs: None for the configured number; fewer are for timing only.
         noise: relative standard deviation of a change of what every node collects from the
             others, the same in all epochs: how sensitive the algorithm itself is.
-
-    Raises:
-        DataError: see `check_comparable`.
     """
     check_comparable(config)
     height, width = photo.boundary.shape

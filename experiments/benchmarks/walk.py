@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> dict:
     if "memory" in options.parts:
         figures |= _memory(cases[0], options.batches)
     if "profile" in options.parts:
-        figures["profile"] = profile(cases[0].inputs, jnp.asarray(cases[0].seeds), config)
+        figures["profile"] = profile(cases[0].inputs, config)
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures

@@ -38,29 +38,34 @@ def machine() -> dict[str, float]:
     return {"gemm_gflops": 2 * 2048**3 / gemm / 1e9, "copy_gbytes": 2 * large.nbytes / copy / 1e9}
 
 
-def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[str, float]:
+def profile(photo: PhotoInputs, config: ConfigDict) -> dict[str, float]:
     """Times the parts of one photo, one by one.
 
     Args:
-        photo: without padding.
-        seeds: `[H, W] u8`.
+        photo: without padding, with seeds.
         config: the whole configuration.
 
     Returns:
-        Seconds of each part before the epochs and of an epoch; milliseconds of the parts of an
-        epoch; and an epoch's GFLOP/s and GB/s as shares of the machine's.
+        Seconds of each part before the epochs and of an epoch; milliseconds of an epoch's parts;
+        an epoch's GFLOP/s and GB/s as shares of the machine's.
     """
     height, width = photo.boundary.shape
     settings, n = config.graph, height * width
     classes, hidden = len(photo.cams) + 1, config.gcn.hidden
     stencil_of = jax.jit(partial(affinity_stencil, radius=settings.radius, beta=settings.beta))
+<<<<<<< HEAD
     stencil = stencil_of(photo.boundary)
     options = {"radius": settings.radius, "steps": settings.steps, "basis": settings.basis}
     walk_of = jax.jit(partial(fast_walk, **options))
+=======
+    stencil = stencil_of(photo.edge)
+    walking = {key: settings[key] for key in ("radius", "steps", "basis")}
+    walk_of = jax.jit(partial(fast_walk, **walking))
+>>>>>>> bench
     walk: Walk = walk_of(stencil)
     adjacency_of = jax.jit(gcn_adjacency)
     adjacency: Adjacency = adjacency_of(walk)
-    features = jnp.asarray(photo.features.reshape(n, -1).T)
+    features = photo.features.reshape(n, -1).T
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius)
     fitting = {k: v for k, v in config.gcn.items() if k not in ("ensemble", "foreground_odds")}
 
@@ -69,29 +74,23 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
             photo.key,
             partial(aggregate, adjacency),
             features,
-            jnp.asarray(seeds).reshape(-1).astype(jnp.int32),
+            jnp.asarray(photo.seeds).reshape(-1).astype(jnp.int32),
             jnp.ones(n, bool),
             node_positions(height, width),
             lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
-            classes=classes,
-            **{**fitting, "epochs": epochs},
+            **(fitting | {"classes": classes, "epochs": epochs}),
         ).log_probs
 
     few, many = (seconds(jax.jit(partial(fit, epochs)), adjacency, features) for epochs in (5, 55))
     epoch = (many - few) / 50
-    half = jnp.ones((hidden, n)) / n
     scores = jnp.ones((classes, height, width))
     inner = {
-        "K h and its gradient": 2 * _looped(partial(multiply, adjacency.kernel), half),
+        "K h and its gradient": 2
+        * _looped(partial(multiply, adjacency.kernel), jnp.ones((hidden, n)) / n),
         "W1^T X and its gradient": _features(features, hidden),
         "Laplacian": _looped(jax.grad(partial(laplacian_energy, weights)), scores),
         "softmax": _looped(partial(jax.nn.log_softmax, axis=0), scores.reshape(classes, -1)),
     }
-    used = adjacency.kernel.basis.shape[0]  # type: ignore[attr-defined]
-    # Products only: W1 and K forward and back, W2 three times.
-    gflop = 2e-9 * n * hidden * (2 * len(features) + 4 * used + 3 * classes)
-    # Read at least once a product: the features twice, the basis four times.
-    gbyte = 4e-9 * n * (2 * len(features) + 4 * used)
     speed = machine()
     return {
         **speed,
@@ -102,6 +101,26 @@ def profile(photo: PhotoInputs, seeds: jax.Array, config: ConfigDict) -> dict[st
         "epoch_seconds": epoch,
         **{f"epoch: {name} (ms)": 1e3 * spent for name, spent in inner.items()},
         "epoch: the rest (ms)": 1e3 * (epoch - sum(inner.values())),
+        **_shares(adjacency, features, hidden, classes, epoch, speed),
+    }
+
+
+def _shares(
+    adjacency: Adjacency,
+    features: jax.Array,
+    hidden: int,
+    classes: int,
+    epoch: float,
+    speed: dict[str, float],
+) -> dict[str, float]:
+    """What an epoch's products use of the machine."""
+    basis = len(adjacency.kernel.basis)  # type: ignore[attr-defined]
+    width, nodes = features.shape
+    # W1 and K forward and back, W2 three times.
+    gflop = 2e-9 * nodes * hidden * (2 * width + 4 * basis + 3 * classes)
+    # Read at least once a product: the features twice, the basis four times.
+    gbyte = 4e-9 * nodes * (2 * width + 4 * basis)
+    return {
         "epoch_share_of_gemm": gflop / epoch / speed["gemm_gflops"],
         "epoch_share_of_copy_bandwidth": gbyte / epoch / speed["copy_gbytes"],
     }
