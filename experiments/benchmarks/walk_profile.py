@@ -53,15 +53,9 @@ def profile(photo: PhotoInputs, config: ConfigDict) -> dict[str, float]:
     settings, n = config.graph, height * width
     classes, hidden = len(photo.cams) + 1, config.gcn.hidden
     stencil_of = jax.jit(partial(affinity_stencil, radius=settings.radius, beta=settings.beta))
-<<<<<<< HEAD
     stencil = stencil_of(photo.boundary)
-    options = {"radius": settings.radius, "steps": settings.steps, "basis": settings.basis}
-    walk_of = jax.jit(partial(fast_walk, **options))
-=======
-    stencil = stencil_of(photo.edge)
     walking = {key: settings[key] for key in ("radius", "steps", "basis")}
     walk_of = jax.jit(partial(fast_walk, **walking))
->>>>>>> bench
     walk: Walk = walk_of(stencil)
     adjacency_of = jax.jit(gcn_adjacency)
     adjacency: Adjacency = adjacency_of(walk)
