@@ -33,6 +33,9 @@ def get_config() -> ConfigDict:
     config.backbone.name = "efficientnet_lite0"  # or resnet50 (the paper's)
     # A torch or safetensors file, or a folder of experiments.convert; None: the package's.
     config.backbone.weights = placeholder(str)
+    # Of the networks' products: highest, high; None: the backend's own (TF32, bfloat16). The
+    # graph part and the CRF name theirs, whatever stands here.
+    config.backbone.precision = placeholder(str)
     config.classifier = _classifier()
     config.cams = ConfigDict()
     config.cams.scales = (1.0, 0.5, 1.5, 2.0)

@@ -1,5 +1,7 @@
 """XLA's compiler: options of programs with convolutions, and keeping what was compiled."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -8,6 +10,7 @@ from wsgcn_jax.folders import cache_folder
 
 _LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
 # Matrix products and sums stay with YNNPACK, where they are fast.
+_PRECISION = "jax_default_matmul_precision"
 _CACHE_BYTES = 4 * 2**30
 _FAST_THERE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 
@@ -58,3 +61,19 @@ def keep_compiled_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@contextlib.contextmanager
+def products_of_networks(precision: str | None) -> Iterator[None]:
+    """Sets the precision of products that name none, which are those of the networks.
+
+    Args:
+        precision: "highest" or "high"; None: the backend's own.
+    """
+    # For the whole process: JAX's own context manager is one thread's, and stages have several.
+    before = jax.config.values[_PRECISION]
+    jax.config.update(_PRECISION, precision)
+    try:
+        yield
+    finally:
+        jax.config.update(_PRECISION, before)

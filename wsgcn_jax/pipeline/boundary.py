@@ -20,6 +20,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.progress import progress
 from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
 from wsgcn_jax.resize import resize_labels
+from wsgcn_jax.train.loop import Loss
 from wsgcn_jax.types import Skipped
 
 
@@ -49,6 +50,32 @@ def network(key: jax.Array, config: ConfigDict) -> Network:
     return Network(module, without_displacement(whole.params), whole.statistics)
 
 
+def make_loss(net: Network, radius: int, backbone: str) -> Loss:
+    """Builds the objective on pairs of labelled nodes.
+
+    Args:
+        net: the boundary network.
+        radius: how far apart the nodes of a pair may be, in nodes.
+        backbone: its name, for the normalisation.
+    """
+    cells = paths(radius)
+
+    def loss(
+        params: Any, statistics: Any, batch: dict[str, jax.Array]
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
+        x = normalise(batch["image"], backbone, batch["valid"])
+        output = net.apply({"params": params, **statistics}, x, batch["valid"])
+        terms = affinity_displacement_loss(
+            output.logits,
+            output.displacement,
+            resize_labels(batch["label_map"], output.logits.shape[1:]),
+            paths=cells,
+        )
+        return terms.total, ({"positive": terms.positive, "negative": terms.negative}, statistics)
+
+    return loss
+
+
 def group_of(path: tuple[str, ...]) -> str:
     """Returns a parameter's group: the frozen backbone, or its branch."""
     if path[0] == "backbone":
@@ -71,28 +98,12 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         data.write_mask(labels / f"{split.names[index]}.png", label_map)
 
     net = network(context.key("boundary"), context.config)
-    backbone = context.config.backbone.name
-    cells = paths(settings.radius)
-
-    def loss(
-        params: Any, statistics: Any, batch: dict[str, jax.Array]
-    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
-        x = normalise(batch["image"], backbone, batch["valid"])
-        output = net.apply({"params": params, **statistics}, x, batch["valid"])
-        terms = affinity_displacement_loss(
-            output.logits,
-            output.displacement,
-            resize_labels(batch["label_map"], output.logits.shape[1:]),
-            paths=cells,
-        )
-        return terms.total, ({"positive": terms.positive, "negative": terms.negative}, statistics)
-
     run_training(
         folder,
         net,
         LabelledPhotos(split, labels),
         crop_with_labels(settings.scales, settings.crop),
-        loss,
+        make_loss(net, settings.radius, context.config.backbone.name),
         settings=settings,
         rates={
             "backbone": 0.0,

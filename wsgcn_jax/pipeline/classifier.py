@@ -15,6 +15,7 @@ from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.training import run_training
+from wsgcn_jax.train.loop import Loss
 from wsgcn_jax.types import Example, Skipped
 
 
@@ -36,19 +37,13 @@ def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
     )
 
 
-def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Trains the classifier on the image-level labels of the training split."""
-    settings = context.config.classifier
-    split = context.split(context.config.data.train_split)
-    net = network(context.key("classifier"), context.config, len(split.classes) - 1)
-    backbone = context.config.backbone.name
+def make_loss(net: Network, backbone: str) -> Loss:
+    """Builds the objective, the multi-label soft margin.
 
-    def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        crop = data.train_crop(
-            rng, example.image, None, longer_side=settings.longer_side, crop=settings.crop
-        )
-        labels = np.asarray(example.labels, np.float32)
-        return {"image": crop["image"], "valid": crop["valid"], "labels": labels}
+    Args:
+        net: the classifier.
+        backbone: its name, for the normalisation.
+    """
 
     def loss(
         params: Any, statistics: Any, batch: dict[str, jax.Array]
@@ -61,12 +56,28 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             statistics,
         )
 
+    return loss
+
+
+def run(context: Context, folder: Path) -> Sequence[Skipped]:
+    """Trains the classifier on the image-level labels of the training split."""
+    settings = context.config.classifier
+    split = context.split(context.config.data.train_split)
+    net = network(context.key("classifier"), context.config, len(split.classes) - 1)
+
+    def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        crop = data.train_crop(
+            rng, example.image, None, longer_side=settings.longer_side, crop=settings.crop
+        )
+        labels = np.asarray(example.labels, np.float32)
+        return {"image": crop["image"], "valid": crop["valid"], "labels": labels}
+
     run_training(
         folder,
         net,
         split,
         augment,
-        loss,
+        make_loss(net, context.config.backbone.name),
         settings=settings,
         rates={"backbone": settings.learning_rate, "head": settings.head_learning_rate},
         group_of=lambda path: "backbone" if path[0] == "backbone" else "head",

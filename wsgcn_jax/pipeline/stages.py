@@ -10,6 +10,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.compiler import products_of_networks
 from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.pipeline import boundary, cams, classifier, evaluate, pseudo_labels, segmenter
@@ -146,7 +147,8 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
                     f"there; add it to --config.stages"
                 )
         log(f"[{stage.name}]")
-        workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
+        with products_of_networks(config.backbone.precision):
+            workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
         jax.clear_caches()  # the programs of one stage are no use to the next
     skipped: dict[Skipped, None] = {}
     for stage in STAGES:
