@@ -61,15 +61,15 @@ Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]
 """(photos, `[b, 2] i32` real sizes of the grids, padded grid) -> CAMs `[b, c - 1, H, W] f16`."""
 
 
-def make_program(net: Network, backbone: str) -> Program:
-    """Compiles multi-scale CAMs of a batch.
+def multi_scale_cams(net: Network, backbone: str) -> Callable[..., jax.Array]:
+    """Builds the function that gives multi-scale CAMs of a batch; not compiled.
 
     Args:
-        net: the trained classifier.
+        net: the classifier.
         backbone: its name, for the normalisation.
 
     Returns:
-        The program; its CAMs lie in [0, 1] and are zero in the padding.
+        (variables, (photos, real sizes of the grids), shape=padded grid) -> CAMs, as `Program`.
     """
 
     def program(
@@ -81,7 +81,20 @@ def make_program(net: Network, backbone: str) -> Program:
         merge = partial(merge_cams, shape=shape)
         return jax.vmap(merge)(cams, sizes, grids).astype(jnp.float16)
 
-    spread = over_devices(program)
+    return program
+
+
+def make_program(net: Network, backbone: str) -> Program:
+    """Compiles multi-scale CAMs of a batch.
+
+    Args:
+        net: the trained classifier.
+        backbone: its name, for the normalisation.
+
+    Returns:
+        The program; its CAMs lie in [0, 1] and are zero in the padding.
+    """
+    spread = over_devices(multi_scale_cams(net, backbone))
     return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)
 
 

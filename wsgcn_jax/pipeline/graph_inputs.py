@@ -152,12 +152,17 @@ BoundaryProgram = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]
 """(photos `[b, h, w, 3] u8`, real sizes `[b, 2]`) -> `[b, H, W]`, features `[b, H, W, f]`."""
 
 
-def make_boundary_program(net: Network, backbone: str) -> BoundaryProgram:
-    """Compiles boundary maps and node features, averaged over photo and mirror image.
+def mirrored_boundary(
+    net: Network, backbone: str
+) -> Callable[[Any, tuple[jax.Array, jax.Array]], tuple[jax.Array, jax.Array]]:
+    """Builds the function that averages over photo and mirror image; not compiled.
 
     Args:
-        net: the trained boundary network.
+        net: the boundary network.
         backbone: its name, for the normalisation.
+
+    Returns:
+        (variables, (photos, real sizes)) -> boundary maps and features, as `BoundaryProgram`.
     """
 
     def program(variables: Any, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -166,7 +171,12 @@ def make_boundary_program(net: Network, backbone: str) -> BoundaryProgram:
         valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
         return jax.vmap(boundary_and_features)(photo, mirror, valid)
 
-    spread = over_devices(program)
+    return program
+
+
+def make_boundary_program(net: Network, backbone: str) -> BoundaryProgram:
+    """Compiles boundary maps and node features of a trained network (`mirrored_boundary`)."""
+    spread = over_devices(mirrored_boundary(net, backbone))
     return lambda images, sizes: spread(net.variables, (images, sizes))
 
 

@@ -159,7 +159,7 @@ def predict(
         (index, reason) of the photos that could not be read.
     """
     network, description = segmenter
-    program = _make_program(network, description)
+    program = over_devices(multi_scale_probabilities(network, description))
     class_ids = np.arange(len(description.classes), dtype=np.uint8)
     seen = [seen_size(size, description.longer_side) for size in sizes]
     plans = make_plans(seen, batch_size=description.batch_size, bucket=description.bucket)
@@ -178,9 +178,12 @@ def predict(
         grids = [grid_size(seen[index]) for index in plan.indices]
         probabilities = np.asarray(
             program(
-                scaled_photos(photos, plan.shape, description.scales),
-                np.asarray(grids, np.int32),
-                grid_size(plan.shape),
+                network.variables,
+                (
+                    scaled_photos(photos, plan.shape, description.scales),
+                    np.asarray(grids, np.int32),
+                ),
+                shape=grid_size(plan.shape),
             )
         )
         for row, index in enumerate(plan.indices[: plan.real]):
@@ -196,10 +199,16 @@ def predict(
     return sorted(broken.items())
 
 
-def _make_program(
-    net: Network, description: Description
-) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
-    """(photos, sizes of the grids, padded grid) -> probabilities `[b, H, W, c]` on the grid."""
+def multi_scale_probabilities(net: Network, description: Description) -> Callable[..., jax.Array]:
+    """Builds the function that gives probabilities on the stride-4 grid; not compiled.
+
+    Args:
+        net: the segmenter.
+        description: how photos are seen.
+
+    Returns:
+        (variables, (photos, real sizes of the grids), shape=padded grid) -> `[b, H, W, c] f32`.
+    """
 
     def program(
         variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
@@ -213,5 +222,4 @@ def _make_program(
             return jax.nn.softmax(each.max(axis=0))
         return jax.nn.softmax(each).mean(axis=0)
 
-    spread = over_devices(program)
-    return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)
+    return program
