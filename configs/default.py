@@ -133,6 +133,8 @@ def _graph() -> ConfigDict:
     graph.steps = 256
     # fast, or dense: exact, but memory and time grow with cells squared, cubed
     graph.walk = "fast"
+    # Of the fast walk: gather, the faster on CPUs, or tiles, for matrix units; None: by backend.
+    graph.form = placeholder(str)
     graph.basis = 64  # columns of the fast walk, from fast to exact
     graph.symmetrise = "max"  # or mean
     graph.laplacian_radius = 2

@@ -165,18 +165,7 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
     """
     devices = jax.local_devices()
     copied, split = shardings(devices)
-
-    @partial(jax.jit, static_argnums=2, compiler_options=convolution_options())
-    def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
-        # The walk's loops start from constants, which the check would have to be told of.
-        part = jax.shard_map(
-            partial(program, **dict(static)),
-            mesh=split.mesh,
-            in_specs=(copied.spec, split.spec),
-            out_specs=split.spec,
-            check_vma=False,
-        )
-        return part(shared, batch)
+    spread = spread_program(program, devices)
 
     def run(shared: Any, batch: Any, **static: Any) -> Any:
         photos = len(jax.tree.leaves(batch)[0])
@@ -190,6 +179,33 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
         return jax.tree.map(lambda x: x[:photos], outputs)
 
     return run
+
+
+def spread_program(program: Callable[..., Any], devices: Sequence[jax.Device]) -> Any:
+    """Compiles a program so that each of some devices works on an equal part of the batch.
+
+    Args:
+        program: see `over_devices`.
+        devices: which; they divide the batch.
+
+    Returns:
+        The jitted (shared, batch, static) -> outputs, static as a tuple of names and values.
+    """
+    copied, split = shardings(devices)
+
+    @partial(jax.jit, static_argnums=2, compiler_options=convolution_options())
+    def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
+        # The walk's loops start from constants, which the check would have to be told of.
+        part = jax.shard_map(
+            partial(program, **dict(static)),
+            mesh=split.mesh,
+            in_specs=(copied.spec, split.spec),
+            out_specs=split.spec,
+            check_vma=False,
+        )
+        return part(shared, batch)
+
+    return spread
 
 
 def host_shard(items: Sequence[T]) -> Sequence[T]:

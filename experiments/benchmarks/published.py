@@ -37,7 +37,7 @@ _FOLLOWED = frozenset(
 )
 # How ours multiplies by the walk, and how photos become batches: no part of the algorithm.
 _FREE = frozenset(
-    f"graph.{key}" for key in ("walk", "basis", "longer_side", "bucket", "batch_size")
+    f"graph.{key}" for key in ("walk", "form", "basis", "longer_side", "bucket", "batch_size")
 )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
-from wsgcn_jax.graph.fast_walk import _chebyshev_weights, _walk, fast_walk
+from wsgcn_jax.graph.fast_walk import _walk, fast_walk
+from wsgcn_jax.graph.steps import chebyshev_weights
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, multiply, random_walk
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+both_forms = pytest.mark.parametrize("form", ["gather", "tiles"])
 
 
 def _edges(height=36, width=45):
@@ -26,9 +28,9 @@ def _edges(height=36, width=45):
 
 
 # Compiled as a whole, and once for all tests: op by op, the first call takes a minute.
-@partial(jax.jit, static_argnames="basis")
-def _fast(edges, basis=64):
-    return fast_walk(affinity_stencil(edges), basis=basis)
+@partial(jax.jit, static_argnames=("form", "basis"))
+def _fast(edges, form, basis=64):
+    return fast_walk(affinity_stencil(edges), basis=basis, form=form)
 
 
 @jax.jit
@@ -55,9 +57,10 @@ def test_full_basis_is_the_golden_adjacency():
     np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
 
 
-def test_near_the_dense_adjacency_and_walk():
+@both_forms
+def test_near_the_dense_adjacency_and_walk(form):
     edges = _edges()
-    dense, fast = _exact(edges), _fast(edges)
+    dense, fast = _exact(edges), _fast(edges, form)
     ours, theirs = _dense(fast), _dense(dense)
     # The size of what is left: the rank of exp|s - t|, and walks that leave a window.
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
@@ -67,16 +70,18 @@ def test_near_the_dense_adjacency_and_walk():
     assert np.quantile(apart, 0.99) < 0.01 and apart.mean() < 0.001
 
 
-def test_a_larger_basis_is_nearer():
+@both_forms
+def test_a_larger_basis_is_nearer(form):
     edges = _edges()
     exact = _dense(_exact(edges))
-    errors = [np.linalg.norm(_dense(_fast(edges, basis=b)) - exact) for b in (8, 64, 256)]
+    errors = [np.linalg.norm(_dense(_fast(edges, form, basis=b)) - exact) for b in (8, 64, 256)]
     assert errors[0] > errors[1] > errors[2]
 
 
-def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product():
+@both_forms
+def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product(form):
     edges = _edges()
-    kernel = jax.jit(gcn_adjacency)(_fast(edges)).kernel
+    kernel = jax.jit(gcn_adjacency)(_fast(edges, form)).kernel
     matrix = np.asarray(jax.jit(type(kernel).matvec)(kernel, jnp.eye(edges.size)))
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
     g = jax.random.normal(jax.random.key(1), (3, edges.size))
@@ -88,18 +93,19 @@ def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product():
     np.testing.assert_allclose(gradient(kernel, g), g @ matrix, atol=1e-5)
 
 
-def test_padding_and_vmap_change_no_real_node():
+@both_forms
+def test_padding_and_vmap_change_no_real_node(form):
     edges = _edges()
     height, width = edges.shape
     wide = jnp.full((48, 56), 0.5).at[:height, :width].set(edges)
     valid = jnp.zeros(wide.shape, bool).at[:height, :width].set(True)
     x = jax.random.uniform(jax.random.key(2), (2, height, width))
-    alone = x.reshape(2, -1) @ _dense(_fast(edges)).T
+    alone = x.reshape(2, -1) @ _dense(_fast(edges, form)).T
 
     @jax.jit
     @jax.vmap
     def padded(edges, valid, x):
-        adjacency = gcn_adjacency(fast_walk(affinity_stencil(edges, valid=valid)))
+        adjacency = gcn_adjacency(fast_walk(affinity_stencil(edges, valid=valid), form=form))
         return aggregate(adjacency, x.reshape(2, -1)).reshape(x.shape)[:, :height, :width]
 
     wide_x = jnp.full((2, *wide.shape), 9.0).at[:, :height, :width].set(x)
@@ -108,17 +114,18 @@ def test_padding_and_vmap_change_no_real_node():
         np.testing.assert_allclose(one.reshape(2, -1), alone, atol=2e-4)
 
 
+@both_forms
 @pytest.mark.parametrize("edge", [0.0, 1.0])
-def test_a_photo_without_boundaries_and_one_of_nothing_else(edge):
+def test_a_photo_without_boundaries_and_one_of_nothing_else(form, edge):
     edges = jnp.full_like(_edges(), edge)
-    ours, theirs = _dense(_fast(edges)), _dense(_exact(edges))
+    ours, theirs = _dense(_fast(edges, form)), _dense(_exact(edges))
     assert np.isfinite(ours).all()
     assert np.linalg.norm(ours - theirs) < 0.01 * np.linalg.norm(theirs)
 
 
 @pytest.mark.parametrize("steps", [1, 7, 256])
 def test_chebyshev_weights_give_the_power(steps):
-    weights = _chebyshev_weights(steps)
+    weights = chebyshev_weights(steps)
     x = np.linspace(-1, 1, 201)
     ours = np.polynomial.chebyshev.chebval(x, weights)
     np.testing.assert_allclose(ours, x**steps, atol=2e-5)

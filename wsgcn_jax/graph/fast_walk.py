@@ -8,7 +8,7 @@ Walks from one slow node to another through a region are in the first part alrea
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,16 @@ import numpy as np
 
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.affinity import degree as degrees
+from wsgcn_jax.graph.kernel_factors import kernel_factors
 from wsgcn_jax.graph.local_walk import SLOW, Local, local_power
 from wsgcn_jax.graph.paths import path_offsets
+from wsgcn_jax.graph.steps import step_weights, walk_steps
+from wsgcn_jax.graph.tiled_walk import tiled_walk
 from wsgcn_jax.graph.walk import Walk, dense_walk
 from wsgcn_jax.positions import bits_by_position, node_positions
 from wsgcn_jax.precise import matmul
 
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
-_TERMS = 8  # rank of the kernel exp|s_i - s_j|
-_KNOTS = 64
 
 
 class Factored(NamedTuple):
@@ -49,7 +50,7 @@ class Factored(NamedTuple):
 
     def symmetrise_max(self, s: jax.Array) -> "Factored":
         """Multiplies every entry (i, j) by exp|s_i - s_j|, in a third more columns than before."""
-        terms, scale = _kernel_factors(s, jnp.abs(self.basis).max(axis=0) > 0)
+        terms, scale = kernel_factors(s, jnp.abs(self.basis).max(axis=0) > 0)
         wide = (terms[:, None, :] * self.basis[None, :, :]).reshape(-1, len(s))
         signs = (scale[:, None] * self.weights[None, :]).reshape(-1)
         basis, weights = _compress(wide, signs, -(-4 * self.basis.shape[0] // 3))
@@ -57,8 +58,15 @@ class Factored(NamedTuple):
 
 
 # Compiled even where the caller does not: operator by operator it takes a minute.
-@partial(jax.jit, static_argnames=("radius", "steps", "basis"))
-def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: int = 64) -> Walk:
+@partial(jax.jit, static_argnames=("radius", "steps", "basis", "form"))
+def fast_walk(
+    stencil: jax.Array,
+    *,
+    radius: int = 5,
+    steps: int = 256,
+    basis: int = 64,
+    form: Literal["gather", "tiles"] | None = None,
+) -> Walk:
     """Factors the n-step walk of one photo without ever making an n x n matrix.
 
     Args:
@@ -67,18 +75,29 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
         steps: length of the walk.
         basis: columns of the adjacency's smooth part, the one knob; as many test vectors are
             walked, of which three quarters of the modes are kept. H * W or more: exact and dense.
+        form: "gather" (`Factored`), the faster on CPUs, or "tiles" (`tiled_walk`), for matrix
+            units; None: what suits the backend.
 
     Returns:
         The walk.
+
+    Raises:
+        ValueError: `form` is neither.
     """
+    if form is None:
+        form = "gather" if jax.default_backend() == "cpu" else "tiles"
+    if form not in ("gather", "tiles"):
+        raise ValueError(f"form must be 'gather' or 'tiles', got {form!r}")
     height, width = stencil.shape[1:]
     n = height * width
     offsets = path_offsets(radius)
     if basis >= n:
         loops = jnp.ones((height, width), stencil.dtype)
         return dense_walk(grid.stencil_graph(stencil, offsets, loops), steps=steps)
+    if form == "tiles":
+        return tiled_walk(stencil, radius=radius, steps=steps, basis=basis)
     degree = degrees(stencil, radius=radius)
-    step = _step_weights(stencil, degree, offsets)
+    step = step_weights(stencil, jax.lax.rsqrt(degree), offsets)
     both = np.concatenate([offsets, -offsets])
     slow = (degree < SLOW).reshape(-1)
 
@@ -98,23 +117,10 @@ def fast_walk(stencil: jax.Array, *, radius: int = 5, steps: int = 256, basis: i
     return Walk(Factored(smooth.T, ones, local), degree.reshape(-1))
 
 
-def _step_weights(stencil: jax.Array, degree: jax.Array, offsets: np.ndarray) -> jax.Array:
-    """P without its diagonal, `[2 p, H, W]`: weights of the offsets, then of their opposites."""
-    scale = jax.lax.rsqrt(degree)
-    others = grid.neighbours(scale, offsets)
-    forth = [w * scale * other for w, other in zip(stencil, others, strict=True)]
-    back = [grid.shift(w, -dy, -dx) for w, (dy, dx) in zip(forth, offsets.tolist(), strict=True)]
-    return jnp.stack([*forth, *back])
-
-
 def _walk(
     step: jax.Array, degree: jax.Array, offsets: np.ndarray, x: jax.Array, steps: int
 ) -> jax.Array:
-    """P^n x by Chebyshev polynomials: x^n needs a few times sqrt(n) products, not n.
-
-    x^n is the mean of T_|s|(x) over the sum s of n signs (Sachdeva & Vishnoi, 2014, section 3.1).
-    """
-    weights = _chebyshev_weights(steps)
+    """P^n x, `[H, W, f]`."""
 
     def once(x: jax.Array) -> jax.Array:
         total = x / degree[..., None]
@@ -122,45 +128,7 @@ def _walk(
             total += weight[..., None] * other
         return total
 
-    def term(
-        carry: tuple[jax.Array, jax.Array, jax.Array], weight: jax.Array
-    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
-        total, before, now = carry
-        return (total + weight * now, now, 2 * once(now) - before), None
-
-    first = once(x)
-    # T_-1 = T_1, so the recurrence also makes T_1 of T_0.
-    start = (jnp.zeros_like(x), first, x)
-    # Two products at a time: the carry is not copied between them.
-    (total, _, _), _ = jax.lax.scan(term, start, jnp.asarray(weights, x.dtype), unroll=2)
-    return total
-
-
-def _chebyshev_weights(steps: int) -> np.ndarray:
-    """Weights of T_0, T_1, ... in x^n; the tail, below 1e-5 in sum, is cut."""
-    chances = np.array([1.0])
-    for _ in range(steps):
-        chances = np.convolve(chances, [0.5, 0.5])
-    sums = np.abs(2 * np.arange(steps + 1) - steps)
-    weights = np.bincount(sums, weights=chances)
-    return weights[: int(np.searchsorted(weights.cumsum(), 1 - 1e-5)) + 1]
-
-
-def _kernel_factors(s: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """exp|s_i - s_j| = sum_k scale_k terms_ik terms_jk, nearly: `[q, n]` and `[q]`.
-
-    The leading eigenvectors on quantiles of the used nodes' s, continued to all nodes.
-    """
-    count = used.sum()
-    ordered = jnp.sort(jnp.where(used, s, jnp.inf))
-    at = ((jnp.arange(_KNOTS) + 0.5) / _KNOTS * count).astype(jnp.int32)
-    knots = jnp.where(count > 0, ordered[at], 0.0)
-    values, vectors = jnp.linalg.eigh(jnp.exp(jnp.abs(knots[:, None] - knots[None, :])))
-    order = jnp.argsort(-jnp.abs(values))[:_TERMS]
-    scale = values[order]
-    safe = jnp.where(jnp.abs(scale) > 1e-6, scale, jnp.inf)  # few distinct values: rank below q
-    away = jnp.abs(s[None, :] - knots[:, None])
-    return matmul((vectors[:, order] / safe[None, :]).T, jnp.exp(away)), scale
+    return walk_steps(once, x, steps)
 
 
 def _compress(wide: jax.Array, signs: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:

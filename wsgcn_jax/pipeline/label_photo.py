@@ -12,7 +12,7 @@ from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
-from wsgcn_jax.graph.walk import Walk, aggregate, dense_walk, gcn_adjacency, random_walk
+from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, walk_seeds
 
@@ -134,6 +134,7 @@ def label_photo(
     beta: float = 10.0,
     steps: int = 256,
     walk: Literal["fast", "dense"] = "fast",
+    form: Literal["gather", "tiles"] | None = None,
     basis: int = 64,
     symmetrise: Literal["max", "mean"] = "max",
     laplacian_radius: int = 2,
@@ -156,7 +157,8 @@ def label_photo(
         beta: exponent of the affinities.
         steps: length of the walk.
         walk: "fast", or "dense": exact, with memory and time that grow with cells squared, cubed.
-        basis: columns of the fast walk (`fast_walk`).
+        form: of the fast walk; None: what suits the backend (`fast_walk`).
+        basis: columns of the fast walk.
         symmetrise: of the adjacency (`gcn_adjacency`).
         laplacian_radius: of the colour Laplacian's window, in nodes.
         seed_rule: makes the seeds of a photo without any: `partial(seeds_of_walk, margin=0.2)`.
@@ -175,7 +177,12 @@ def label_photo(
     """
     height, width = photo.boundary.shape
     classes = photo.cams.shape[0] + 1
-    power = _walk(photo, walk, radius=radius, beta=beta, steps=steps, basis=basis)
+    affinity = {"radius": radius, "beta": beta, "valid": photo.valid}
+    if walk == "dense":
+        power = dense_walk(affinity_graph(photo.boundary, **affinity), steps=steps)
+    else:
+        stencil = affinity_stencil(photo.boundary, **affinity)
+        power = fast_walk(stencil, radius=radius, steps=steps, basis=basis, form=form)
     start = jnp.where(photo.valid, 1.0 - photo.boundary, 0.0)[None] * photo.cams
     walked = random_walk(power, start.reshape(classes - 1, -1)).reshape(start.shape)
     seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
@@ -204,13 +211,3 @@ def label_photo(
 
     log_probs = fit_ensemble(photo.key, fit, ensemble=ensemble, foreground_odds=foreground_odds)
     return PhotoOutputs(seeds, walked, log_probs.reshape(classes, height, width))
-
-
-def _walk(
-    photo: PhotoInputs, walk: str, *, radius: int, beta: float, steps: int, basis: int
-) -> Walk:
-    options = {"radius": radius, "beta": beta, "valid": photo.valid}
-    if walk == "dense":
-        return dense_walk(affinity_graph(photo.boundary, **options), steps=steps)
-    stencil = affinity_stencil(photo.boundary, **options)
-    return fast_walk(stencil, radius=radius, steps=steps, basis=basis)

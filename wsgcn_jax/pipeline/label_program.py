@@ -36,6 +36,7 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
     """
     for name, value, choices in (
         ("graph.walk", config.graph.walk, ("dense", "fast")),
+        ("graph.form", config.graph.form or "gather", ("gather", "tiles")),
         ("seeds.rule", config.seeds.rule, ("cam", "walk")),
         ("crf.kernel", config.crf.kernel, ("lattice", "exact")),
     ):
@@ -44,7 +45,7 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
     odds = config.gcn.foreground_odds
     if not odds > 0:
         raise DataError(f"gcn.foreground_odds: {odds} must be above 0 (published: 1)")
-    names = ("radius", "beta", "steps", "walk", "basis", "symmetrise", "laplacian_radius")
+    names = ("radius", "beta", "steps", "walk", "form", "basis", "symmetrise", "laplacian_radius")
     graph = {name: config.graph[name] for name in names}
     return {**graph, **config.gcn.to_dict(), "seed_rule": _seed_rule(config)}
 

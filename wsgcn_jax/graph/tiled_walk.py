@@ -1,0 +1,158 @@
+"""The factored walk of `fast_walk` for machines with matrix units: no gathers, no eigenvectors.
+
+The same two parts, otherwise made. *Smooth*: a Nystroem factor of P^n from test vectors, walked
+with P as small dense matrices, one a tile. *Local*: the power of P among slow nodes, raised in
+the window of each tile and kept by offset, like the affinities.
+
+Rounding to bfloat16 or TF32, the default of such machines, would grow from step to step: every
+product here asks for full precision.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wsgcn_jax.graph import tiles
+from wsgcn_jax.graph.affinity import degree as degrees
+from wsgcn_jax.graph.paths import path_offsets
+from wsgcn_jax.graph.steps import step_weights, walk_steps
+from wsgcn_jax.graph.tiled_kernel import Tiled, inverse_root, small_product
+from wsgcn_jax.graph.walk import Walk
+from wsgcn_jax.positions import bits_by_position, node_positions
+
+SLOW = 1.1  # nodes of a smaller degree are slow
+_TILE = 8  # of the walk's steps
+_ROWS = 4  # of tiles, in one product
+_LOCAL_TILE = 4  # of the local part, whose windows are squared; divides _TILE
+_LOCAL_TILES = 128  # how many are squared together
+_NEAR = 3  # slow nodes closer than this are coupled
+_ERROR = 1e-7  # of the polynomial; modes of P^n much weaker than this are left out
+_WEAK = 5e-5  # modes weaker than this share of the sum of all are left out: mostly slow nodes'
+
+_product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+
+
+def tiled_walk(stencil: jax.Array, *, radius: int, steps: int, basis: int) -> Walk:
+    """Factors the n-step walk of one photo by dense products of tiles.
+
+    Args:
+        stencil: `[p, H, W] f32`, of `affinity_stencil`; 0 between padding and anything.
+        radius: the one that made it.
+        steps: length of the walk.
+        basis: columns of the smooth part, and test vectors.
+
+    Returns:
+        The walk, its power a `Tiled`.
+    """
+    height, width = stencil.shape[1:]
+    more = [(0, -side % _TILE) for side in (height, width)]
+    stencil = jnp.pad(stencil, [(0, 0), *more])
+    degree = degrees(stencil, radius=radius)
+    slow = degree < SLOW
+    scale = jax.lax.rsqrt(degree)
+
+    tests = _tests(degree, slow, basis)
+    walked = _walk(_band(stencil, scale, radius), tests, steps)
+    offsets = path_offsets(min(radius, _NEAR))
+    near = int(np.abs(offsets).max())
+    local = _local_power(_band(stencil, jnp.where(slow, scale, 0.0), radius), steps, near)
+    power = Tiled.of(
+        *_nystroem(tests[:height, :width], walked[:height, :width]),
+        local[:, :, :height, :width],
+        offsets,
+    )
+    return Walk(power, degree[:height, :width].reshape(-1))
+
+
+def _band(stencil: jax.Array, scale: jax.Array, radius: int) -> jax.Array:
+    """D S D, `[k, k, H, W]`, with S's diagonal of 1."""
+    offsets = path_offsets(radius)
+    weights = step_weights(stencil, scale, offsets)
+    return tiles.make_band(weights, scale**2, np.concatenate([offsets, -offsets]))
+
+
+def _tests(degree: jax.Array, slow: jax.Array, count: int) -> jax.Array:
+    """Random signs on what the walk mixes, `[H, W, count] f32`; independent of padding."""
+    bits = bits_by_position(jax.random.key(0), node_positions(*degree.shape), count)
+    signs = jnp.where(bits >> 31, 1.0, -1.0).astype(degree.dtype)
+    size = jnp.where(slow, 0.0, jnp.sqrt(degree))
+    return signs.reshape(*degree.shape, count) * size[..., None]
+
+
+def _walk(band: jax.Array, x: jax.Array, steps: int) -> jax.Array:
+    """P^n x, P a band `[k, k, H, W]` and x `[H, W, f]`."""
+    reach, rows = band.shape[0] // 2, len(x) // _TILE
+    cut = partial(tiles.tile_rows, tile=_TILE)
+    step = tiles.matrices(band, cut, start=0, size=_TILE + 2 * reach)
+    # A few rows of tiles at a time: windows overlap, so that all are four times as large as x.
+    together = max(d for d in range(1, _ROWS + 1) if rows % d == 0)
+    step = step.reshape(rows // together, -1, *step.shape[1:])
+
+    def part(inputs: tuple[jax.Array, jax.Array]) -> jax.Array:
+        step, x = inputs
+        there = _product("tij,tjf->tif", step, tiles.windows(x, _TILE, reach))
+        return tiles.untiled(there, _TILE, together * _TILE)
+
+    def once(x: jax.Array) -> jax.Array:
+        parts = tiles.pieces(x, 0, together * _TILE, reach)
+        return jax.lax.map(part, (step, parts)).reshape(x.shape)
+
+    return walk_steps(once, x, steps, error=_ERROR, unroll=1)
+
+
+def _nystroem(tests: jax.Array, walked: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """V `[r, n]` and C `[r, r]` of P^n ~ V^T C V, from tests and walked tests, `[H, W, r]` each.
+
+    Nystroem's Y^T G^-1 Y, G = tests walked^T, regularised as iterated Tikhonov: with M = G + m I
+    it is Y^T (M^-1 + m M^-2) Y, which leaves of a mode g of G all but the share (m / (g + m))^2.
+    The polynomial's error may make G indefinite, but not by more than m.
+    """
+    tests, walked = (x.reshape(-1, x.shape[-1]).T for x in (tests, walked))
+    gram = _product("in,jn->ij", tests, walked)
+    one = jnp.eye(len(gram), dtype=gram.dtype)
+    size = jnp.square(tests).sum() / len(tests)
+    level = 3 * _ERROR * size + _WEAK * jnp.trace(gram)
+    root = inverse_root(gram + level * one)
+    return _product("ij,jn->in", root, walked), one + level * small_product(root, root)
+
+
+def _local_power(band: jax.Array, steps: int, near: int) -> jax.Array:
+    """P^n of a band, as a narrower one, as far as walks stay in the window of a node's tile.
+
+    Some rows of tiles at a time, for the windows' matrices are large.
+    """
+    tile, reach = _LOCAL_TILE, band.shape[0] // 2
+    side = tile + 2 * reach
+    height, width = band.shape[2:]
+    together = min(-(-_LOCAL_TILES // (width // tile)), height // tile) * tile
+    band = jnp.pad(band, [(0, 0), (0, 0), (0, -height % together), (0, 0)])
+    rows = jnp.moveaxis(tiles.pieces(band, 2, together, reach), 2, 0)
+    own = np.arange(side * side).reshape(side, side)[reach : reach + tile, reach : reach + tile]
+
+    def one(rows: jax.Array) -> jax.Array:
+        cut = partial(tiles.window_rows, tile=tile, reach=reach)
+        matrix = tiles.matrices(rows, cut, start=reach, size=side)
+        with jax.default_matmul_precision("highest"):
+            half, rest = _halves(matrix, steps)
+            # Of the last product only the tile's own rows are needed.
+            mine = jnp.concatenate([half[:, a : a + tile] for a in own[:, 0]], axis=1)
+            power = mine @ rest
+        kept = slice(reach - near, reach + near + 1)
+        power = tiles.band_untiled(tiles.bands(power, tile)[kept, kept], together)
+        return power.reshape(-1, width)
+
+    power = jax.lax.map(one, rows).reshape(len(rows), 2 * near + 1, 2 * near + 1, together, width)
+    power = jnp.moveaxis(power, 0, 2).reshape(*power.shape[1:3], -1, width)
+    return power[:, :, :height]
+
+
+def _halves(matrix: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
+    """Two powers whose product is the n-th; a loop where n is a power of two, to compile once."""
+    if steps > 1 and steps & (steps - 1) == 0:
+        doublings = steps.bit_length() - 2
+        half = jax.lax.fori_loop(0, doublings, lambda _, power: power @ power, matrix)
+        return half, half
+    half = jnp.linalg.matrix_power(matrix, steps // 2)
+    return half, half @ matrix if steps % 2 else half
