@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jax
 
+from experiments.emulated_rounding import emulate
+
 sys.path.insert(0, str(Path(__file__).parent))
 pytest_plugins = ["parity"]
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -15,7 +17,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 LONGEST = (
     "pipeline_test.py",
     "fast_walk_test.py",
-    "distributed_test.py",
+    "label_devices_test.py",
     "boundary_test.py",
     "fit_test.py",
     "efficientnet_lite_test.py",
@@ -23,6 +25,11 @@ LONGEST = (
     "deeplab_test.py",
     "segmenter_test.py",
 )
+
+
+def pytest_addoption(parser):
+    """Adds the option to run all tests under an accelerator's rounding, emulated on a CPU."""
+    parser.addoption("--rounding", choices=["tf32", "bf16"], help="of products, emulated")
 
 
 def pytest_configure(config):
@@ -38,6 +45,8 @@ def pytest_configure(config):
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if config.getoption("--rounding"):
+        emulate(config.getoption("--rounding"))
 
 
 def pytest_collection_modifyitems(items):
