@@ -26,8 +26,8 @@ def main(rounding, file):
     if rounding in MANTISSA_BITS:
         emulate(rounding)
     photos = tiny_labels.photos(range(PHOTOS))
-    options = {"radius": 3, "basis": 16, "epochs": 60, "learning_rate": 0.05}
-    one = partial(label_photo, seed_rule=partial(seeds_of_walk, margin=0.2), **options)
+    options = {"radius": 3, "form": "tiles", "basis": 16, "epochs": 60, "learning_rate": 0.05}
+    one = partial(label_photo, seed_rule=partial(seeds_of_walk, margin=0.5), **options)
     found = jax.jit(jax.vmap(one))(photos)
     rgb = np.asarray(photos.rgb * 255, np.float32)
     refined = refine(rgb, np.exp(found.log_probs), GCN_PROBABILITIES, kernel="exact")
