@@ -90,7 +90,7 @@ def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product(form):
     def gradient(kernel, g):
         return jax.vjp(lambda x: multiply(kernel, x), jnp.ones_like(g))[1](g)[0]
 
-    np.testing.assert_allclose(gradient(kernel, g), g @ matrix, atol=1e-5)
+    np.testing.assert_allclose(gradient(kernel, g), np.asarray(g) @ matrix, atol=1e-5)
 
 
 @both_forms
@@ -100,7 +100,7 @@ def test_padding_and_vmap_change_no_real_node(form):
     wide = jnp.full((48, 56), 0.5).at[:height, :width].set(edges)
     valid = jnp.zeros(wide.shape, bool).at[:height, :width].set(True)
     x = jax.random.uniform(jax.random.key(2), (2, height, width))
-    alone = x.reshape(2, -1) @ _dense(_fast(edges, form)).T
+    alone = np.asarray(x).reshape(2, -1) @ np.asarray(_dense(_fast(edges, form))).T
 
     @jax.jit
     @jax.vmap
@@ -140,4 +140,6 @@ def test_walking_by_polynomials_equals_walking_step_by_step():
     x = jax.random.normal(jax.random.key(3), (1, 9, 2))
     ours = jax.jit(partial(_walk, offsets=offsets, steps=30))(weights, degree, x=x)
     # The polynomials' tail, cut at 1e-5, meets values of about 3.
-    np.testing.assert_allclose(ours[0], np.linalg.matrix_power(matrix, 30) @ x[0], atol=3e-5)
+    np.testing.assert_allclose(
+        ours[0], np.linalg.matrix_power(matrix, 30) @ np.asarray(x[0]), atol=3e-5
+    )

@@ -82,7 +82,7 @@ def test_gradient_of_aggregate_is_the_transposed_product():
     adjacency = Adjacency(Dense(kernel), 1 + kernel.sum(axis=1))
     g = jax.random.normal(jax.random.key(1), (4, 9))
     _, pull = jax.vjp(lambda x: aggregate(adjacency, x), jnp.ones((4, 9)))
-    np.testing.assert_allclose(pull(g)[0], g @ _dense(adjacency), atol=1e-6)
+    np.testing.assert_allclose(pull(g)[0], np.asarray(g) @ np.asarray(_dense(adjacency)), atol=1e-6)
 
 
 def test_mean_is_the_mean_of_the_walk_and_its_transpose(golden):
