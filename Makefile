@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= workdir/shapes
 
-.PHONY: demo test test-slow parity lint clean
+.PHONY: demo test test-slow parity tpu-check lint clean
 demo: $(VENV)/.installed  ## the whole road on the embedded data; see $(WORKDIR)/report.html
 	$(BIN)/python -m experiments.train --workdir=$(WORKDIR)
 
@@ -18,6 +18,9 @@ test-slow: $(VENV)/.installed  ## parity with torch, real photos
 parity: $(VENV)/.installed  ## every stage against the published numbers, as a table
 	$(BIN)/python -m pytest -m parity
 
+tpu-check: $(VENV)-tpu/.installed  ## every program compiled for a TPU v5e, which need not be there
+	JAX_PLATFORMS=cpu $(VENV)-tpu/bin/python -m experiments.tpu_check --json=workdir/tpu_check.json
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,5 +31,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(BIN)/pip install -q -e .[weights,test]
 	touch $@
 
+# In an environment of its own: this JAX looks for a TPU.
+$(VENV)-tpu/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)-tpu
+	$(VENV)-tpu/bin/pip install -q -e .[tpu-check]
+	touch $@
+
 clean:
-	rm -rf $(VENV) workdir
+	rm -rf $(VENV) $(VENV)-tpu workdir
