@@ -22,7 +22,7 @@ A TPU's compiler forms a product's operand on the way to the matrix unit. A GPU'
 4 bytes a pair of pixels; but sums of what is computed in place it makes one loop without any store.
 """
 
-_TILES: dict[Form, tuple[int, int]] = {"products": (512, 2048), "sums": (8192, 16384)}
+_TILES: dict[Form, tuple[int, int]] = {"products": (8192, 1024), "sums": (8192, 16384)}
 _LANES = 128  # tiles are whole numbers of a TPU's vectors
 
 

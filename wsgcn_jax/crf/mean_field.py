@@ -29,7 +29,10 @@ Kernel = Literal["lattice", "attention", "exact"]
 _VECTOR = 8  # floats
 
 Message = Callable[[jax.Array], jax.Array]
-"""Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
+"""Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy.
+
+`_separable` and `_attention` take `[..., c, H, W]`: several unaries are so many more labels.
+"""
 
 
 def resolve_kernel(kernel: Kernel | None) -> Kernel:
@@ -45,6 +48,7 @@ def resolve_kernel(kernel: Kernel | None) -> Kernel:
     return kernel
 
 
+@partial(jax.jit, static_argnames=("gaussian", "bilateral", "iterations", "kernel"))
 def mean_field(
     unary: jax.Array,
     image: jax.Array,
@@ -82,22 +86,14 @@ def mean_field(
             lattice's vertices cannot be numbered.
     """
     real = jnp.ones(image.shape[:2], bool) if valid is None else valid
-    return _mean_field(unary, image, real, gaussian, bilateral, iterations, resolve_kernel(kernel))
-
-
-@partial(jax.jit, static_argnames=("gaussian", "bilateral", "iterations", "kernel"))
-def _mean_field(
-    unary: jax.Array,
-    image: jax.Array,
-    real: jax.Array,
-    gaussian: tuple[float, float],
-    bilateral: tuple[float, float, float],
-    iterations: int,
-    kernel: Kernel,
-) -> jax.Array:
+    kernel = resolve_kernel(kernel)
     if kernel == "attention":
         near, far = _separable(real, *gaussian), _attention(image, real, *bilateral)
-        return _updates(unary, near, far, iterations)
+
+        def update(q: jax.Array, _: None) -> tuple[jax.Array, None]:
+            return jax.nn.softmax(near(q) + far(q) - unary, axis=-3), None
+
+        return jax.lax.scan(update, jax.nn.softmax(-unary, axis=-3), length=iterations)[0]
     if kernel == "exact":
         colour = image.reshape(-1, 3).astype(unary.dtype) / bilateral[1]
         places = _places(real.shape) / bilateral[0]
@@ -121,21 +117,16 @@ def _mean_field(
 
 def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
     if unary.ndim == 4:
-        return jax.vmap(lambda one: _updates(one, near, far, iterations))(unary)
-    return _updates(unary, near, far, iterations)
-
-
-def _updates(unary: jax.Array, near: Message, far: Message, iterations: int) -> jax.Array:
-    """The updates of `[..., c, H, W]`, if the messages take such."""
+        return jax.vmap(lambda one: _infer(one, near, far, iterations))(unary)
 
     # One message travels with q, which has it stored: fused into the softmax, it would be
     # computed once for each of the softmax's steps.
     def update(state: tuple[jax.Array, jax.Array], _: None) -> tuple[Any, None]:
         q, from_near = state
-        q = jax.nn.softmax(from_near + far(q) - unary, axis=-3)
+        q = jax.nn.softmax(from_near + far(q) - unary, axis=0)
         return (q, near(q)), None
 
-    q = jax.nn.softmax(-unary, axis=-3)
+    q = jax.nn.softmax(-unary, axis=0)
     (q, _), _ = jax.lax.scan(update, (q, near(q)), length=iterations)
     return q
 
@@ -180,9 +171,8 @@ def _separable(real: jax.Array, sigma: float, weight: float) -> Message:
 
     def message(q: jax.Array) -> jax.Array:
         values = q.reshape(-1, *norm.shape)
-        return (weight * norm[None] * gaussian_products(norm[None] * values, sigma)).reshape(
-            q.shape
-        )
+        sums = norm[None] * gaussian_products(norm[None] * values, sigma)
+        return weight * sums.reshape(q.shape)
 
     return message
 
@@ -190,13 +180,12 @@ def _separable(real: jax.Array, sigma: float, weight: float) -> Message:
 def _attention(
     image: jax.Array, real: jax.Array, sigma_xy: float, sigma_rgb: float, weight: float
 ) -> Message:
-    """The message by all pairs; several unaries' labels are so many labels of one photo."""
     features, flat = pixel_features(image, sigma_xy, sigma_rgb), real.reshape(-1)
     norm = _norm(attention_filter(features, flat[None].astype(jnp.float32)), flat[None])
 
     def message(q: jax.Array) -> jax.Array:
         values = norm * q.reshape(-1, norm.size)
-        return (weight * norm * attention_filter(features, values)).reshape(q.shape)
+        return weight * (norm * attention_filter(features, values)).reshape(q.shape)
 
     return message
 
