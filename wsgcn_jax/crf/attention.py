@@ -113,7 +113,7 @@ def _weights(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def _products(queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
-    return matmul(values, _weights(queries, keys).T)
+    return matmul(values, _weights(keys, queries))
 
 
 def _sums(queries: jax.Array, keys: jax.Array, values: jax.Array) -> jax.Array:
