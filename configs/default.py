@@ -113,8 +113,9 @@ def _crf() -> ConfigDict:
     crf.partial_labels = False  # the GCN's seeds, by seeds.rule=cam
     crf.post_process = True  # the GCN's scores at the photo's size
     crf.flat_unary = False  # True: unaries of post_process are nearly flat, as published
-    # Of ir_labels and partial_labels: lattice (as published, ir_labels at the photo's size), or
-    # exact on the stride-4 grid, where time and memory grow with cells squared.
+    # Of ir_labels and partial_labels: lattice (as published, ir_labels at the photo's size);
+    # attention, the same without its approximation, for GPUs and TPUs; or exact on the stride-4
+    # grid, where time and memory grow with cells squared.
     crf.kernel = "lattice"
     crf.longer_side = placeholder(int)  # exact: of the photo for ir_labels; None: its own
     crf.sigma_xy = 50.0  # exact, ir_labels: in pixels of the photo

@@ -43,9 +43,9 @@ class ExactCRF:
         return chances
 
 
-def _figures(tmp_path):
+def _figures(tmp_path, *more):
     file = tmp_path / "figures.json"
-    assert benchmark.main([*OPTIONS, f"--json={file}"]) == 0
+    assert benchmark.main([*OPTIONS, *more, f"--json={file}"]) == 0
     return json.loads(file.read_text())
 
 
@@ -61,3 +61,10 @@ def test_ours_agrees_with_exact_kernels(tmp_path, monkeypatch, installed):
     if installed:
         assert figures["agreement"] >= 0.96
         assert figures["mean_abs_diff"] <= 0.025
+
+
+def test_attention_is_the_exact_answer(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydensecrf", SimpleNamespace(densecrf=None))
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    exact = _figures(tmp_path, "--kernel=attention")["exact"]
+    assert exact["agreement"] == 1 and exact["mean_abs_diff"] < 1e-5

@@ -1,25 +1,26 @@
 """Our CRF and pydensecrf2's on the same photos: seconds a photo, and whether they agree.
 
-Without pydensecrf2 only ours is timed. Either way its lattice is held against exact kernels, on the
-first photo shrunk to 48 pixels.
+Without pydensecrf2 only ours is timed. Either way it is held against exact kernels, on the first
+photo shrunk to 48 pixels.
 
-What limits ours on a CPU: with few labels, finding the vertices; six times 187,500 keys are sorted
-in two passes, up to a third of a photo's time. With 21 labels, gathering whole rows from a table of
-vertices of up to 50 MB, beyond the caches; blurring is up to two fifths of an update.
+What limits our lattice on a CPU: with few labels, finding the vertices; six times 187,500 keys are
+sorted in two passes, up to a third of a photo's time. With 21 labels, gathering whole rows from a
+table of vertices of up to 50 MB, beyond the caches; blurring is up to two fifths of an update.
 """
 
 import argparse
 import importlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from PIL import Image, ImageFilter
 
-from wsgcn_jax.crf import BOUNDARY_LABELS, refine
+from wsgcn_jax.crf import BOUNDARY_LABELS, Kernel, refine
 from wsgcn_jax.data.shapes import render
 from wsgcn_jax.types import DataError
 
@@ -31,6 +32,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The photos, and how often to time."""
     parser.add_argument("--photo", type=Path, help="a photo; default: drawn ones, enlarged")
     parser.add_argument("--root", type=Path, help="a VOC devkit folder, to take its first photos")
+    parser.add_argument(
+        "--kernel",
+        choices=get_args(Kernel),
+        help="ours (default: lattice on CPUs, attention elsewhere)",
+    )
     parser.add_argument("--repeats", type=int, default=3, help="timings; the fastest counts")
     parser.add_argument(
         "--size",
@@ -57,6 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         densecrf = None
         print("pydensecrf2 is missing: only ours is timed (pip install -e .[crf])")
     photos = _photos(options)
+    crf = partial(refine, settings=BOUNDARY_LABELS, kernel=options.kernel)
     figures: dict[str, Any] = {"shape": list(options.size), "seconds": {}}
     compared: list[dict[str, float]] = []
     for name, labels, batch in (("3", 3, 1), ("21", 21, 1), ("3_batch8", 3, _BATCH)):
@@ -66,7 +73,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             images, scores = images[0], scores[0]
 
         def ours(images: np.ndarray = images, scores: np.ndarray = scores) -> np.ndarray:
-            return np.asarray(jax.block_until_ready(refine(images, scores, BOUNDARY_LABELS)))
+            return np.asarray(jax.block_until_ready(crf(images, scores)))
 
         def theirs(images: np.ndarray = images, scores: np.ndarray = scores) -> np.ndarray:
             if images.ndim == 3:
@@ -88,16 +95,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if compared:
         figures["agreement"] = min(one["agreement"] for one in compared)
         figures["mean_abs_diff"] = max(one["mean_abs_diff"] for one in compared)
-    return {**figures, "exact": _against_exact(photos[0])}
+    return {**figures, "exact": _against_exact(photos[0], options.kernel)}
 
 
-def _against_exact(photo: np.ndarray) -> dict[str, float]:
+def _against_exact(photo: np.ndarray, kernel: Kernel | None) -> dict[str, float]:
     image = Image.fromarray(photo)
     image.thumbnail((_EXACT_SIDE, _EXACT_SIDE), Image.Resampling.BICUBIC)
     small = np.asarray(image)
     scores = _scores(small, 3, 0)
-    lattice = np.asarray(refine(small, scores, BOUNDARY_LABELS))
-    figures = _compare(lattice, np.asarray(refine(small, scores, BOUNDARY_LABELS, kernel="exact")))
+    ours, exact = (
+        np.asarray(refine(small, scores, BOUNDARY_LABELS, kernel=one)) for one in (kernel, "exact")
+    )
+    figures = _compare(ours, exact)
     print(f"{'exact':>9}: {_described(figures)}")
     return figures
 

@@ -17,7 +17,7 @@ from wsgcn_jax.crf import (
     lattice,
     refine,
 )
-from wsgcn_jax.crf.mean_field import mean_field
+from wsgcn_jax.crf.mean_field import mean_field, resolve_kernel
 from wsgcn_jax.crf.simplex import find_corners, packing
 from wsgcn_jax.seeds import partial_labels
 
@@ -68,10 +68,11 @@ def test_label_unary_meets_golden(golden):
     np.testing.assert_allclose(ours, golden["s_imutils_unary"].reshape(3, 24, 32), atol=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["exact", "attention"])
 @pytest.mark.parametrize(("case", "tag"), CASES)
 @pytest.mark.parity("CRF")
-def test_exact_kernel_meets_the_exact_golden_answer(golden, case, tag):
-    q = refined(golden, case, tag, "exact")
+def test_all_pairs_meet_the_exact_golden_answer(golden, case, tag, kernel):
+    q = refined(golden, case, tag, kernel)
     np.testing.assert_allclose(q, golden[f"{case}_{tag}_exact_Q"], atol=1e-4)
 
 
@@ -90,15 +91,16 @@ def test_lattice_is_pydensecrfs(golden, case, tag):
     np.testing.assert_array_less(disagreement_with_exact, their_disagreement + 1.01 / q[0].size)
 
 
+@pytest.mark.parametrize("kernel", ["exact", "attention"])
 @pytest.mark.parametrize("prefix", ["", pytest.param("b_", marks=pytest.mark.slow)])
 @pytest.mark.parity("CRF")
-def test_partial_labels_refined_exactly_are_the_golden_ones(prefix):
+def test_partial_labels_refined_exactly_are_the_golden_ones(prefix, kernel):
     golden = np.load(GOLDEN / "partial_labels.npz")
     cams, answers = jnp.asarray(golden[f"{prefix}cams"]), []
 
     def crf(scores):
         image = golden[f"{prefix}image_bgr"]
-        answers.append(refine(image, scores, PARTIAL_LABELS, kernel="exact"))
+        answers.append(refine(image, scores, PARTIAL_LABELS, kernel=kernel))
         return answers[-1]
 
     seeds = partial_labels(cams, jnp.ones(len(cams), bool), refine=crf)
@@ -145,7 +147,7 @@ def photo(seed, shape=_SHAPE, classes=3):
     return image, jax.nn.softmax(scores, axis=0)
 
 
-@pytest.mark.parametrize("kernel", ["exact", "lattice"])
+@pytest.mark.parametrize("kernel", ["exact", "attention", "lattice"])
 def test_padding_changes_no_real_pixel(kernel):
     image, scores = photo(0)
     alone = refine(image, scores, kernel=kernel)
@@ -164,14 +166,65 @@ def test_padding_changes_no_real_pixel(kernel):
 
 
 @pytest.mark.parametrize(
-    "batched", [refine, pytest.param(jax.vmap(refine), marks=pytest.mark.slow)], ids=["map", "vmap"]
+    ("kernel", "batched"),
+    [
+        ("lattice", lambda refine: refine),
+        pytest.param("lattice", jax.vmap, marks=pytest.mark.slow),
+        ("attention", lambda refine: refine),
+        ("attention", jax.vmap),
+    ],
+    ids=["lattice-map", "lattice-vmap", "attention-map", "attention-vmap"],
 )
-def test_a_batch_is_its_photos(batched):
+def test_a_batch_is_its_photos(kernel, batched):
+    one = partial(refine, kernel=kernel)
     batch = [photo(seed) for seed in range(3)]
-    together = batched(*(jnp.stack(arrays) for arrays in zip(*batch, strict=True)))
+    together = batched(one)(*(jnp.stack(arrays) for arrays in zip(*batch, strict=True)))
     for i, (image, scores) in enumerate(batch):
         # Ten updates magnify the rounding of sums taken in another order.
-        np.testing.assert_allclose(together[i], refine(image, scores), atol=1e-4)
+        np.testing.assert_allclose(together[i], one(image, scores), atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", ["exact", "attention"])
+def test_several_score_maps_share_a_photo(kernel):
+    image, scores = photo(8)
+    maps = jnp.stack([scores, scores[::-1], scores[jnp.array([1, 2, 0])]])
+    together = refine(image, maps, kernel=kernel)
+    for i, one in enumerate(maps):
+        np.testing.assert_allclose(together[i], refine(image, one, kernel=kernel), atol=1e-4)
+
+
+def test_attention_is_the_exact_kernel_compiled_or_not():
+    image, scores = photo(9)
+    exact, attention = (refine(image, scores, kernel=kernel) for kernel in ("exact", "attention"))
+    np.testing.assert_allclose(attention, exact, atol=2e-5)
+    with jax.disable_jit():
+        eager = refine(image, scores, kernel="attention", iterations=2)
+    compiled = refine(image, scores, kernel="attention", iterations=2)
+    np.testing.assert_allclose(eager, compiled, atol=1e-5)
+
+
+def test_attentions_gradient_is_that_of_the_exact_kernel():
+    image, scores = photo(4)
+    weights = jax.random.normal(jax.random.key(9), scores.shape)
+
+    @partial(jax.jit, static_argnames="kernel")
+    @jax.grad
+    def gradient(unary, kernel):
+        q = mean_field(unary, image, bilateral=(30.0, 20.0, 2.0), iterations=3, kernel=kernel)
+        return (weights * q).sum()
+
+    ours, expected = (gradient(-jnp.log(scores), kernel) for kernel in ("attention", "exact"))
+    assert float(jnp.abs(expected).max()) > 0.01
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_the_backend_chooses(monkeypatch):
+    chosen = []
+    for backend in ("cpu", "gpu", "tpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        chosen.append(resolve_kernel(None))
+    assert chosen == ["lattice", "attention", "attention"]
+    assert resolve_kernel("exact") == "exact"
 
 
 def test_flips_move_the_result_no_more_than_the_lattice_errs():
@@ -226,7 +279,9 @@ def test_gradient_is_the_numerical_one():
     np.testing.assert_allclose((up - down) / (2 * step), expected, rtol=0.02)
 
 
-@pytest.mark.parametrize("kernel", ["exact", pytest.param("lattice", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kernel", ["exact", "attention", pytest.param("lattice", marks=pytest.mark.slow)]
+)
 def test_a_constant_photo_is_smoothed_by_gaussians_alone(kernel):
     # One colour: the bilateral kernel is a wide Gaussian of place.
     _, scores = photo(5)
@@ -235,7 +290,7 @@ def test_a_constant_photo_is_smoothed_by_gaussians_alone(kernel):
     gaussian = DEEPLAB._replace(gaussian=(4.0, 0.5), bilateral=(4.0, 5.0, 0.5))
     q = np.asarray(refine(image, scores, bilateral, kernel=kernel))
     expected = np.asarray(refine(image, scores, gaussian, kernel="exact"))
-    if kernel == "exact":
+    if kernel != "lattice":
         np.testing.assert_allclose(q, expected, atol=1e-4)
     else:
         assert distance(q, expected)[0] < 0.01
@@ -264,7 +319,7 @@ def test_bad_input_is_refused():
     image, scores = photo(6)
     with pytest.raises(ValueError, match="should be"):
         refine(image[1:], scores)
-    with pytest.raises(ValueError, match="neither lattice nor exact"):
+    with pytest.raises(ValueError, match="none of lattice, attention, exact"):
         refine(image, scores, kernel="fast")
     with pytest.raises(ValueError, match="too fine"):
         mean_field(scores, image, bilateral=(0.1, 0.1, 1.0))

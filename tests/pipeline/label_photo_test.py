@@ -76,7 +76,7 @@ def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
 def test_an_unknown_word_is_refused(section, key):
     config = tiny.get_config().unlock()
     config[section][key] = "wlak"
-    with pytest.raises(DataError, match=f"{section}.{key}: 'wlak' is neither"):
+    with pytest.raises(DataError, match=f"{section}.{key}: 'wlak' is none of"):
         make_label_program(config)
 
 

@@ -1,15 +1,17 @@
-"""Gaussian filtering of place alone: a separable convolution, truncated."""
+"""Gaussian filtering of place alone, along rows and columns in turn."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 
+from wsgcn_jax.precise import matmul
+
 _REACH = 4.0  # standard deviations; what lies beyond weighs 6e-5 of the whole
 
 
 def gaussian_filter(values: jax.Array, sigma: float) -> jax.Array:
-    """Unnormalised Gaussian sums; nothing lies outside the grid.
+    """Unnormalised Gaussian sums, truncated; nothing lies outside the grid.
 
     Args:
         values: `[c, h, w] f32`.
@@ -19,6 +21,25 @@ def gaussian_filter(values: jax.Array, sigma: float) -> jax.Array:
         `[c, h, w] f32`.
     """
     return _along(_along(values, sigma, 1), sigma, 2)
+
+
+def gaussian_products(values: jax.Array, sigma: float) -> jax.Array:
+    """The same without truncation, by two matrix products: for matrix units, and exact.
+
+    Args:
+        values: `[..., h, w] f32`.
+        sigma: standard deviation in cells.
+
+    Returns:
+        `[..., h, w] f32`.
+    """
+    rows, columns = (_pairs(side, sigma) for side in values.shape[-2:])
+    return matmul(rows, matmul(values, columns))
+
+
+def _pairs(side: int, sigma: float) -> jax.Array:
+    place = jnp.arange(side, dtype=jnp.float32)
+    return jnp.exp(-0.5 * ((place[:, None] - place[None]) / sigma) ** 2)
 
 
 def _along(values: jax.Array, sigma: float, axis: int) -> jax.Array:

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 
-from wsgcn_jax.crf.gaussian import gaussian_filter
+from wsgcn_jax.crf.attention import attention_filter, pixel_features
+from wsgcn_jax.crf.gaussian import gaussian_filter, gaussian_products
 from wsgcn_jax.crf.lattice import (
     Lattice,
     build,
@@ -24,11 +25,27 @@ from wsgcn_jax.crf.lattice import (
 from wsgcn_jax.crf.simplex import find_corners, packing
 from wsgcn_jax.precise import matmul
 
-Kernel = Literal["lattice", "exact"]
+Kernel = Literal["lattice", "attention", "exact"]
 _VECTOR = 8  # floats
 
 Message = Callable[[jax.Array], jax.Array]
-"""Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
+"""Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy.
+
+`_separable` and `_attention` take `[..., c, H, W]`: several unaries are so many more labels.
+"""
+
+
+def resolve_kernel(kernel: Kernel | None) -> Kernel:
+    """The kernel named; for None the backend's: "lattice" on CPUs, "attention" elsewhere.
+
+    Raises:
+        ValueError: no such kernel.
+    """
+    if kernel is None:
+        return "lattice" if jax.default_backend() == "cpu" else "attention"
+    if kernel not in get_args(Kernel):
+        raise ValueError(f"kernel {kernel!r} is none of {', '.join(get_args(Kernel))}")
+    return kernel
 
 
 @partial(jax.jit, static_argnames=("gaussian", "bilateral", "iterations", "kernel"))
@@ -40,7 +57,7 @@ def mean_field(
     gaussian: tuple[float, float] = (3.0, 3.0),
     bilateral: tuple[float, float, float] = (50.0, 5.0, 10.0),
     iterations: int = 10,
-    kernel: Kernel = "lattice",
+    kernel: Kernel | None = None,
 ) -> jax.Array:
     """Refines label probabilities of one photo.
 
@@ -54,8 +71,10 @@ def mean_field(
         gaussian: standard deviation in cells, and weight, of the smoothness kernel.
         bilateral: standard deviations in cells and in colour, and weight, of the other.
         iterations: number of updates.
-        kernel: "lattice", whose time and memory grow with the number of cells; or "exact", where
-            they grow with its square: for a few thousand cells, and to check the other.
+        kernel: "lattice", an approximation whose time and memory grow with the number of cells;
+            "attention", exact, whose memory grows so, but time with its square: for accelerators,
+            which lack neither; or "exact", where both do: for a few thousand cells, and to check
+            the others. None: "lattice" on CPUs, "attention" elsewhere.
 
     Returns:
         `[c, H, W] f32` probabilities, summing to 1 over c; `[b, c, H, W]` for several unaries.
@@ -66,9 +85,15 @@ def mean_field(
         ValueError: no such kernel; or the kernel is so fine for a photo of that size that the
             lattice's vertices cannot be numbered.
     """
-    if kernel not in get_args(Kernel):
-        raise ValueError(f"kernel {kernel!r} is neither lattice nor exact")
     real = jnp.ones(image.shape[:2], bool) if valid is None else valid
+    kernel = resolve_kernel(kernel)
+    if kernel == "attention":
+        near, far = _separable(real, *gaussian), _attention(image, real, *bilateral)
+
+        def update(q: jax.Array, _: None) -> tuple[jax.Array, None]:
+            return jax.nn.softmax(near(q) + far(q) - unary, axis=-3), None
+
+        return jax.lax.scan(update, jax.nn.softmax(-unary, axis=-3), length=iterations)[0]
     if kernel == "exact":
         colour = image.reshape(-1, 3).astype(unary.dtype) / bilateral[1]
         places = _places(real.shape) / bilateral[0]
@@ -137,9 +162,36 @@ def _labels_first(rows: jax.Array, weight: float, shape: tuple[int, ...]) -> jax
 
 def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:
     mass = gaussian_filter(real[None].astype(jnp.float32), sigma)
-    norm = jnp.where(real[None], jax.lax.rsqrt(mass + 1e-20), 0.0)
-
+    norm = _norm(mass, real[None])
     return lambda q: weight * norm * gaussian_filter(norm * q, sigma)
+
+
+def _separable(real: jax.Array, sigma: float, weight: float) -> Message:
+    norm = _norm(gaussian_products(real.astype(jnp.float32), sigma), real)
+
+    def message(q: jax.Array) -> jax.Array:
+        values = q.reshape(-1, *norm.shape)
+        sums = norm[None] * gaussian_products(norm[None] * values, sigma)
+        return weight * sums.reshape(q.shape)
+
+    return message
+
+
+def _attention(
+    image: jax.Array, real: jax.Array, sigma_xy: float, sigma_rgb: float, weight: float
+) -> Message:
+    features, flat = pixel_features(image, sigma_xy, sigma_rgb), real.reshape(-1)
+    norm = _norm(attention_filter(features, flat[None].astype(jnp.float32)), flat[None])
+
+    def message(q: jax.Array) -> jax.Array:
+        values = norm * q.reshape(-1, norm.size)
+        return weight * (norm * attention_filter(features, values)).reshape(q.shape)
+
+    return message
+
+
+def _norm(mass: jax.Array, real: jax.Array) -> jax.Array:
+    return jnp.where(real, jax.lax.rsqrt(mass + 1e-20), 0.0)
 
 
 def _places(shape: tuple[int, ...]) -> jax.Array:
@@ -154,6 +206,6 @@ def _exact(features: jax.Array, real: jax.Array, weight: float) -> Message:
     )
     flat = real.reshape(-1)
     kernel = jnp.where(flat[:, None] & flat[None, :], jnp.exp(-0.5 * distance), 0.0)
-    norm = jnp.where(flat, jax.lax.rsqrt(kernel.sum(axis=1) + 1e-20), 0.0)
+    norm = _norm(kernel.sum(axis=1), flat)
     kernel = weight * kernel * norm[:, None] * norm[None, :]
     return lambda q: matmul(q.reshape(len(q), -1), kernel).reshape(q.shape)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wsgcn_jax.crf.mean_field import Kernel, mean_field
+from wsgcn_jax.crf.mean_field import Kernel, mean_field, resolve_kernel
 from wsgcn_jax.crf.settings import DEEPLAB, Settings, score_unary
 
 _CLASSES = 4  # a bucket rounds the number of classes up to a multiple: time hardly depends on it
@@ -21,7 +21,7 @@ def refine(
     probabilities: Array,
     settings: Settings = DEEPLAB,
     *,
-    kernel: Kernel = "lattice",
+    kernel: Kernel | None = None,
     valid: Array | None = None,
     present: Array | None = None,
     iterations: int = 10,
@@ -37,20 +37,23 @@ def refine(
         probabilities: `[c, h, w] f32` in [0, 1].
         settings: kernels, and the meaning of the probabilities; one of `BOUNDARY_LABELS`,
             `PARTIAL_LABELS`, `GCN_SCORES`, `GCN_PROBABILITIES`, `DEEPLAB`.
-        kernel: "lattice", or "exact" for small photos (see `mean_field`).
+        kernel: "lattice", "attention", or "exact" for small photos (see `mean_field`); None:
+            "lattice" on CPUs, "attention" elsewhere.
         valid: `[h, w] bool`, real pixels; None if all are. The others influence nothing.
         present: `[c] bool`, classes that take part; None if all do. The others end at 0.
         iterations: number of mean-field updates.
         bucket: pixels; the photo is padded to multiples of it, so that photos of many sizes share
-            a compiled program. For NumPy arrays of one photo, without `valid` and `present`. By
-            the lattice, the number of classes is rounded up alike, and under unaries
-            -log(score) a class whose scores are nowhere above 0.01 is left out and ends at 0.
+            a compiled program. For NumPy arrays of one photo, without `valid` and `present`.
+            Unless the kernel is "exact", the number of classes is rounded up alike, and under
+            unaries -log(score) a class whose scores are nowhere above 0.01 is left out and ends
+            at 0.
 
     Returns:
         `[c, h, w] f32` probabilities, summing to 1 over c.
 
     Raises:
-        ValueError: shapes do not match; the kernel is too fine for so large a photo.
+        ValueError: shapes do not match; no such kernel; it is too fine for so large a photo's
+            lattice.
     """
     shape = probabilities.shape
     expected = (*shape[-2:], 3)
@@ -58,6 +61,7 @@ def refine(
         expected = (*shape[:-3], *expected)
     if image.ndim not in (3, 4) or image.shape != expected:
         raise ValueError(f"image {image.shape} should be {expected}, as probabilities are {shape}")
+    kernel = resolve_kernel(kernel)
     if bucket is not None:
         if image.ndim == 4 or valid is not None or present is not None:
             raise ValueError("bucket is for one photo, without valid and present")
@@ -78,9 +82,9 @@ def _in_bucket(
     height, width = scores.shape[-2:]
     axes = tuple(i for i in range(scores.ndim) if i != scores.ndim - 3)
     every = np.ones(scores.shape[-3], bool)
-    by_score = kernel == "lattice" and settings.unary is score_unary
+    by_score = kernel != "exact" and settings.unary is score_unary
     kept = np.flatnonzero((scores > _NEGLIGIBLE).any(axis=axes) if by_score else every)
-    slots = -(-len(kept) // _CLASSES) * _CLASSES if kernel == "lattice" else len(kept)
+    slots = -(-len(kept) // _CLASSES) * _CLASSES if kernel != "exact" else len(kept)
     shape = tuple(-(-side // bucket) * bucket for side in (height, width))
     padded = np.zeros((*scores.shape[:-3], slots, *shape), np.float32)
     padded[..., : len(kept), :height, :width] = scores[..., kept, :, :]
@@ -125,5 +129,5 @@ def _refine(
         )
 
     arrays = (image, probabilities, valid, present)
-    # A map, not vmap: each photo gets tables of the size it needs.
+    # A map, not vmap: each photo gets tables of the size it needs, or fills the device alone.
     return jax.lax.map(one, arrays) if image.ndim == 4 else one(arrays)

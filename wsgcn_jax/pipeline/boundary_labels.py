@@ -31,9 +31,10 @@ def boundary_labels(
     levels = (settings.foreground, settings.background)
     if not crf.ir_labels:
         return confident_labels(resize_maps(cam, size), class_ids, levels)
-    if crf.kernel == "lattice":
+    if crf.kernel != "exact":
         scores = _readings(resize_maps(cam, size), levels)
-        readings = [refine(photo, one, BOUNDARY_LABELS, bucket=_PIXELS) for one in scores]
+        options = {"kernel": crf.kernel, "bucket": _PIXELS}
+        readings = [refine(photo, one, BOUNDARY_LABELS, **options) for one in scores]
         sure, loose = (np.asarray(one).argmax(axis=0) for one in readings)
         return _agreed(sure, loose, class_ids)
     scale = min(1.0, longer_side_scale(size, crf.longer_side))

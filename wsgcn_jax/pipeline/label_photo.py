@@ -71,7 +71,7 @@ def seeds_of_cams(
     background_minimum: float = 0.8,
     floor: float = 0.0,
     crf: Settings | None = None,
-    kernel: Kernel = "lattice",
+    kernel: Kernel | None = None,
 ) -> jax.Array:
     """The published seed rule, on the CAMs before the walk.
 
@@ -85,7 +85,7 @@ def seeds_of_cams(
         background_minimum: see there.
         floor: see there.
         crf: draws the scores to the photo's edges first; None: nothing does.
-        kernel: its form (`crf.refine`).
+        kernel: its form (`crf.refine`); None: the backend's.
 
     Returns:
         `[H, W] u8`, 255 = none.

@@ -38,10 +38,10 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
         ("graph.walk", config.graph.walk, ("dense", "fast")),
         ("graph.form", config.graph.form or "gather", ("gather", "tiles")),
         ("seeds.rule", config.seeds.rule, ("cam", "walk")),
-        ("crf.kernel", config.crf.kernel, ("lattice", "exact")),
+        ("crf.kernel", config.crf.kernel, ("lattice", "attention", "exact")),
     ):
         if value not in choices:
-            raise DataError(f"{name}: {value!r} is neither {choices[0]} nor {choices[1]}")
+            raise DataError(f"{name}: {value!r} is none of {', '.join(choices)}")
     odds = config.gcn.foreground_odds
     if not odds > 0:
         raise DataError(f"gcn.foreground_odds: {odds} must be above 0 (published: 1)")
