@@ -116,7 +116,8 @@ def _crf() -> ConfigDict:
     # Of ir_labels and partial_labels: lattice (as published, ir_labels at the photo's size);
     # attention, the same without its approximation, for GPUs and TPUs; or exact on the stride-4
     # grid, where time and memory grow with cells squared.
-    crf.kernel = "lattice"
+    # None: lattice on CPUs, attention elsewhere.
+    crf.kernel = placeholder(str)
     crf.longer_side = placeholder(int)  # exact: of the photo for ir_labels; None: its own
     crf.sigma_xy = 50.0  # exact, ir_labels: in pixels of the photo
     crf.sigma_rgb = 5.0  # exact

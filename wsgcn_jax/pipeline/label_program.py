@@ -38,7 +38,7 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
         ("graph.walk", config.graph.walk, ("dense", "fast")),
         ("graph.form", config.graph.form or "gather", ("gather", "tiles")),
         ("seeds.rule", config.seeds.rule, ("cam", "walk")),
-        ("crf.kernel", config.crf.kernel, ("lattice", "attention", "exact")),
+        ("crf.kernel", config.crf.kernel or "lattice", ("lattice", "attention", "exact")),
     ):
         if value not in choices:
             raise DataError(f"{name}: {value!r} is none of {', '.join(choices)}")
