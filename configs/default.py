@@ -114,9 +114,9 @@ def _crf() -> ConfigDict:
     crf.post_process = True  # the GCN's scores at the photo's size
     crf.flat_unary = False  # True: unaries of post_process are nearly flat, as published
     # Of ir_labels and partial_labels: lattice (as published, ir_labels at the photo's size);
-    # attention, the same without its approximation, for GPUs and TPUs; or exact on the stride-4
+    # attention, the same without its approximation, for TPUs; or exact on the stride-4
     # grid, where time and memory grow with cells squared.
-    # None: lattice on CPUs, attention elsewhere.
+    # None: attention on TPUs, lattice elsewhere.
     crf.kernel = placeholder(str)
     crf.longer_side = placeholder(int)  # exact: of the photo for ir_labels; None: its own
     crf.sigma_xy = 50.0  # exact, ir_labels: in pixels of the photo
@@ -135,7 +135,7 @@ def _graph() -> ConfigDict:
     graph.steps = 256
     # fast, or dense: exact, but memory and time grow with cells squared, cubed
     graph.walk = "fast"
-    # Of the fast walk: gather, the faster on CPUs, or tiles, for matrix units; None: by backend.
+    # Of the fast walk: gather, or tiles, for matrix units; None: tiles on TPUs, else gather.
     graph.form = placeholder(str)
     graph.basis = 64  # columns of the fast walk, from fast to exact
     graph.symmetrise = "max"  # or mean

@@ -36,13 +36,13 @@ Message = Callable[[jax.Array], jax.Array]
 
 
 def resolve_kernel(kernel: Kernel | None) -> Kernel:
-    """The kernel named; for None the backend's: "lattice" on CPUs, "attention" elsewhere.
+    """The kernel named; for None the backend's: "attention" on TPUs, "lattice" elsewhere.
 
     Raises:
         ValueError: no such kernel.
     """
     if kernel is None:
-        return "lattice" if jax.default_backend() == "cpu" else "attention"
+        return "attention" if jax.default_backend() == "tpu" else "lattice"
     if kernel not in get_args(Kernel):
         raise ValueError(f"kernel {kernel!r} is none of {', '.join(get_args(Kernel))}")
     return kernel
@@ -72,9 +72,9 @@ def mean_field(
         bilateral: standard deviations in cells and in colour, and weight, of the other.
         iterations: number of updates.
         kernel: "lattice", an approximation whose time and memory grow with the number of cells;
-            "attention", exact, whose memory grows so, but time with its square: for accelerators,
-            which lack neither; or "exact", where both do: for a few thousand cells, and to check
-            the others. None: "lattice" on CPUs, "attention" elsewhere.
+            "attention", exact, whose memory grows so, but time with its square: for TPUs, where
+            sorting and gathers are slow; or "exact", where both do: for a few thousand cells, and to check
+            the others. None: "attention" on TPUs, "lattice" elsewhere (docs/accelerators.md).
 
     Returns:
         `[c, H, W] f32` probabilities, summing to 1 over c; `[b, c, H, W]` for several unaries.

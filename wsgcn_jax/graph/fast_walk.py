@@ -75,8 +75,8 @@ def fast_walk(
         steps: length of the walk.
         basis: columns of the adjacency's smooth part, the one knob; as many test vectors are
             walked, of which three quarters of the modes are kept. H * W or more: exact and dense.
-        form: "gather" (`Factored`), the faster on CPUs, or "tiles" (`tiled_walk`), for matrix
-            units; None: what suits the backend.
+        form: "gather" (`Factored`), or "tiles" (`tiled_walk`), for matrix units: a quarter of the
+            memory, no gathers. None: "tiles" on TPUs, "gather" elsewhere (docs/accelerators.md).
 
     Returns:
         The walk.
@@ -85,7 +85,7 @@ def fast_walk(
         ValueError: `form` is neither.
     """
     if form is None:
-        form = "gather" if jax.default_backend() == "cpu" else "tiles"
+        form = "tiles" if jax.default_backend() == "tpu" else "gather"
     if form not in ("gather", "tiles"):
         raise ValueError(f"form must be 'gather' or 'tiles', got {form!r}")
     height, width = stencil.shape[1:]

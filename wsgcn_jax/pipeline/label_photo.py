@@ -157,7 +157,7 @@ def label_photo(
         beta: exponent of the affinities.
         steps: length of the walk.
         walk: "fast", or "dense": exact, with memory and time that grow with cells squared, cubed.
-        form: of the fast walk; None: what suits the backend (`fast_walk`).
+        form: of the fast walk; None: by backend (`fast_walk`).
         basis: columns of the fast walk.
         symmetrise: of the adjacency (`gcn_adjacency`).
         laplacian_radius: of the colour Laplacian's window, in nodes.
