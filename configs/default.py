@@ -23,6 +23,33 @@ RENAMED = {
 """Keys of older configurations and their names here, for the error about an unknown key."""
 
 
+BATCHES = {"cpu": 4, "gpu": 64, "tpu": 32}
+"""Photos that the graph part labels together, by machine."""
+
+
+def fit_to(config: ConfigDict, machine: str | None) -> ConfigDict:
+    """Sets batch sizes and number formats for a machine: `--config=configs/voc12.py:tpu`.
+
+    Args:
+        config: unlocked; changed in place.
+        machine: cpu, gpu or tpu; None leaves the configuration as it is.
+
+    Returns:
+        The configuration, locked.
+
+    Raises:
+        ValueError: there is no such machine.
+    """
+    if machine is not None and machine not in BATCHES:
+        raise ValueError(f"no preset {machine!r}; there are {', '.join(BATCHES)}")
+    if machine is not None:
+        config.graph.batch_size = BATCHES[machine]
+    if machine in ("gpu", "tpu"):
+        config.cams.batch_size = 16
+        config.segmenter.update(bfloat16=True, eval_batch_size=16)
+    return config.lock()
+
+
 def get_config() -> ConfigDict:
     """Returns the defaults; `data` must be filled in by the caller."""
     config = ConfigDict()

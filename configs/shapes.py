@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from configs import default
 
 
-def get_config() -> ConfigDict:
+def get_config(machine: str | None = None) -> ConfigDict:
     """Returns the embedded default."""
     config = default.get_config()
     config.data.val_split = "val"
@@ -58,4 +58,4 @@ def get_config() -> ConfigDict:
         eval_bucket=160,
         eval_batch_size=8,
     )
-    return config.lock()
+    return default.fit_to(config, machine)

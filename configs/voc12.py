@@ -52,7 +52,7 @@ from ml_collections import ConfigDict
 from configs import default
 
 
-def get_config() -> ConfigDict:
+def get_config(machine: str | None = None) -> ConfigDict:
     """Returns the paper's setting; set `data.root` and the weights of both backbones."""
     config = default.get_config()
     config.data.update(
@@ -75,4 +75,4 @@ def get_config() -> ConfigDict:
         eval_scales=(1.0, 0.75, 0.5),
         crf=True,
     )
-    return config.lock()
+    return default.fit_to(config, machine)

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from configs import default
 
 
-def get_config() -> ConfigDict:
+def get_config(machine: str | None = None) -> ConfigDict:
     """Returns the setting for real photos on a small machine; set `data.root`."""
     config = default.get_config()
     config.data.update(
@@ -63,4 +63,4 @@ def get_config() -> ConfigDict:
         eval_scales=(0.6, 0.85),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
-    return config.lock()
+    return default.fit_to(config, machine)

@@ -40,6 +40,26 @@ def test_a_configuration_has_the_known_keys_and_their_types(name):
         assert usual is None or type(ours) is type(usual), key
 
 
+@pytest.mark.parametrize("name", ["shapes", "voc_animals", "voc12"])
+def test_a_machine_changes_batches_and_formats_only(name):
+    module = importlib.import_module(f"configs.{name}")
+    usual = module.get_config()
+    for machine, batch in default.BATCHES.items():
+        config = module.get_config(machine)
+        assert config.is_locked and config.graph.batch_size == batch
+        assert config.segmenter.bfloat16 == (machine != "cpu")
+        changed = {
+            key
+            for key in KNOWN
+            if "." in key
+            and config[key.split(".")[0]][key.split(".")[1]]
+            != usual[key.split(".")[0]][key.split(".")[1]]
+        }
+        assert all(key.endswith(("batch_size", "bfloat16")) for key in changed)
+    with pytest.raises(ValueError, match="no preset 'gpus'; there are cpu, gpu, tpu"):
+        module.get_config("gpus")
+
+
 def test_all_networks_train_by_the_same_keys():
     common = set(default._training().keys())
     for name in TRAINED:

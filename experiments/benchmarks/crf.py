@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernel",
         choices=get_args(Kernel),
-        help="ours (default: lattice on CPUs, attention elsewhere)",
+        help="ours (default: attention on TPUs, lattice elsewhere)",
     )
     parser.add_argument("--repeats", type=int, default=3, help="timings; the fastest counts")
     parser.add_argument(

@@ -73,8 +73,9 @@ def mean_field(
         iterations: number of updates.
         kernel: "lattice", an approximation whose time and memory grow with the number of cells;
             "attention", exact, whose memory grows so, but time with its square: for TPUs, where
-            sorting and gathers are slow; or "exact", where both do: for a few thousand cells, and to check
-            the others. None: "attention" on TPUs, "lattice" elsewhere (docs/accelerators.md).
+            sorting and gathers are slow; or "exact", where both do: for a few thousand cells, and
+            to check the others. None: "attention" on TPUs, "lattice" elsewhere
+            (docs/accelerators.md).
 
     Returns:
         `[c, H, W] f32` probabilities, summing to 1 over c; `[b, c, H, W]` for several unaries.

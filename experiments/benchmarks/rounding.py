@@ -1,0 +1,105 @@
+"""Labels of real photos under an accelerator's rounding, emulated on a CPU, against float32's.
+
+Every photo gets its own seeds, walk and fit, from the same boundary map, features and CAMs. With
+--workdir these are of that run's networks (configs/voc_animals.py); without, they are made from
+colour gradients and a centre-surround rule. Each rounding is a process of its own, without the
+compilation cache: a program does not tell what its lowering was.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from etils.epath import Path as EPath
+
+from configs import voc_animals
+from experiments.benchmarks.walk_inputs import make_cases
+from experiments.emulated_rounding import MANTISSA_BITS, emulate
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
+from wsgcn_jax.pipeline.label_program import label_options
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.resize import resize_maps
+
+NONE = "none"
+FORMS = ("gather", "tiles")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this benchmark."""
+    parser.add_argument("--root", type=Path, required=True, help="folder that holds JPEGImages")
+    parser.add_argument("--workdir", type=Path, help="of a run with a trained boundary network")
+    parser.add_argument("--photos", type=int, default=8, help="how many (default 8)")
+    parser.add_argument("--size", type=int, nargs=2, default=(375, 500), help="of photos")
+    parser.add_argument("--longer-side", type=int, default=250, help="they get (default 250)")
+    parser.add_argument("--epochs", type=int, default=100, help="of the fit (default 100)")
+    parser.add_argument("--form", choices=FORMS, default="tiles", help="of the walk")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures; returns the figures.
+
+    Returns:
+        `tf32_min` and `bf16_min`, percent of labels equal to float32's on the worst photo, and
+        the percent of each photo.
+    """
+    config = voc_animals.get_config().unlock()
+    config.gcn.epochs, config.graph.form = options.epochs, options.form
+    cases = make_cases(
+        options.root,
+        options.workdir,
+        config,
+        photos=options.photos,
+        full=0,
+        longer=options.longer_side,
+        size=tuple(options.size),
+    )
+    figures: dict[str, Any] = {"form": options.form, "photos": [case.name for case in cases]}
+    with tempfile.TemporaryDirectory() as folder:
+        labels = {}
+        for index, case in enumerate(cases):
+            inputs = case.inputs._replace(key=jax.random.key_data(case.inputs.key), seeds=None)
+            arrays = {k: np.asarray(v) for k, v in inputs._asdict().items() if v is not None}
+            write_arrays(EPath(folder) / f"{index}.npz", {**arrays, "size": np.asarray(case.size)})
+        for rounding in (NONE, *MANTISSA_BITS):
+            arguments = [rounding, folder, str(options.epochs), options.form]
+            subprocess.run([sys.executable, "-W", "ignore", "-m", __name__, *arguments], check=True)
+            labels[rounding] = [
+                np.load(Path(folder) / f"{rounding}_{index}.npy") for index in range(len(cases))
+            ]
+    for rounding in MANTISSA_BITS:
+        pairs = zip(labels[rounding], labels[NONE], strict=True)
+        same = [100 * float((one == exact).mean()) for one, exact in pairs]
+        figures[f"{rounding}_each"] = [round(one, 3) for one in same]
+        figures[f"{rounding}_min"] = round(min(same), 3)
+        print(f"{rounding}: {figures[f'{rounding}_min']} % on the worst of {len(same)} photos")
+    return figures
+
+
+def _label(rounding: str, folder: str, epochs: str, form: str) -> None:
+    """Labels the photos of a folder; a process of its own."""
+    if rounding != NONE:
+        emulate(rounding)
+    config = voc_animals.get_config().unlock()
+    config.gcn.epochs, config.graph.form = int(epochs), form
+    one = jax.jit(partial(label_photo, **label_options(config)))
+    for path in sorted(Path(folder).glob("[0-9]*.npz")):
+        with np.load(path) as file:
+            arrays = dict(file)
+        height, width = arrays.pop("size").tolist()
+        photo = PhotoInputs(**arrays)
+        found = one(photo._replace(key=jax.random.wrap_key_data(photo.key)))
+        class_ids = np.concatenate([[0], np.flatnonzero(photo.present) + 1]).astype(np.uint8)
+        scores = np.asarray(found.log_probs)[class_ids]
+        full = resize_maps(scores, (height, width), align_corners=True)
+        np.save(Path(folder) / f"{rounding}_{path.stem}.npy", argmax_labels(full, class_ids))
+
+
+if __name__ == "__main__":
+    _label(*sys.argv[1:])
