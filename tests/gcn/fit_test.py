@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wsgcn_jax.gcn.fit import fit_gcn
+from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, apply_gcn, dropout_mask, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
@@ -276,3 +276,24 @@ def test_gradients_are_finite_without_any_label():
         return gcn_losses(z, labels, valid, lambda z: jnp.sum(z * z)).total
 
     assert all(bool(jnp.isfinite(g).all()) for g in jax.grad(total)(params))
+
+
+def _member(key):
+    """Stands in for a fit: log-probabilities `[3, 7]` that depend on the key."""
+    return jax.nn.log_softmax(3 * jax.random.normal(key, (3, 7)), axis=0)
+
+
+def test_an_ensemble_averages_probabilities_the_single_fit_its_first_member():
+    key = jax.random.key(3)
+    np.testing.assert_array_equal(fit_ensemble(key, _member), _member(key))
+    members = [_member(key), *(_member(jax.random.fold_in(key, k)) for k in (1, 2))]
+    three = np.exp(fit_ensemble(key, _member, ensemble=3))
+    np.testing.assert_allclose(three, np.exp(members).mean(axis=0), rtol=1e-5)
+
+
+def test_foreground_odds_favour_every_object_class_alike():
+    key = jax.random.key(3)
+    before = np.exp(_member(key))
+    after = np.exp(fit_ensemble(key, _member, foreground_odds=2.0))
+    np.testing.assert_allclose(after.sum(axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(after[1:] / after[:1], 2 * before[1:] / before[:1], rtol=1e-4)

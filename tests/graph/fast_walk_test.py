@@ -74,8 +74,8 @@ def test_near_the_dense_adjacency_and_walk(form):
 def test_a_larger_basis_is_nearer(form):
     edges = _edges()
     exact = _dense(_exact(edges))
-    errors = [np.linalg.norm(_dense(_fast(edges, form, basis=b)) - exact) for b in (8, 64, 256)]
-    assert errors[0] > errors[1] > errors[2]
+    errors = [np.linalg.norm(_dense(_fast(edges, form, basis=b)) - exact) for b in (8, 64)]
+    assert errors[0] > 2 * errors[1]
 
 
 @both_forms

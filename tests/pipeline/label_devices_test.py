@@ -14,13 +14,8 @@ SCRIPT = Path(tiny_labels.__file__)
 
 
 @pytest.fixture(scope="module")
-def program():
-    return tiny_labels.program()
-
-
-@pytest.fixture(scope="module")
-def alone(program):
-    return jax.tree.map(np.asarray, program(tiny_labels.photos(range(5))))
+def alone():
+    return jax.tree.map(np.asarray, tiny_labels.program()(tiny_labels.photos(range(5))))
 
 
 def _assert_same(folder, alone):
@@ -47,25 +42,6 @@ def test_two_hosts_give_the_labels_of_one_and_share_what_failed(alone, tmp_path)
     for host in range(2):
         with np.load(tmp_path / f"host{host}.npz") as found:
             assert found["failed"].tolist() == [False] * 4 + [True]
-
-
-def test_an_ensemble_averages_probabilities_the_single_fit_its_first_member(program, alone):
-    inputs = tiny_labels.photos(range(5))
-    three = np.exp(tiny_labels.program(ensemble=3)(inputs).log_probs)
-    members = [alone.log_probs]
-    for member in (1, 2):
-        keys = jax.vmap(jax.random.fold_in, (0, None))(inputs.key, member)
-        members.append(np.asarray(program(inputs._replace(key=keys)).log_probs))
-    assert np.abs(np.exp(members[1]) - np.exp(members[0])).max() > 0.01
-    np.testing.assert_allclose(three, np.exp(members).mean(axis=0), atol=1e-3)
-
-
-def test_object_odds_favour_every_object_class_alike(alone):
-    doubled = tiny_labels.program(foreground_odds=2.0)(tiny_labels.photos(range(5))).log_probs
-    before, after = np.exp(alone.log_probs), np.exp(doubled)
-    np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-5)
-    expected = 2 * before[:, 1:] / before[:, :1]
-    np.testing.assert_allclose(after[:, 1:] / after[:, :1], expected, rtol=1e-3)
 
 
 def test_shared_and_static_arguments_reach_the_program():
