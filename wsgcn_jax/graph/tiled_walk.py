@@ -16,13 +16,13 @@ import numpy as np
 
 from wsgcn_jax.graph import tiles
 from wsgcn_jax.graph.affinity import degree as degrees
+from wsgcn_jax.graph.local_walk import SLOW
 from wsgcn_jax.graph.paths import path_offsets
 from wsgcn_jax.graph.steps import step_weights, walk_steps
 from wsgcn_jax.graph.tiled_kernel import Tiled, inverse_root, small_product
 from wsgcn_jax.graph.walk import Walk
 from wsgcn_jax.positions import bits_by_position, node_positions
 
-SLOW = 1.1  # nodes of a smaller degree are slow
 _TILE = 8  # of the walk's steps
 _ROWS = 4  # of tiles, in one product
 _LOCAL_TILE = 4  # of the local part, whose windows are squared; divides _TILE
