@@ -8,6 +8,7 @@ from drawn_voc import write_voc
 from experiments import benchmark
 
 
+@pytest.mark.slow
 def test_the_label_program_is_measured_at_toy_size(tmp_path):
     file = tmp_path / "figures.json"
     options = ["--parts", "label", "--forms", "gather", "--epochs", "2", f"--json={file}"]

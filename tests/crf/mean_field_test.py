@@ -223,7 +223,7 @@ def test_the_backend_chooses(monkeypatch):
     for backend in ("cpu", "gpu", "tpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         chosen.append(resolve_kernel(None))
-    assert chosen == ["lattice", "attention", "attention"]
+    assert chosen == ["lattice", "lattice", "attention"]
     assert resolve_kernel("exact") == "exact"
 
 
