@@ -1,4 +1,4 @@
-"""The programs of `make tpu-check` can be built and lowered; compiling them for a TPU is its part."""
+"""The programs of `make tpu-check` can be built and lowered; compiling them is its own part."""
 
 import jax
 import pytest
