@@ -38,7 +38,7 @@ def join_hosts(log: Callable[[str], None] = lambda line: None) -> None:
         log: is told for whom this host waits, and how long.
 
     Raises:
-        DataError: one of the variables is missing or no number, or the others do not come.
+        DataError: one of the variables is missing or cannot be.
     """
     if _COUNT in os.environ:
         count, place = _number(_COUNT), _number(_PLACE)

@@ -23,12 +23,17 @@ def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
+def einsum(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """Multiplies as `jnp.einsum` of two arrays, with operands as they are; so do its gradients."""
+    return jnp.einsum(subscripts, a, b, precision=lax.Precision.HIGHEST)
+
+
 def matrix_power(a: jax.Array, exponent: int) -> jax.Array:
     """Raises square matrices by repeated squaring (`matmul`).
 
     Args:
         a: `[..., n, n]`.
-        exponent: at least 1.
+        exponent: at least 0.
 
     Returns:
         `[..., n, n]`.

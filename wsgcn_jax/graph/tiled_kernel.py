@@ -10,12 +10,11 @@ import numpy as np
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.kernel_factors import kernel_factors
 from wsgcn_jax.graph.paths import path_offsets
+from wsgcn_jax.precise import einsum
 
 _ROUNDS = 3  # of subspace iteration
 _NEWTON = 26  # rounds of Newton's iteration
 _SHIFT = 1e-6  # share of the trace that keeps a Gram matrix away from zero
-
-_product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 class Tiled(NamedTuple):
@@ -58,8 +57,8 @@ class Tiled(NamedTuple):
 
     def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
-        inner = _product("rn,fn->rf", self.basis, x)
-        smooth = _product("rf,rn->fn", small_product(self.core, inner), self.basis)
+        inner = einsum("rn,fn->rf", self.basis, x)
+        smooth = einsum("rf,rn->fn", small_product(self.core, inner), self.basis)
         maps = x.reshape(-1, *self.diagonal.shape)
         return smooth + self._near(maps).reshape(x.shape)
 
@@ -106,9 +105,7 @@ class _SymmetrisedSmooth(NamedTuple):
 
     def seen(self, x: jax.Array) -> jax.Array:
         """What each term's basis sees of `[f, n]`: `[q, r, f]`; one term at a time, for memory."""
-        return jax.lax.map(
-            lambda term: _product("rn,fn->rf", term[None] * self.basis, x), self.terms
-        )
+        return jax.lax.map(lambda term: einsum("rn,fn->rf", term[None] * self.basis, x), self.terms)
 
     def _weighted(self, seen: jax.Array) -> jax.Array:
         return self.scale[:, None, None] * jax.vmap(partial(small_product, self.core))(seen)
@@ -119,14 +116,14 @@ class _SymmetrisedSmooth(NamedTuple):
 
         def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
             term, here = part
-            return total + term[None] * _product("rf,rn->fn", here, self.basis), None
+            return total + term[None] * einsum("rf,rn->fn", here, self.basis), None
 
         return jax.lax.scan(add, jnp.zeros_like(x), (self.terms, inner))[0]
 
     def within(self, x: jax.Array) -> jax.Array:
         """x K x^T for `[f, n]`: `[f, f]`, symmetric."""
         seen = self.seen(x)
-        core = _product("krf,krg->fg", seen, self._weighted(seen))
+        core = einsum("krf,krg->fg", seen, self._weighted(seen))
         return (core + core.T) / 2
 
 
@@ -137,7 +134,7 @@ def orthonormal(x: jax.Array) -> jax.Array:
     """
 
     def once(_: int, x: jax.Array) -> jax.Array:
-        return _product("ij,jn->in", inverse_root(_positive(_product("in,jn->ij", x, x))), x)
+        return einsum("ij,jn->in", inverse_root(_positive(einsum("in,jn->ij", x, x))), x)
 
     return jax.lax.fori_loop(0, 2, once, x)
 

@@ -22,6 +22,7 @@ from wsgcn_jax.graph.steps import step_weights, walk_steps
 from wsgcn_jax.graph.tiled_kernel import Tiled, inverse_root, small_product
 from wsgcn_jax.graph.walk import Walk
 from wsgcn_jax.positions import bits_by_position, node_positions
+from wsgcn_jax.precise import einsum, matmul, matrix_power
 
 _TILE = 8  # of the walk's steps
 _ROWS = 4  # of tiles, in one product
@@ -30,8 +31,6 @@ _LOCAL_TILES = 128  # how many are squared together
 _NEAR = 3  # slow nodes closer than this are coupled
 _ERROR = 1e-7  # of the polynomial; modes of P^n much weaker than this are left out
 _WEAK = 5e-5  # modes weaker than this share of the sum of all are left out: mostly slow nodes'
-
-_product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
 
 def tiled_walk(stencil: jax.Array, *, radius: int, steps: int, basis: int) -> Walk:
@@ -92,7 +91,7 @@ def _walk(band: jax.Array, x: jax.Array, steps: int) -> jax.Array:
 
     def part(inputs: tuple[jax.Array, jax.Array]) -> jax.Array:
         step, x = inputs
-        there = _product("tij,tjf->tif", step, tiles.windows(x, _TILE, reach))
+        there = einsum("tij,tjf->tif", step, tiles.windows(x, _TILE, reach))
         return tiles.untiled(there, _TILE, together * _TILE)
 
     def once(x: jax.Array) -> jax.Array:
@@ -110,12 +109,12 @@ def _nystroem(tests: jax.Array, walked: jax.Array) -> tuple[jax.Array, jax.Array
     The polynomial's error may make G indefinite, but not by more than m.
     """
     tests, walked = (x.reshape(-1, x.shape[-1]).T for x in (tests, walked))
-    gram = _product("in,jn->ij", tests, walked)
+    gram = einsum("in,jn->ij", tests, walked)
     one = jnp.eye(len(gram), dtype=gram.dtype)
     size = jnp.square(tests).sum() / len(tests)
     level = 3 * _ERROR * size + _WEAK * jnp.trace(gram)
     root = inverse_root(gram + level * one)
-    return _product("ij,jn->in", root, walked), one + level * small_product(root, root)
+    return einsum("ij,jn->in", root, walked), one + level * small_product(root, root)
 
 
 def _local_power(band: jax.Array, steps: int, near: int) -> jax.Array:
@@ -134,11 +133,10 @@ def _local_power(band: jax.Array, steps: int, near: int) -> jax.Array:
     def one(rows: jax.Array) -> jax.Array:
         cut = partial(tiles.window_rows, tile=tile, reach=reach)
         matrix = tiles.matrices(rows, cut, start=reach, size=side)
-        with jax.default_matmul_precision("highest"):
-            half, rest = _halves(matrix, steps)
-            # Of the last product only the tile's own rows are needed.
-            mine = jnp.concatenate([half[:, a : a + tile] for a in own[:, 0]], axis=1)
-            power = mine @ rest
+        half, rest = _halves(matrix, steps)
+        # Of the last product only the tile's own rows are needed.
+        mine = jnp.concatenate([half[:, a : a + tile] for a in own[:, 0]], axis=1)
+        power = matmul(mine, rest)
         kept = slice(reach - near, reach + near + 1)
         power = tiles.band_untiled(tiles.bands(power, tile)[kept, kept], together)
         return power.reshape(-1, width)
@@ -152,7 +150,7 @@ def _halves(matrix: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
     """Two powers whose product is the n-th; a loop where n is a power of two, to compile once."""
     if steps > 1 and steps & (steps - 1) == 0:
         doublings = steps.bit_length() - 2
-        half = jax.lax.fori_loop(0, doublings, lambda _, power: power @ power, matrix)
+        half = jax.lax.fori_loop(0, doublings, lambda _, power: matmul(power, power), matrix)
         return half, half
-    half = jnp.linalg.matrix_power(matrix, steps // 2)
-    return half, half @ matrix if steps % 2 else half
+    half = matrix_power(matrix, steps // 2)
+    return half, matmul(half, matrix) if steps % 2 else half
