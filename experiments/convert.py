@@ -18,7 +18,7 @@ from experiments.command import fail
 from wsgcn_jax.models.published import Tensor, convert, recognise
 from wsgcn_jax.models.published_kinds import KINDS
 from wsgcn_jax.models.weight_files import read_weights
-from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 
 _ORBAX_FILE = "_CHECKPOINT_METADATA"

@@ -20,7 +20,7 @@ ONLY_IN = {
     "flax": {"models"},
     "jraph": {"graph"},
     "ml_collections": {"pipeline"},
-    "orbax": {"train"},
+    "orbax": {"trainer"},
     "tensorflow_datasets": {"data"},
 }
 NOWHERE = {"experiments", "configs", "torch", "tensorflow", "cloudpickle", "dill", "shelve"}
