@@ -19,7 +19,7 @@ ALLOWED = {
 ONLY_IN = {
     "flax": {"models"},
     "jraph": {"graph"},
-    "ml_collections": {"pipeline"},
+    "ml_collections": {"api", "pipeline", "settings"},
     "orbax": {"trainer"},
     "tensorflow_datasets": {"data"},
 }

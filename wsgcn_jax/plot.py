@@ -72,8 +72,8 @@ def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
 
 def row(
     images: Sequence[np.ndarray | Image.Image],
-    titles: Sequence[str] | None = None,
     *,
+    titles: Sequence[str] | None = None,
     height: int = 240,
 ) -> Image.Image:
     """Puts pictures beside each other, all of one height.

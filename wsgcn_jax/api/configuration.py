@@ -7,10 +7,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-import wsgcn_jax
 from wsgcn_jax.types import DataError
 
-_PACKAGE = Path(wsgcn_jax.__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 
 
 def named_configurations() -> dict[str, Path]:
