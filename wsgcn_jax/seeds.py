@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.types import IGNORE
 
 Refine = Callable[[jax.Array], jax.Array]
@@ -46,6 +47,13 @@ class SeedQuality(NamedTuple):
     foreground_precision: float
 
 
+@checked(
+    cams=Shaped("k H W", low=0, high=1),
+    present=Shaped("k", "bool"),
+    valid=Shaped("H W", "bool"),
+    low_background=Number(low=0, above=True),
+    high_background=Number(low=0, above=True),
+)
 def partial_labels(
     cams: jax.Array,
     present: jax.Array,
@@ -137,6 +145,7 @@ def _confident_region(
     return ((strong | background) & wins[best]).reshape(valid.shape)
 
 
+@checked(walked=Shaped("k H W", low=0), present=Shaped("k", "bool"), valid=Shaped("H W", "bool"))
 def walk_seeds(
     walked: jax.Array, present: jax.Array, *, valid: jax.Array | None = None, margin: float = 0.3
 ) -> jax.Array:
@@ -188,6 +197,7 @@ def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
     return edges[apart.argmax()]
 
 
+@checked(labels=Shaped("...", "integer"), truth=Shaped("...", "integer"))
 def seed_quality(labels: np.ndarray, truth: np.ndarray) -> SeedQuality:
     """Compare seeds with true masks; for reports only.
 
