@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
-from configs import default
-from configs.default import RENAMED
+from wsgcn_jax.settings import OPTIONAL, RENAMED
 from wsgcn_jax.types import Skipped
 
 
@@ -72,19 +71,10 @@ def parse_config_flags(
 def _emptied_key(argument: str) -> str | None:
     """Returns the key that an argument sets to None, among those that may be."""
     match = re.fullmatch(r"--?config\.([\w.]+)=(None|none|)", argument)
-    return match[1] if match and match[1] in _OPTIONAL else None
+    return match[1] if match and match[1] in OPTIONAL else None
 
 
 def _renamed(argv: Sequence[str]) -> str:
     """Says how keys are called that older configurations had under another name."""
     keys = (match[1] for a in argv if (match := re.match(r"--?config\.([\w.]+)", a)))
     return "".join(f"; {k} is called {RENAMED[k]}" for k in keys if k in RENAMED)
-
-
-_OPTIONAL = frozenset(
-    f"{section}.{key}"
-    for section, keys in default.get_config().items()
-    if isinstance(keys, ConfigDict)
-    for key, value in keys.items()
-    if value is None
-)
