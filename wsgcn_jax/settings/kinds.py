@@ -108,7 +108,7 @@ class Text(NamedTuple):
         return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
     def __str__(self) -> str:
-        return "a text in quotes or without blanks, not empty"
+        return "a text, not empty, without line breaks"
 
 
 class Words(NamedTuple):
