@@ -1,1 +1,1 @@
-"""Configurations: `get_config()` gives a locked ConfigDict. They import `wsgcn_jax.settings` only."""
+"""Configurations: `get_config()` gives a locked ConfigDict. They import the settings only."""

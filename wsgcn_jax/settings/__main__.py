@@ -1,4 +1,4 @@
-"""Writes the table of all keys into a page: `python -m wsgcn_jax.settings docs/configuration.md`."""
+"""`python -m wsgcn_jax.settings docs/configuration.md` writes the table of all keys."""
 
 import sys
 from pathlib import Path
