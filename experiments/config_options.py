@@ -4,7 +4,7 @@ import argparse
 import importlib.util
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from wsgcn_jax.data.files import near_name
+from wsgcn_jax.settings import KEYS, OPTIONAL, RENAMED
 from wsgcn_jax.types import DataError
 
 from .command import Parser
@@ -113,8 +114,11 @@ class _HelpFull(argparse.Action):
             config = load_config(name)
         except DataError as error:
             parser.error(str(error))
-        print(f"{parser.format_help()}\nkeys of {name}; {FOLDER / 'default.py'} explains them:")
-        print("\n".join(f"  --config.{key}={value}" for key, value in _flat(config)))
+        print(f"{parser.format_help()}\nkeys, with their values in {name}:")
+        values = dict(_flat(config))
+        for key in KEYS:
+            print(f"  --config.{key.name}={values[key.name]}")
+            print(f"        {key.meaning} Allowed: {key.allowed()}")
         parser.exit()
 
 
@@ -132,9 +136,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     Raises:
         DataError: a key is unknown, a value unusable, or something is no `--config.KEY`.
     """
-    defaults = dict(_flat(load_config("default")))
-    emptied = [key for argument in arguments if (key := _emptied_key(argument, defaults))]
-    arguments = [a for a in arguments if not _emptied_key(a, defaults)]
+    emptied = [key for argument in arguments if (key := _emptied_key(argument))]
+    arguments = [argument for argument in arguments if not _emptied_key(argument)]
     for argument in arguments:
         if argument.startswith(_KEYS):
             _check_key(argument.partition("=")[0].partition(".")[2], config)
@@ -155,18 +158,17 @@ def _check_key(key: str, config: ConfigDict) -> None:
     known = [*dict(_flat(config)), *config.keys()]
     if key in known:
         return
-    renamed = _module(FOLDER / "default.py").RENAMED
-    if key in renamed:
-        raise DataError(f"unknown key {key}; it is called {renamed[key]}")
+    if key in RENAMED:
+        raise DataError(f"unknown key {key}; it is called {RENAMED[key]}")
     near = near_name(key, known)
     hint = f"; did you mean {near}?" if near else ""
     raise DataError(f"unknown key {key}{hint} (--helpfull lists the keys)")
 
 
-def _emptied_key(argument: str, defaults: Mapping[str, Any]) -> str | None:
+def _emptied_key(argument: str) -> str | None:
     """Returns the key that an argument sets to None, among those that may be."""
     match = re.fullmatch(r"--config\.([\w.]+)=(None|none|)", argument)
-    return match[1] if match and defaults.get(match[1], "") is None else None
+    return match[1] if match and match[1] in OPTIONAL else None
 
 
 def _flat(config: ConfigDict) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import train
 from experiments.config_options import load_config
+from wsgcn_jax.settings import KEYS
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,7 +59,6 @@ def ran(monkeypatch, tmp_path):
         ("--config=shpaes", "--config=shpaes: no such file or configuration; did you mean shapes?"),
         ("--config=nothing.py", "--config=nothing.py: no such file or configuration (there are"),
         ("--config=shapes:gpus", "no preset 'gpus'; there are cpu, gpu, tpu"),
-        ("--config=test:gpu", "takes no preset"),
         ("--wrokdir=x", "unknown option --wrokdir; did you mean --workdir? (--help"),
         ("--zzz", "unknown option --zzz (--help"),
         ("--work=x", "unknown option --work; did you mean --workdir?"),
@@ -79,12 +79,16 @@ def test_a_broken_configuration_is_named(tmp_path, capsys):
         ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
         ("x = 1", "AttributeError"),
         ("def get_config(): return {}", "gives no ConfigDict"),
+        ("def get_config(): raise ValueError('of mine')", "mine.py: of mine"),
     ):
         (tmp_path / "mine.py").write_text(text)
         assert _status(f"--config={tmp_path}/mine.py") == 2
         err = capsys.readouterr().err
         assert err.startswith(f"error: --config={tmp_path}/mine.py: ") and said in err
         assert len(err.splitlines()) == 1
+    (tmp_path / "mine.py").write_text("def get_config(): return {}")
+    assert _status(f"--config={tmp_path}/mine.py:gpu") == 2
+    assert "takes no preset, such as 'gpu'" in capsys.readouterr().err
     (tmp_path / "mine.txt").write_text("")
     assert _status(f"--config={tmp_path}/mine.txt") == 2
     assert "a Python file" in capsys.readouterr().err
@@ -156,7 +160,9 @@ def test_help_fits_on_a_screen_and_ends_well(capsys):
 
 def test_all_keys_are_listed_wherever_the_configuration_stands(capsys):
     assert _status("--helpfull", "--config=test") == 0
-    assert "--config.data.num_train=6\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\n  --config.data.num_train=6\n" in said
+    assert all(f"\n  --config.{key.name}=" in said and key.meaning in said for key in KEYS)
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["missing", "a file"])
