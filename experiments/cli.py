@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from wsgcn_jax import __version__
-from wsgcn_jax.data.files import near_name
+from wsgcn_jax.settings import did_you_mean
 
 from .command import fail
 
@@ -38,9 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         listed = "\n".join(f"  {command:<14}{what}" for command, what in COMMANDS.items())
         print(__version__ if name == "--version" else f"{__doc__}\ncommands:\n{listed}")
         return 0
-    near = near_name(name, COMMANDS)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(COMMANDS)}"
-    return fail(f"unknown command {name!r}; {hint}")
+    hint = did_you_mean(name, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    return fail(f"unknown command {name!r}{hint}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wsgcn_jax.data.files import near_name
+from wsgcn_jax.settings import did_you_mean
 from wsgcn_jax.types import Skipped
 
 PROGRAM = "wsgcn"
@@ -72,8 +72,8 @@ class Parser(argparse.ArgumentParser):
                 break  # the rest are another parser's
             known = name in self._option_string_actions or name.startswith(self.others)
             if name.startswith("--") and not known:
-                near = near_name(name[2:], [key[2:] for key in self._option_string_actions])
-                self.error(f"unknown option {name}" + (f"; did you mean --{near}?" if near else ""))
+                hint = did_you_mean(name[2:], [key[2:] for key in self._option_string_actions])
+                self.error(f"unknown option {name}{hint}")
         return super().parse_known_args(args, namespace)
 
     def parse_args(  # type: ignore[override]

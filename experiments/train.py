@@ -26,11 +26,12 @@ from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
 from . import run_report
 from .command import Parser, fail, fail_on_full_disk, log_skipped
-from .config_options import add_config_options, load_config, override
+from .config_options import add_config_options, override
 
 _DEFAULT = "shapes"
 _DATA_NOTE = "data.txt"
