@@ -21,8 +21,8 @@ def add_config_options(parser: Parser, default: str) -> None:
         "--config",
         default=default,
         metavar="NAME|FILE",
-        help=f"{', '.join(config_names())}, or a file (default: {default}); NAME:gpu and NAME:tpu fit it "
-        "to a machine. --config.KEY=VALUE sets a key of it",
+        help=f"{', '.join(config_names())}, or a file (default: {default}); NAME:gpu and NAME:tpu "
+        "fit it to a machine. --config.KEY=VALUE sets a key of it",
     )
     parser.add_argument(
         "--helpfull", action=_HelpFull, const=default, help="this, and all keys with their values"
