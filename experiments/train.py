@@ -13,8 +13,8 @@ from absl import app, flags, logging
 from etils.epath import Path
 from ml_collections import config_flags
 
-from experiments import run_report
 from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
+from experiments.report import table_text, write_report
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
@@ -35,13 +35,13 @@ def main(_: Sequence[str]) -> int:
         skipped = run_stages(flags.FLAGS.config, str(workdir))
         if not is_primary():
             return 0
-        report = run_report.write(flags.FLAGS.config, workdir, skipped)
+        report = write_report(flags.FLAGS.config, workdir, skipped)
     except (DataError, FloatingPointError) as error:
         return fail(str(error))
     except OSError as error:
         return fail_on_full_disk(error, workdir)
     if report is not None:
-        print(run_report.table_text(json.loads((workdir / "scores.json").read_text())))
+        print(table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")
     log(f"{time.monotonic() - started:.0f} s")
     return log_skipped(skipped)
