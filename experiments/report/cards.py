@@ -24,7 +24,11 @@ Card = dict[str, Any]
 LAYERS = (
     ("photo", "Photo", "The photo alone."),
     ("cam", "CAM", "Class activation maps: where the classifier saw each class."),
-    ("seeds", "Seeds", "Labels that the GCN learns from: slate is background, clear is unlabelled."),
+    (
+        "seeds",
+        "Seeds",
+        "What the GCN learns from: slate is background, clear is unlabelled.",
+    ),
     ("boundary", "Boundary", "The boundary network's map: the random walk stops at bright lines."),
     ("walk", "Walk", "The CAMs after the random walk, cut at one threshold."),
     ("gcn", "GCN", "The classes that the graph convolutional network gives."),

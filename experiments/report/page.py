@@ -85,7 +85,10 @@ def script_json(content: Any) -> str:
 
 
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, shades: Mapping[Any, float] | None = None
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    shades: Mapping[Any, float] | None = None,
 ) -> str:
     """Lays out a table that scrolls by itself where it is too wide.
 
@@ -100,7 +103,7 @@ def table(
         cells = (
             f'<td style="--v:{shades[i, j]:.2f}" class="shade">{escape(cell)}</td>'
             if (i, j) in shades
-            else f'<td{_number_class(cell)}>{escape(cell)}</td>'
+            else f"<td{_number_class(cell)}>{escape(cell)}</td>"
             for j, cell in enumerate(rest, start=1)
         )
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>')

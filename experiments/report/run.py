@@ -68,7 +68,7 @@ def write_report(
     ]
     content = page.Page(
         title=f"{workdir.name}: from image-level labels to masks",
-        subtitle=f"WSGCN-JAX, {record.date}, on {record.devices}. {seeds_text(scores)}",
+        subtitle=f"WSGCN-JAX, {record.date}, on {record.devices}.",
         tiles=_tiles(context, scores, split, skipped),
         sections=sections,
         gallery=_gallery(context, split, colours, []),
@@ -173,8 +173,11 @@ def _scores(scores: dict[str, Any], classes: Sequence[str]) -> list[Section]:
         for j, cell in enumerate(row[1:], start=1)
         if cell != "-"
     }
-    notes = "CAM and walk are cut at the threshold that suits them best on these very photos."
-    table = page.table(header, rows, shades=shades) + f'<p class="soft">{notes}</p>'
+    notes = (
+        "CAM and walk are cut at the threshold that suits them best on these very photos. "
+        + seeds_text(scores).capitalize()
+    )
+    table = page.table(header, rows, shades=shades) + f'<p class="soft">{page.escape(notes)}</p>'
     sections = [("scores", "Scores", table)]
     matrices = [
         f"<div><h3>{page.escape(title)}</h3>{_confusion(scores[s]['confusion'], classes)}</div>"
@@ -240,4 +243,6 @@ def _left_out(skipped: Sequence[Skipped]) -> list[Section]:
     rows = [[entry.name, entry.reason] for entry in skipped[:_MOST_SKIPPED]]
     more = len(skipped) - len(rows)
     note = f'<p class="soft">and {more} more</p>' if more else ""
-    return [("left-out", f"{len(skipped)} photos left out", page.table(["photo", "why"], rows) + note)]
+    return [
+        ("left-out", f"{len(skipped)} photos left out", page.table(["photo", "why"], rows) + note)
+    ]
