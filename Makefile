@@ -11,8 +11,8 @@ demo: $(VENV)/.installed  ## the whole road on the embedded data; see $(WORKDIR)
 test: $(VENV)/.installed  ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: $(VENV)/.installed  ## parity with torch, real photos
-	$(BIN)/pip install -q -e .[weights,test,torch]
+test-slow: $(VENV)/.installed  ## parity with torch, real photos, a browser
+	$(BIN)/pip install -q -e .[weights,test,torch,browser]
 	$(BIN)/python -m pytest -m slow
 
 parity: $(VENV)/.installed  ## every stage against the published numbers, as a table

@@ -75,7 +75,8 @@ def get_config() -> ConfigDict:
     config.gcn = _gcn()
     config.segmenter = _segmenter()
     config.report = ConfigDict()
-    config.report.photos = 12
+    # Of each split, those that went worst first; fewer where the page would exceed 8 MB.
+    config.report.photos = 60
     config.report.classes = placeholder(tuple)  # names to score; None: all
     return config
 

@@ -113,9 +113,10 @@
     { rootMargin: "300px" },
   );
 
+  const scored = data.photos.some((photo) => photo.score !== null);
   const orders = {
-    worst: ["worst first", (a, b) => badness(b) - badness(a)],
-    best: ["best first", (a, b) => badness(a) - badness(b)],
+    worst: [scored ? "worst first" : "most doubtful first", (a, b) => badness(b) - badness(a)],
+    best: [scored ? "best first" : "least doubtful first", (a, b) => badness(a) - badness(b)],
     name: ["name", () => 0],
   };
   // Without truth the doubtful count as the bad ones.

@@ -132,9 +132,10 @@ def chart(name: str, points: Curve) -> str:
     Returns:
         HTML; empty if there is nothing finite to draw.
     """
-    steps, values = _thinned([p for p in points if all(map(math.isfinite, p))])
-    if not len(steps):
+    points = [point for point in points if all(map(math.isfinite, point))]
+    if not points:
         return ""
+    steps, values = _thinned(points)
     width, height, left, bottom = _CHART
     low, high = float(values.min()), float(values.max())
     if low == high:
@@ -151,7 +152,7 @@ def chart(name: str, points: Curve) -> str:
         y = float(place(steps[0], value).split(",")[1])
         grid.append(f'<line x1="{left}" x2="{width - 12}" y1="{y:.1f}" y2="{y:.1f}"/>')
         grid.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    for step, x, anchor in ((steps[0], left, "start"), (steps[-1], width - 12, "end")):
+    for step, x, anchor in ((points[0][0], left, "start"), (points[-1][0], width - 12, "end")):
         grid.append(f'<text x="{x}" y="{height - 6}" text-anchor="{anchor}">{step:g}</text>')
     smooth = _running_mean(values)
     faint, firm = (
@@ -168,9 +169,9 @@ def chart(name: str, points: Curve) -> str:
 
 def _thinned(points: Curve) -> tuple[np.ndarray, np.ndarray]:
     """Returns steps and values, means of neighbours where there are many."""
-    array = np.array(points, np.float64).reshape(-1, 2)
-    parts = np.array_split(array, min(len(array), _MOST_POINTS)) if len(array) else []
-    thin = np.array([part.mean(axis=0) for part in parts]).reshape(-1, 2)
+    array = np.array(points, np.float64)
+    parts = np.array_split(array, min(len(array), _MOST_POINTS))
+    thin = np.array([part.mean(axis=0) for part in parts])
     return thin[:, 0], thin[:, 1]
 
 

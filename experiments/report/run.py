@@ -82,8 +82,8 @@ def write_report(
 
 
 def _colours(split: data.Split) -> np.ndarray:
-    """Returns `[c, 3] u8`: the classes that occur get the colours that differ most."""
-    colours = np.full((len(split.classes), 3), 128, np.uint8)
+    """Returns `[256, 3] u8`: the classes that occur get the colours that differ most."""
+    colours = np.full((256, 3), 128, np.uint8)
     seen = np.flatnonzero(split.labels.any(axis=0)) + 1
     others = np.setdiff1d(np.arange(1, len(colours)), seen)
     colours[[*seen, *others]] = layers.class_colours(len(colours) - 1)
@@ -99,28 +99,32 @@ def _gallery(
 ) -> dict[str, Any]:
     """Returns what `page.js` reads."""
     section = context.config.data
-    pseudo = section.score_split or section.pseudo_split
-    val_note = (
-        f"The segmenter's masks of photos it has not learnt from ({section.val_split})."
-        if section.val_split
-        else "There is no validation split, so there are no masks of the segmenter to show; "
-        "name one by --config.data.val_split, or `experiments.predict` masks of any photos."
-    )
+    train_note = f"Pseudo labels of {_some(photos, 'train', split)}"
+    if section.val_split:
+        val = context.split(section.val_split)
+        val_note = f"The segmenter's masks of {_some(photos, 'val', val)}"
+    else:
+        val_note = (
+            "There is no validation split, so no masks of the segmenter are shown; name one by "
+            "--config.data.val_split."
+        )
+        train_note = f"{train_note} {val_note}"
     return {
         "layers": LAYERS,
         "classes": {k: [name, _rgb(colours[k])] for k, name in enumerate(split.classes)},
         "errors": [[meaning, _rgb(colour)] for meaning, colour in _ERRORS],
         "splits": [
-            ["train", "Pseudo labels", f"Pseudo labels of {pseudo}, {_some(photos, 'train')}."],
-            ["val", "Segmenter", f"{val_note} {_some(photos, 'val') if section.val_split else ''}"],
+            ["train", "Pseudo labels", train_note],
+            ["val", "Segmenter", val_note],
         ],
         "photos": list(photos),
     }
 
 
-def _some(photos: Sequence[dict[str, Any]], split: str) -> str:
-    count = sum(photo["split"] == split for photo in photos)
-    return f"{count} photos: the worst ones, and others evenly spread over the list"
+def _some(photos: Sequence[dict[str, Any]], name: str, split: data.Split) -> str:
+    count = sum(photo["split"] == name for photo in photos)
+    order = "those that went worst" if split[0].mask is not None else "the most doubtful ones"
+    return f"{count} of {len(split)} photos: {order}, and others evenly spread over the list."
 
 
 def _tiles(
@@ -173,9 +177,10 @@ def _scores(scores: dict[str, Any], classes: Sequence[str]) -> list[Section]:
         for j, cell in enumerate(row[1:], start=1)
         if cell != "-"
     }
+    seeds = seeds_text(scores)
     notes = (
         "CAM and walk are cut at the threshold that suits them best on these very photos. "
-        + seeds_text(scores).capitalize()
+        f"{seeds[:1].upper()}{seeds[1:]}"
     )
     table = page.table(header, rows, shades=shades) + f'<p class="soft">{page.escape(notes)}</p>'
     sections = [("scores", "Scores", table)]
