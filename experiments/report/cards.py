@@ -1,13 +1,13 @@
 """Which photos the page shows, and each with its maps, scores and classes: a card."""
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.report import layers
+from experiments.report.page import script_json
 from wsgcn_jax import data
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.pipeline.cams import read_cams
@@ -46,7 +46,7 @@ def fitting(cards: Iterable[Card], budget: int) -> list[Card]:
     """Takes cards, in order, until the next one would exceed a number of bytes."""
     taken: list[Card] = []
     for card in cards:
-        budget -= len(json.dumps(card)) + 2
+        budget -= len(script_json(card)) + 1
         if budget < 0:
             break
         taken.append(card)

@@ -14,7 +14,6 @@
     split: (data.splits.find(([id]) => full(id)) || data.splits[0])[0],
     wanted: null,
     sort: "worst",
-    open: null,
   };
 
   function make(tag, properties = {}, ...children) {
@@ -77,7 +76,7 @@
     );
     const card = { photo, element, image, overlay, slider, missing, seen: false };
     slider.addEventListener("input", () => fade(card));
-    button.addEventListener("click", () => enlarge(card));
+    button.addEventListener("click", () => enlarged.open(card));
     return card;
   }
 
@@ -150,7 +149,7 @@
         about.append(make("i", {}, swatch(colour), meaning));
       }
     cards.forEach(draw);
-    if (state.open) setOverlay(large.overlay, state.open.photo);
+    enlarged.redraw();
   }
 
   function showPhotos() {
@@ -223,75 +222,13 @@
     showLayers();
   }
 
-  // The enlarged photo.
-  const stage = byId("stage");
-  const large = {
-    frame: stage.querySelector(".frame"),
-    image: stage.querySelector(".photo"),
-    overlay: stage.querySelector(".overlay"),
-  };
-
-  function fit(zoom) {
-    const [width, height] = state.open.photo.size;
-    const scale = Math.min(stage.clientWidth / width, stage.clientHeight / height) * zoom;
-    large.frame.style.width = `${Math.floor(width * scale)}px`;
-    large.frame.style.height = `${Math.floor(height * scale)}px`;
-    stage.classList.toggle("close", zoom > 1);
-  }
-
-  function enlarge(card) {
-    const { photo } = card;
-    state.open = card;
-    byId("large-name").textContent = photo.name;
-    byId("large-score").textContent = verdict(photo);
-    const ids = new Set([...photo.classes, ...Object.keys(photo.iou).map(Number)]);
-    byId("large-classes").replaceChildren(...[...ids].sort((a, b) => a - b).map((id) => chip(id, photo)));
-    large.image.src = photo.photo;
-    large.image.alt = photo.name;
-    setOverlay(large.overlay, photo);
-    byId("large-fade").value = card.slider.value;
-    large.overlay.style.opacity = card.slider.value / 100;
-    if (!byId("large").open) byId("large").showModal();
-    fit(1);
-  }
-
-  function turn(by) {
-    const list = shown();
-    const place = list.indexOf(state.open) + by;
-    enlarge(list[(place + list.length) % list.length]);
-  }
-
-  byId("large-fade").addEventListener("input", (event) => {
-    state.open.slider.value = event.target.value;
-    fade(state.open);
-    large.overlay.style.opacity = event.target.value / 100;
-  });
-  byId("previous").addEventListener("click", () => turn(-1));
-  byId("next").addEventListener("click", () => turn(1));
-  byId("close").addEventListener("click", () => byId("large").close());
-  byId("large").addEventListener("close", () => (state.open = null));
-  byId("large").addEventListener("click", (event) => {
-    if (event.target === byId("large")) byId("large").close();
-  });
-  stage.addEventListener("click", (event) => {
-    const box = large.frame.getBoundingClientRect();
-    const across = (event.clientX - box.left) / box.width;
-    const down = (event.clientY - box.top) / box.height;
-    fit(stage.classList.contains("close") ? 1 : 2.5);
-    stage.scrollTo(
-      across * stage.scrollWidth - stage.clientWidth / 2,
-      down * stage.scrollHeight - stage.clientHeight / 2,
-    );
-  });
-  window.addEventListener("resize", () => state.open && fit(1));
+  const enlarged = makeEnlarged({ shown, setOverlay, fade, verdict, chip });
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
     const layer = /^[0-9]$/.test(event.key) ? layers[Number(event.key)] : null;
     const button = layer && document.querySelector(`[data-layer="${layer[0]}"]`);
     if (button && !button.disabled) choose(layer[0]);
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (state.open && step && event.target.type !== "range") turn(step);
   });
 
   if (!data.photos.length) {

@@ -45,7 +45,9 @@ class Page(NamedTuple):
 def render(page: Page) -> bytes:
     """Returns the page as a file's content, UTF-8."""
     folder = resources.files(__package__)
-    read = {kind: (folder / f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js")}
+    files = ("page.html", "page.css", "enlarged.js", "page.js")
+    frame, style, *scripts = ((folder / name).read_text("utf-8").strip() for name in files)
+    script = "\n".join(scripts)
     tiles = (
         f'<div class="tile"><span>{escape(label)}</span><strong>{escape(figure)}</strong>'
         f"<small>{escape(remark)}</small></div>"
@@ -56,9 +58,8 @@ def render(page: Page) -> bytes:
         for name, heading, content in page.sections
     )
     links = (f'<a href="#{escape(name)}">{escape(head)}</a>' for name, head, _ in page.sections)
-    script = read["js"].strip()
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    text = Template(read["html"]).substitute(
+    text = Template(frame).substitute(
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'",
         title=escape(page.title),
@@ -67,7 +68,7 @@ def render(page: Page) -> bytes:
         links="".join(links),
         sections="\n".join(sections),
         gallery=script_json(page.gallery),
-        style=read["css"].strip(),
+        style=style,
         script=script,
     )
     return text.encode("utf-8", "replace")  # names of files may hold what is no text
@@ -98,12 +99,14 @@ def table(
         shades: (row, column) -> strength in [0, 1] of the colour behind the cell.
     """
     shades = shades or {}
+    columns = list(zip(*rows, strict=True))
+    kinds = ["number" if all(map(_is_number, column)) else "text" for column in columns]
     lines = []
     for i, (first, *rest) in enumerate(rows):
         cells = (
-            f'<td style="--v:{shades[i, j]:.2f}" class="shade">{escape(cell)}</td>'
+            f'<td class="shade" style="--v:{shades[i, j]:.2f}">{escape(cell)}</td>'
             if (i, j) in shades
-            else f"<td{_number_class(cell)}>{escape(cell)}</td>"
+            else f'<td class="{kinds[j]}">{escape(cell)}</td>'
             for j, cell in enumerate(rest, start=1)
         )
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>')
@@ -114,12 +117,12 @@ def table(
     )
 
 
-def _number_class(cell: str) -> str:
+def _is_number(cell: str) -> bool:
     try:
-        float(str(cell).removesuffix(" s").removesuffix(" %"))
+        float(cell)
     except ValueError:
-        return ""
-    return ' class="number"'
+        return cell in ("", "-")
+    return True
 
 
 def chart(name: str, points: Curve) -> str:

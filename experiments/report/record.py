@@ -122,7 +122,7 @@ def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict):
             flat |= all_settings(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value if isinstance(value, str) else json.dumps(value)
+            flat[prefix + key] = str(tuple(value) if isinstance(value, list) else value)
     return flat
 
 

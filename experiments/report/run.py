@@ -23,6 +23,7 @@ from wsgcn_jax.types import Skipped
 MOST_BYTES = 8_000_000
 """Size of the page; photos that would exceed it are left off."""
 
+_NOTES = 500  # bytes by which the notes on the photos may grow with their number
 _MOST_SKIPPED = 200  # photos left out that are listed
 _MOST_CONFUSED = 40  # classes in a confusion matrix
 _ERRORS = (
@@ -73,7 +74,7 @@ def write_report(
         sections=sections,
         gallery=_gallery(context, split, colours, []),
     )
-    room = MOST_BYTES - len(page.render(content))
+    room = MOST_BYTES - len(page.render(content)) - _NOTES
     photos = fitting(all_cards(context, scores, colours), room)
     path = workdir / "report.html"
     gallery = _gallery(context, split, colours, photos)
@@ -99,10 +100,10 @@ def _gallery(
 ) -> dict[str, Any]:
     """Returns what `page.js` reads."""
     section = context.config.data
-    train_note = f"Pseudo labels of {_some(photos, 'train', split)}"
+    train_note = f"Pseudo labels of {_some(photos, 'train', len(split))}"
     if section.val_split:
-        val = context.split(section.val_split)
-        val_note = f"The segmenter's masks of {_some(photos, 'val', val)}"
+        total = len(context.split(section.val_split))
+        val_note = f"The segmenter's masks of {_some(photos, 'val', total)}"
     else:
         val_note = (
             "There is no validation split, so no masks of the segmenter are shown; name one by "
@@ -121,10 +122,12 @@ def _gallery(
     }
 
 
-def _some(photos: Sequence[dict[str, Any]], name: str, split: data.Split) -> str:
-    count = sum(photo["split"] == name for photo in photos)
-    order = "those that went worst" if split[0].mask is not None else "the most doubtful ones"
-    return f"{count} of {len(split)} photos: {order}, and others evenly spread over the list."
+def _some(photos: Sequence[dict[str, Any]], name: str, total: int) -> str:
+    shown = [photo for photo in photos if photo["split"] == name]
+    first = "the most doubtful ones"
+    if any(photo["score"] is not None for photo in shown):
+        first = "those that went worst"
+    return f"{len(shown)} of {total} photos: {first}, and others evenly spread over the list."
 
 
 def _tiles(
@@ -182,7 +185,8 @@ def _scores(scores: dict[str, Any], classes: Sequence[str]) -> list[Section]:
         "CAM and walk are cut at the threshold that suits them best on these very photos. "
         f"{seeds[:1].upper()}{seeds[1:]}"
     )
-    table = page.table(header, rows, shades=shades) + f'<p class="soft">{page.escape(notes)}</p>'
+    table = page.table(header, rows, shades=shades)
+    table = f'<div class="scores">{table}</div><p class="soft">{page.escape(notes)}</p>'
     sections = [("scores", "Scores", table)]
     matrices = [
         f"<div><h3>{page.escape(title)}</h3>{_confusion(scores[s]['confusion'], classes)}</div>"

@@ -62,6 +62,15 @@ def test_scores_and_report(workdir):
     assert set(photos[1]["layers"]) == {"final", "truth", "errors"}
 
 
+def test_the_report_keeps_to_its_size_by_fewer_photos(workdir, monkeypatch):
+    config = tiny.get_config()
+    whole = report.write_report(config, Path(workdir), []).read_text()
+    monkeypatch.setattr(report.run, "MOST_BYTES", len(whole) - 1000)
+    page = report.write_report(config, Path(workdir), []).read_text()
+    assert len(page) <= len(whole) - 1000
+    assert 0 < page.count("data:image/webp") < whole.count("data:image/webp")
+
+
 def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys):
     page = report.write_report(tiny.get_config(), Path(workdir), [])
     before = page.read_bytes()
