@@ -142,11 +142,11 @@
       press(button, button.dataset.layer === state.layer);
       button.disabled = !there.has(button.dataset.layer);
     }
-    const about = byId("about");
-    about.textContent = layers.find(([id]) => id === state.layer)[2];
+    const told = byId("meaning");
+    told.textContent = layers.find(([id]) => id === state.layer)[2];
     if (state.layer === "errors")
       for (const [meaning, colour] of data.errors) {
-        about.append(make("i", {}, swatch(colour), meaning));
+        told.append(make("i", {}, swatch(colour), meaning));
       }
     cards.forEach(draw);
     enlarged.redraw();

@@ -243,7 +243,8 @@ def _settings(record: Record) -> str:
 def _about(record: Record, workdir: Path) -> str:
     rows = [["date", record.date], ["devices", record.devices], ["work folder", str(workdir)]]
     rows += [[name, version] for name, version in record.versions.items()]
-    return f"<pre>{page.escape(record.command)}</pre>{page.table(['', ''], rows)}"
+    table = page.table(["", ""], rows)
+    return f'<pre>{page.escape(record.command)}</pre><div class="words">{table}</div>'
 
 
 def _left_out(skipped: Sequence[Skipped]) -> list[Section]:
@@ -252,6 +253,5 @@ def _left_out(skipped: Sequence[Skipped]) -> list[Section]:
     rows = [[entry.name, entry.reason] for entry in skipped[:_MOST_SKIPPED]]
     more = len(skipped) - len(rows)
     note = f'<p class="soft">and {more} more</p>' if more else ""
-    return [
-        ("left-out", f"{len(skipped)} photos left out", page.table(["photo", "why"], rows) + note)
-    ]
+    table = f'<div class="words">{page.table(["photo", "why"], rows)}</div>'
+    return [("left-out", f"{len(skipped)} photos left out", table + note)]

@@ -53,6 +53,8 @@ def test_scores_and_report(workdir):
     assert "random walk" in report.table_text(scores)
     page = report.write_report(tiny.get_config(), Path(workdir), [])
     photos = json.loads(re.findall(r'id="data">(.*?)</script>', page.read_text())[0])["photos"]
+    ids = re.findall(r' id="([^"]*)"', page.read_text())
+    assert len(ids) == len(set(ids)) and {"scores", "confusion", "settings", "about"} <= set(ids)
     shown = [(photo["split"], photo["name"]) for photo in photos]
     count = tiny.get_config().report.photos
     expected = [("train", n) for n in worst["train"]], [("val", n) for n in worst["val"]]
