@@ -94,7 +94,7 @@ def table(
     """Lays out a table that scrolls by itself where it is too wide.
 
     Args:
-        header: of the columns.
+        header: of the columns; empty for none.
         rows: of cells; the first of each is the row's heading.
         shades: (row, column) -> strength in [0, 1] of the colour behind the cell.
     """
@@ -111,10 +111,8 @@ def table(
         )
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>')
     heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    return (
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    head = f"<thead><tr>{heads}</tr></thead>" if header else ""
+    return f'<div class="scroll"><table>{head}<tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def _is_number(cell: str) -> bool:

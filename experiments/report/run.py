@@ -243,7 +243,7 @@ def _settings(record: Record) -> str:
 def _about(record: Record, workdir: Path) -> str:
     rows = [["date", record.date], ["devices", record.devices], ["work folder", str(workdir)]]
     rows += [[name, version] for name, version in record.versions.items()]
-    table = page.table(["", ""], rows)
+    table = page.table([], rows)
     return f'<pre>{page.escape(record.command)}</pre><div class="words">{table}</div>'
 
 
