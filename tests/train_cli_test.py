@@ -37,7 +37,7 @@ def ran(monkeypatch, tmp_path):
         return []
 
     monkeypatch.setattr(train, "run_stages", run_stages)
-    monkeypatch.setattr(train.run_report, "write", lambda *_: None)
+    monkeypatch.setattr(train, "write_report", lambda *_: None)
 
     def run(*arguments):
         assert train.main(arguments) == 0
