@@ -1,4 +1,4 @@
-"""The structure of the package: who may import whom (the table in docs/architecture.md), and what size."""
+"""The structure of the package: who may import whom (docs/architecture.md), and what size."""
 
 import ast
 import re

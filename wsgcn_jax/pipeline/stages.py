@@ -148,6 +148,11 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
         with products_of_networks(config.backbone.precision):
             workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
         jax.clear_caches()  # the programs of one stage are no use to the next
+    return left_out(workspace)
+
+
+def left_out(workspace: Workspace) -> list[Skipped]:
+    """Returns the photos that the stages of a work folder left out, each once."""
     skipped: dict[Skipped, None] = {}
     for stage in STAGES:
         stamp = workspace.stamp(stage.name)

@@ -8,6 +8,7 @@ stands in `rules.py`.
 from ml_collections import ConfigDict
 
 from wsgcn_jax.settings.checks import check
+from wsgcn_jax.settings.files import config_names, load_config
 from wsgcn_jax.settings.keys import KEYS, OPTIONAL
 from wsgcn_jax.settings.kinds import did_you_mean
 from wsgcn_jax.settings.markdown import table
@@ -20,8 +21,10 @@ __all__ = [
     "RENAMED",
     "ConfigDict",
     "check",
+    "config_names",
     "defaults",
     "did_you_mean",
     "fit_to",
+    "load_config",
     "table",
 ]

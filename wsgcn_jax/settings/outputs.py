@@ -109,7 +109,13 @@ SEGMENTER = (
 )
 
 REPORT = (
-    Key("report.photos", 12, Integer(0, 1000), "How many the report shows."),
+    Key(
+        "report.photos",
+        60,
+        Integer(0, 1000),
+        "How many of each split the report shows, those that went worst first; fewer where the "
+        "page would exceed 8 MB.",
+    ),
     Key(
         "report.classes",
         None,
