@@ -3,8 +3,8 @@
 `python -m experiments.report --workdir=DIR`; `train` writes it at the end of a run.
 """
 
-from experiments.report.command import main
-from experiments.report.run import write_report
-from experiments.report.tables import table_text
+from .command import main
+from .run import write_report
+from .tables import table_text
 
 __all__ = ["main", "table_text", "write_report"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from experiments.report.command import main
+from .command import main
 
 sys.exit(main(sys.argv[1:]))

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.report import layers
-from experiments.report.page import script_json
 from wsgcn_jax import data
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.pipeline.cams import read_cams
@@ -17,6 +15,9 @@ from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import read_arrays
 from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.types import Example
+
+from . import layers
+from .page import script_json
 
 Card = dict[str, Any]
 """A photo as the page's script reads it; `page.js` names the keys."""

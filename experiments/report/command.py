@@ -9,13 +9,14 @@ Nothing is computed: the stages must be done. Exit status: 0 written, 2 the fold
 import argparse
 from collections.abc import Sequence
 
-from experiments.command import fail, fail_on_full_disk, log_skipped
-from experiments.report.record import read_record
-from experiments.report.run import write_report
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.stages import left_out
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.types import DataError
+
+from ..command import fail, fail_on_full_disk, log_skipped
+from .record import read_record
+from .run import write_report
 
 
 def main(argv: Sequence[str]) -> int:

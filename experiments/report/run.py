@@ -7,10 +7,6 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from experiments.report import layers, page
-from experiments.report.cards import LAYERS, all_cards, fitting
-from experiments.report.record import Record, all_settings, changed_settings, write_record
-from experiments.report.tables import ROWS, seeds_text, shares
 from wsgcn_jax import data
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.pipeline.context import Context
@@ -19,6 +15,11 @@ from wsgcn_jax.pipeline.evaluate import read_scores
 from wsgcn_jax.pipeline.stages import STAGES
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.types import Skipped
+
+from . import layers, page
+from .cards import LAYERS, all_cards, fitting
+from .record import Record, all_settings, changed_settings, write_record
+from .tables import ROWS, seeds_text, shares
 
 MOST_BYTES = 8_000_000
 """Size of the page; photos that would exceed it are left off."""
