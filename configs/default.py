@@ -66,7 +66,7 @@ def get_config() -> ConfigDict:
     config.classifier = _classifier()
     config.cams = ConfigDict()
     config.cams.scales = (1.0, 0.5, 1.5, 2.0)
-    config.cams.batch_size = 4
+    config.cams.batch_size = placeholder(int)  # None: as many as fit, 4 on a CPU
     config.cams.bucket = 128  # photos are padded to multiples of this many pixels
     config.boundary = _boundary()
     config.crf = _crf()
@@ -93,6 +93,8 @@ def _data() -> ConfigDict:
     data.pseudo_split = "train"  # boundary network, pseudo labels, segmenter
     data.val_split = placeholder(str)  # scores of the segmenter; None: no scores
     data.score_split = placeholder(str)  # pseudo labels scored, of those made; None: all
+    # Larger photos are seen at this size, which bounds the memory; results have their own size.
+    data.longer_side = 1024
     return data
 
 
@@ -102,6 +104,9 @@ def _training(**settings: float) -> ConfigDict:
     section.init = placeholder(str)  # a folder of experiments.convert to start from
     section.batch_size = 16
     section.epochs = 5  # 0: the weights are kept as they are
+    # Updates, at least and at most, whatever epochs would make of few or many photos.
+    section.min_steps = 1
+    section.max_steps = placeholder(int)
     section.learning_rate = 0.1
     section.learning_rate_interval = 1  # updates between two changes of the polynomial schedule
     section.momentum = 0.0
@@ -156,7 +161,7 @@ def _graph() -> ConfigDict:
     graph = ConfigDict()
     graph.longer_side = placeholder(int)  # of the photo the graph is built on; None: its own
     graph.bucket = 32  # pixels; the stride-4 grid is padded to multiples of a quarter
-    graph.batch_size = 4
+    graph.batch_size = placeholder(int)  # None: as many as fit, 4 on a CPU
     graph.radius = 5
     graph.beta = 10.0
     graph.steps = 256

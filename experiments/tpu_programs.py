@@ -58,7 +58,9 @@ Maker = Callable[[Devices], Program]
 
 
 def _config() -> ConfigDict:
-    return voc12.get_config().unlock()
+    config = voc12.get_config().unlock()
+    config.cams.batch_size = config.graph.batch_size = 4  # whatever would fit on this machine
+    return config
 
 
 def _shape(*shape: int, dtype: Any = jnp.float32) -> Any:

@@ -14,9 +14,14 @@ from wsgcn_jax.models.cam import Classifier, multilabel_soft_margin
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.curves import read_curve
+from wsgcn_jax.pipeline.doubts import doubts_of_classifier
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.training import run_training
 from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Example, Skipped
+
+_LAST = 20  # steps whose accuracy says what was learnt
 
 
 def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
@@ -83,4 +88,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         group_of=lambda path: "backbone" if path[0] == "backbone" else "head",
         seed=context.config.seed,
     )
+    accuracy = [value for _, value in read_curve(folder, "accuracy")]
+    for doubt in doubts_of_classifier(accuracy[-_LAST:], split.labels):
+        log(doubt)
     return ()

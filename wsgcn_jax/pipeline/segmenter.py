@@ -151,14 +151,15 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         (folder / "val").mkdir(exist_ok=True)
-        predict(
+        broken = predict(
             load_segmenter(folder),
-            val.sizes,
+            val.own_sizes,
             lambda index: val[index].image,
             lambda index: folder / "val" / f"{val.names[index]}.png",
             "segmenter on val",
             refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if settings.crf else None,
         )
+        return [Skipped(val.names[index], reason) for index, reason in broken]
     return ()
 
 
