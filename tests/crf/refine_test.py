@@ -7,6 +7,8 @@ from wsgcn_jax.crf import DEEPLAB, PARTIAL_LABELS, refine
 from wsgcn_jax.crf.refine import _bearable
 from wsgcn_jax.types import DataError
 
+_ALL = np.broadcast_to(True, (6000, 8000))
+
 
 def test_classes_that_score_nothing_and_a_larger_bucket_change_nothing():
     rng = np.random.default_rng(0)
