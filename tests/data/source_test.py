@@ -69,6 +69,8 @@ def test_larger_photos_are_given_smaller_and_their_masks_are_not(tmp_path):
     assert split.own_sizes == ((2000, 3000), (20, 30))
     assert split[0].image.shape == (200, 300, 3) and split[1].image.shape == (20, 30, 3)
     assert split[0].mask.shape == (2000, 3000)
+    blind = pickle.loads(pickle.dumps(split.without_masks()))
+    assert blind[0].mask is None and blind[0].image.shape == (200, 300, 3)
     whole = load(tmp_path, "train")[0].image
     # Means of 10x10 pixels of noise, however the JPEG was decoded.
     expected = whole.reshape(200, 10, 300, 10, 3).mean(axis=(1, 3))

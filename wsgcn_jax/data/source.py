@@ -7,6 +7,7 @@
 `index.json` is written last: it is there only if the records beside it are whole.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -102,6 +103,7 @@ class Split:
             raise unknown_name(split, index["splits"], what="split", where=str(folder))
         photos = [Stored(**photo) for photo in index["splits"][split]["photos"]]
         self._folder, self._split, self._longer_side = folder, split, longer_side
+        self._with_masks = True
         self._records = open_records(folder / _RECORDS, split)
         self.names = tuple(photo.name for photo in photos)
         self.own_sizes = tuple((photo.height, photo.width) for photo in photos)
@@ -110,6 +112,12 @@ class Split:
         self.skipped = tuple(Skipped(**photo) for photo in index["splits"][split]["skipped"])
         ids = np.arange(1, len(self.classes))
         self.labels = np.stack([np.isin(ids, photo.labels) for photo in photos])
+
+    def without_masks(self) -> "Split":
+        """The same photos without their true masks, which then need not be decoded."""
+        other = copy.copy(self)
+        other._with_masks = False
+        return other
 
     def __len__(self) -> int:
         return len(self.names)
@@ -120,7 +128,8 @@ class Split:
         position = int(position) % len(self)
         record = self._records[position]
         name = record["name"].decode()
-        mask = decode_png(record["mask"], name=name) if record["mask"] else None
+        known = self._with_masks and record["mask"]
+        mask = decode_png(record["mask"], name=name) if known else None
         image = decode_photo(record["image"], name=name, longer_side=self._longer_side)
         image = resize_photo(image, self.sizes[position])
         return Example(name, image, self.labels[position], mask)
@@ -129,7 +138,12 @@ class Split:
         return f"Split({str(self._folder)!r}, {self._split!r}, {len(self)} photos)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (self._folder, self._split, self._longer_side)
+        whole = (load, (self._folder, self._split, self._longer_side))
+        return whole if self._with_masks else (_load_without_masks, whole[1])
+
+
+def _load_without_masks(folder: Path, split: str, longer_side: int | None) -> Split:
+    return load(folder, split, longer_side).without_masks()
 
 
 def _is_current(folder: Path, fingerprint: str) -> bool:

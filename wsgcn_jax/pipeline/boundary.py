@@ -87,7 +87,7 @@ def group_of(path: tuple[str, ...]) -> str:
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes the label maps, then trains the network on them."""
     settings = context.config.boundary
-    split = context.split(context.config.data.pseudo_split)
+    split = context.split(context.config.data.pseudo_split).without_masks()
     labels = folder / "labels"
     labels.mkdir(exist_ok=True)
     out = context.left_out("cams")

@@ -36,7 +36,7 @@ MEGABYTES = 150.0
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.npz` for each photo: `cam [k, H, W] f16` in [0, 1] and `class_ids [k] u8`."""
     settings = context.config.cams
-    split = context.split(context.config.data.pseudo_split)
+    split = context.split(context.config.data.pseudo_split).without_masks()
     network = classifier.network(context.key("classifier"), context.config, len(split.classes) - 1)
     net = networks.load(context.folder("classifier"), network)
     program = make_program(net, context.config.backbone.name)

@@ -67,7 +67,7 @@ def make_loss(net: Network, backbone: str) -> Loss:
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Trains the classifier on the image-level labels of the training split."""
     settings = context.config.classifier
-    split = context.split(context.config.data.train_split)
+    split = context.split(context.config.data.train_split).without_masks()
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -68,6 +68,7 @@ def label_split(
     config = context.config
     network = boundary.network(context.key("boundary"), config)
     net = networks.load(context.folder("boundary"), network)
+    photos = split.without_masks()
     out = context.left_out("cams")
     kept = [index for index, name in enumerate(split.names) if name not in out]
     names = [split.names[index] for index in kept]
@@ -90,7 +91,7 @@ def label_split(
     return label_batches(
         names,
         [split.own_sizes[index] for index in kept],
-        lambda index: split[kept[index]].image,
+        lambda index: photos[kept[index]].image,
         inputs,
         lambda index, photo: write(kept[index], photo),
         lambda index: output(kept[index]),
