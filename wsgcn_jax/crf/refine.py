@@ -11,10 +11,11 @@ from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.crf.mean_field import Kernel, mean_field, resolve_kernel
 from wsgcn_jax.crf.settings import DEEPLAB, Settings, score_unary
 from wsgcn_jax.crf.simplex import numbered
-from wsgcn_jax.resize import Size, resize_map, resize_maps, resize_photo
+from wsgcn_jax.resize import Size, resize_map, resize_photo, resized_strips
 from wsgcn_jax.types import DataError
 
 _FINE = 1 << 18  # pixels; a kernel whose keys overflow even here is refused
+_STRIP = 128  # rows
 _CLASSES = 4  # a bucket rounds the number of classes up to a multiple: time hardly depends on it
 # Where unaries are -log(score), a class that scores less everywhere wins nowhere, but costs time.
 _NEGLIGIBLE = 0.01
@@ -103,8 +104,7 @@ def refine(
         refined = np.asarray(
             refine(*small, settings, kernel=kernel, iterations=iterations, bucket=bucket)
         )
-        flat = refined.reshape(-1, *smaller)
-        return resize_maps(flat, size).reshape(shape)
+        return _enlarged(refined, size)
     if bucket is not None:
         if image.ndim == 4 or valid is not None or present is not None:
             raise ValueError("bucket is for one photo, without valid and present")
@@ -143,7 +143,9 @@ def _bearable(size: Size, settings: Settings, kernel: Kernel) -> Size:
 
 
 def _smaller_photo(image: Array, size: Size) -> np.ndarray:
-    colours = np.clip(np.rint(np.asarray(image, np.float32)), 0, 255).astype(np.uint8)
+    colours = np.asarray(image)
+    if colours.dtype != np.uint8:
+        colours = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
     return resize_photo(colours, size)
 
 
@@ -151,6 +153,17 @@ def _smaller_maps(maps: Array, size: Size) -> np.ndarray:
     each = np.asarray(maps, np.float32).reshape(-1, *maps.shape[-2:])
     small = np.stack([resize_map(one, size) for one in each]).clip(0, 1)  # rounding
     return small.reshape(*maps.shape[:-2], *size)
+
+
+def _enlarged(maps: np.ndarray, size: Size) -> np.ndarray:
+    """Resizes `[..., h, w]` a strip at a time: beside large results there is no room for copies."""
+    flat = maps.reshape(-1, *maps.shape[-2:])
+    result = np.empty((len(flat), *size), np.float32)
+    top = 0
+    for strip in resized_strips(flat, size, _STRIP):
+        result[:, top : top + strip.shape[1]] = strip
+        top += strip.shape[1]
+    return result.reshape(*maps.shape[:-2], *size)
 
 
 def _in_bucket(
