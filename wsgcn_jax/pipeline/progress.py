@@ -1,5 +1,6 @@
 """What a run says on stderr while it works: a bar on a terminal, a line now and then elsewhere."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ class Progress:
             file=sys.stderr,
             disable=not on_terminal,
             leave=False,
-            dynamic_ncols=True,
+            ncols=shutil.get_terminal_size().columns,
         )
 
     def __enter__(self) -> Self:
