@@ -61,6 +61,7 @@ class Progress:
         self._items = 0  # that the estimate counts
         self._start = self._last = self._said = time.monotonic()
         self._estimated = False
+        columns, rows = shutil.get_terminal_size()  # 80 x 24 where the terminal does not tell
         on_terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
@@ -70,7 +71,8 @@ class Progress:
             file=sys.stderr,
             disable=not on_terminal,
             leave=False,
-            ncols=shutil.get_terminal_size().columns,
+            ncols=columns,
+            nrows=rows,
         )
 
     def __enter__(self) -> Self:
