@@ -17,6 +17,8 @@ SCALE = Number(0.1, 4)
 SCALES = Tuple(SCALE, 1, 16)
 RANGE = Tuple(SCALE, 2, 2, ascending=True)
 FROZEN = Integer(0, 5)
+STEPS = Integer(1, 10_000_000)
+FIT = "Photos at a time; None: as many as fit, 4 on a CPU."
 BELOW_ONE = Number(0, 1, with_high=False)
 
 RUN = (
@@ -42,6 +44,19 @@ DATA = (
         optional=True,
     ),
     Key("data.masks", None, Text(), "folder: where true masks are, if any.", optional=True),
+    Key(
+        "data.classes",
+        None,
+        Tuple(Text(), 1, 254, distinct=True),
+        "folder: names of the classes in the order of their ids; None: those of the labels.",
+        optional=True,
+    ),
+    Key(
+        "data.longer_side",
+        1024,
+        SIDE,
+        "Larger photos are seen at this size, which bounds the memory; results have their own.",
+    ),
     Key("data.num_train", 240, Integer(1, 1_000_000), "shapes: training photos."),
     Key("data.num_val", 60, Integer(1, 1_000_000), "shapes: validation photos."),
     Key("data.train_split", "train", Text(), "The photos that train the classifier."),
@@ -111,6 +126,14 @@ def training(section: str, **defaults: Any) -> tuple[Key, ...]:
             Integer(0, 1_000_000),
             "Times that every photo is seen; 0: the weights are kept as they are.",
         ),
+        Key("min_steps", 1, STEPS, "Updates at least, however few photos there are."),
+        Key(
+            "max_steps",
+            None,
+            STEPS,
+            "Updates at most; None: as many as the epochs give.",
+            optional=True,
+        ),
         Key("learning_rate", 0.1, RATE, "Of SGD; 0: these weights stay as they are."),
         Key(
             "learning_rate_interval",
@@ -157,7 +180,7 @@ CLASSIFIER = (
 
 CAMS = (
     Key("cams.scales", (1.0, 0.5, 1.5, 2.0), SCALES, "Of the photo, at which it is seen."),
-    Key("cams.batch_size", 4, BATCH, "Photos at a time."),
+    Key("cams.batch_size", None, BATCH, FIT, optional=True),
     Key("cams.bucket", 128, BUCKET, "Photos are padded to multiples of this many pixels."),
 )
 

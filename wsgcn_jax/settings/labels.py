@@ -1,6 +1,6 @@
 """The settings of the pseudo labels: CRF, graph, seeds, GCN."""
 
-from wsgcn_jax.settings.inputs import BATCH, BELOW_ONE, BUCKET, SHARE, SIDE
+from wsgcn_jax.settings.inputs import BATCH, BELOW_ONE, BUCKET, FIT, SHARE, SIDE
 from wsgcn_jax.settings.kinds import Choice, Flag, Integer, Key, Number
 
 _SIGMA = Number(0.1, 1000)
@@ -47,7 +47,7 @@ GRAPH = (
         optional=True,
     ),
     Key("graph.bucket", 32, BUCKET, "Photos are padded to multiples of this many pixels."),
-    Key("graph.batch_size", 4, BATCH, "Photos at a time."),
+    Key("graph.batch_size", None, BATCH, FIT, optional=True),
     Key("graph.radius", 5, Integer(2, 16), "Nodes closer than this are joined, in nodes."),
     Key("graph.beta", 10.0, Number(0, 100, with_low=False), "Exponent of the affinities."),
     Key(
