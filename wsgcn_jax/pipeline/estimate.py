@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
-from wsgcn_jax.pipeline.cams import MEGABYTES
+from wsgcn_jax.pipeline.cam_sources import MEGABYTES
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import photos_a_batch
 from wsgcn_jax.pipeline.progress import duration

@@ -4,6 +4,7 @@ What is not given, the networks of a finished run make. Walk and GCN are those o
 `pseudo_labels` stage.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -13,9 +14,8 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
 from wsgcn_jax.pipeline import boundary as boundary_stage
-from wsgcn_jax.pipeline import cams as cams_stage
-from wsgcn_jax.pipeline import classifier as classifier_stage
 from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.cam_sources import computed_cams
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.doubts import doubts_of_labels
 from wsgcn_jax.pipeline.external_maps import (
@@ -40,8 +40,8 @@ from wsgcn_jax.pipeline.graph_inputs import (
     plain_features,
     seeds_on_grid,
 )
-from wsgcn_jax.pipeline.inference import network_size, photos_a_batch, scaled_photos
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
+from wsgcn_jax.pipeline.node_features import node_features
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_labels, resize_map
@@ -113,7 +113,8 @@ def label_folder(
         key,
         names=photos.names,
         present=present,
-        sources=_sources(photos, given, config, present),
+        sources=_sources(photos, given, config, source.classes()[1:], present),
+        cam_features="cams" in node_features(config),
     )
     failed = label_batches(photos.names, photos.sizes, photos.image, inputs, write, output, config)
     for doubt in doubts_of_labels(objects, seeded):
@@ -122,7 +123,11 @@ def label_folder(
 
 
 def _sources(
-    photos: Photos, given: ExternalMaps, config: ConfigDict, present: np.ndarray
+    photos: Photos,
+    given: ExternalMaps,
+    config: ConfigDict,
+    classes: Sequence[str],
+    present: np.ndarray,
 ) -> MapSources:
     """Chooses a source for each kind of map: the given files first, then the run's networks."""
     seeds = None
@@ -135,7 +140,7 @@ def _sources(
         cams = partial(_no_cams, classes=present.shape[1] + 1)
     else:
         assert given.run is not None
-        cams = _network_cams(given.run, config, present)
+        cams = computed_cams(config, classes, present, given.run / "classifier")
     return MapSources(cams, _boundary_source(photos, given, config), seeds)
 
 
@@ -145,7 +150,7 @@ def _boundary_source(photos: Photos, given: ExternalMaps, config: ConfigDict) ->
     if given.run is not None:
         key = jax.random.key(0)  # every weight is loaded
         net = networks.load(given.run / "boundary", boundary_stage.network(key, config))
-        network = network_boundary(net, config.backbone.name)
+        network = network_boundary(net, config.backbone.name, node_features(config))
         if given.boundary is None:
             return network
     assert given.boundary is not None
@@ -154,34 +159,6 @@ def _boundary_source(photos: Photos, given: ExternalMaps, config: ConfigDict) ->
     def source(batch: Batch) -> tuple[Array, Array]:
         features = _plain_features(batch) if network is None else network(batch)[1]
         return maps_on_grid(batch, read, 0.0), features
-
-    return source
-
-
-def _network_cams(run: Path, config: ConfigDict, present: np.ndarray) -> CamSource:
-    """CAMs of a run's classifier."""
-    key = jax.random.key(0)  # every weight is loaded
-    net = classifier_stage.network(key, config, present.shape[1])
-    program = cams_stage.make_program(networks.load(run / "classifier", net), config.backbone.name)
-    settings = config.cams
-    megabytes = cams_stage.MEGABYTES * max(settings.scales) ** 2
-
-    def source(batch: Batch) -> np.ndarray:
-        sides = [network_size((p.shape[0], p.shape[1]), 1.0) for p in batch.photos]
-        largest = (max(h for h, _ in sides), max(w for _, w in sides))
-        padded = data.bucket_shape(*largest, settings.bucket)
-        room = data.batch_of(padded, photos_a_batch(settings.batch_size, megabytes))
-        cams = np.concatenate(
-            [
-                program(
-                    scaled_photos(batch.photos[start : start + room], padded, settings.scales),
-                    np.asarray(batch.grids[start : start + room], np.int32),
-                    batch.grid,
-                )
-                for start in range(0, len(batch.photos), room)
-            ]
-        )
-        return cams.astype(np.float32) * present[list(batch.indices)][:, :, None, None]
 
     return source
 

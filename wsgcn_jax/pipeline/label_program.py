@@ -18,6 +18,7 @@ from wsgcn_jax.pipeline.label_photo import (
     seeds_of_cams,
     seeds_of_walk,
 )
+from wsgcn_jax.pipeline.node_features import node_features
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 
@@ -34,7 +35,10 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
     """
     names = ("radius", "beta", "steps", "walk", "form", "basis", "symmetrise", "laplacian_radius")
     graph = {name: config.graph[name] for name in names}
-    return {**graph, **config.gcn.to_dict(), "seed_rule": _seed_rule(config)}
+    gcn = config.gcn.to_dict()
+    del gcn["features"]
+    walk_features = "walk" in node_features(config)
+    return {**graph, **gcn, "seed_rule": _seed_rule(config), "walk_features": walk_features}
 
 
 def check_memory(grids: Sequence[tuple[int, int]], config: ConfigDict) -> list[str]:

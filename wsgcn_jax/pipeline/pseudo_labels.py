@@ -13,6 +13,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.doubts import doubts_of_labels
 from wsgcn_jax.pipeline.graph_inputs import MapSources, cams_on_grid, graph_inputs, network_boundary
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
+from wsgcn_jax.pipeline.node_features import node_features
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
@@ -66,6 +67,7 @@ def label_split(
         The photos that had to be left out.
     """
     config = context.config
+    features = node_features(config)
     network = boundary.network(context.key("boundary"), config)
     net = networks.load(context.folder("boundary"), network)
     photos = split.without_masks()
@@ -79,7 +81,7 @@ def label_split(
 
     sources = MapSources(
         partial(cams_on_grid, read=cam, classes=len(split.classes)),
-        network_boundary(net, config.backbone.name),
+        network_boundary(net, config.backbone.name, features),
     )
     inputs = partial(
         graph_inputs,
@@ -87,6 +89,7 @@ def label_split(
         names=names,
         present=split.labels[kept],
         sources=sources,
+        cam_features="cams" in features,
     )
     return label_batches(
         names,

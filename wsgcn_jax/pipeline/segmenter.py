@@ -12,8 +12,9 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.crf import DEEPLAB, refine
-from wsgcn_jax.models.backbone import normalise, packaged_weights
+from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
+from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context

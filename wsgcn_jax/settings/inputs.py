@@ -4,7 +4,14 @@ from typing import Any
 
 from wsgcn_jax.settings.kinds import Choice, Flag, Integer, Key, Number, Text, Tuple, Words
 
-BACKBONES = ("resnet50", "resnet101", "efficientnet_lite0", "resnet101_caffe")
+BACKBONES = (
+    "resnet50",
+    "resnet101",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "resnet101_caffe",
+)
 STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
 
 BATCH = Integer(1, 1024)
@@ -162,6 +169,13 @@ def training(section: str, **defaults: Any) -> tuple[Key, ...]:
 
 CLASSIFIER = (
     *training("classifier"),
+    Key(
+        "classifier.head",
+        "random",
+        Choice(("random", "imagenet")),
+        "What the layer behind the backbone starts from. imagenet: the ImageNet classes that the "
+        "class names stand for; with epochs=0 they give CAMs without any training.",
+    ),
     Key("classifier.head_learning_rate", 1.0, RATE, "Of the layer behind the backbone."),
     Key(
         "classifier.longer_side",
@@ -179,6 +193,14 @@ CLASSIFIER = (
 )
 
 CAMS = (
+    Key(
+        "cams.sources",
+        None,
+        Words(("trained", "imagenet")),
+        "Whose CAMs: the trained classifier's, ImageNet's own head's; of both the mean. None: "
+        "trained, and with classifier.head=imagenet both, or without epochs imagenet.",
+        optional=True,
+    ),
     Key("cams.scales", (1.0, 0.5, 1.5, 2.0), SCALES, "Of the photo, at which it is seen."),
     Key("cams.batch_size", None, BATCH, FIT, optional=True),
     Key("cams.bucket", 128, BUCKET, "Photos are padded to multiples of this many pixels."),
