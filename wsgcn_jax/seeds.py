@@ -145,7 +145,7 @@ def _confident_region(
     return ((strong | background) & wins[best]).reshape(valid.shape)
 
 
-@checked(walked=Shaped("k H W", low=0), present=Shaped("k", "bool"), valid=Shaped("H W", "bool"))
+@checked(walked=Shaped("k H W"), present=Shaped("k", "bool"), valid=Shaped("H W", "bool"))
 def walk_seeds(
     walked: jax.Array, present: jax.Array, *, valid: jax.Array | None = None, margin: float = 0.3
 ) -> jax.Array:
