@@ -111,7 +111,7 @@ def _outside(kind):
         case kinds.Choice(values):
             return [*wrong, values, str(values[0]) + "x", "", True, float("nan")]
         case kinds.Words(words):
-            return [*wrong, "", ",", f"{words[0]},", "all,", 0, words]
+            return [*wrong, "", ",", f"{words[0]},", f"{words[0]},{words[0]}", "all,", 0, words]
         case kinds.Text():
             return [*wrong, "", "  ", "a\nb", "a\0b", 0, ("a",)]
         case kinds.Tuple(each):
@@ -135,7 +135,7 @@ def _inside(kind):
         case kinds.Choice(values):
             return list(values)
         case kinds.Words(words):
-            return ["all", words[0], " , ".join(words)]
+            return [*filter(None, [kind.whole]), words[0], " , ".join(words)]
         case kinds.Text():
             return ["x", "gs://b/ä b.csv"]
         case kinds.Tuple(each):
@@ -201,14 +201,6 @@ TOGETHER = [
         "segmenter.multi_scale=(0.5, 0.4): must be scales that leave 16 pixels",
     ),
     ({"seeds.low_alpha": 64.0}, "seeds.low_alpha=64.0: must be at most seeds.high_alpha=32.0"),
-    (
-        {"data.source": "voc", "data.root": "x", "graph.walk": "dense"},
-        "graph.longer_side=None: must be at most 512",
-    ),
-    (
-        {"data.source": "voc", "data.root": "x", "crf.ir_labels": True, "crf.kernel": "exact"},
-        "crf.longer_side=None: must be at most 512",
-    ),
 ]
 
 

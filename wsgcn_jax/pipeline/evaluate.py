@@ -28,7 +28,7 @@ WORST = 10
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `scores.json` here and at the top of the work folder."""
     split = context.scored()
-    classes = class_ids(split.classes, context.config.report.classes)
+    classes = class_ids_of(split.classes, context.config.report.classes)
     train, hardest = _score_pseudo(context, split, classes)
     scores: dict[str, Any] = {"train": train, "val": {}, "worst": {"train": hardest, "val": []}}
     if context.config.data.val_split:
@@ -41,7 +41,6 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         )
         if confusion.any():
             scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
-            scores["val"]["confusion"] = confusion.tolist()
     text = json.dumps(scores, indent=1).encode()
     if is_primary():
         write_atomic(folder / "scores.json", text)
@@ -49,7 +48,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     return ()
 
 
-def class_ids(names: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
+def class_ids_of(names: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
     """Returns the ids of the classes that are scored.
 
     Args:
@@ -176,7 +175,6 @@ def _score_pseudo(
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
     where = _entry(labelled, split.classes, classes)["miou"] if labelled.any() else 0.0
     scores["seeds"]["miou_where_labelled"] = where
-    scores["confusion"] = final.tolist()
     return scores, _worst(each)
 
 

@@ -125,7 +125,7 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
     wanted = _wanted(config.stages)
     context = Context(config, Workspace(workdir))
     # Its error comes now, not after hours.
-    evaluate.class_ids(context.source.classes(), config.report.classes)
+    evaluate.class_ids_of(context.source.classes(), config.report.classes)
     workspace = context.workspace
     log(f"on {describe_devices()}")
     prints = fingerprints(context)

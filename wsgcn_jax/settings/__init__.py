@@ -1,8 +1,8 @@
 """The settings of a run: every key once, with its default, its range and its meaning.
 
-A key is one entry of `inputs.py` or `outputs.py`; the default configuration, the check before a run
-and the documentation's table are made of them. What several keys must be together stands in
-`rules.py`.
+A key is one entry of `inputs.py`, `labels.py` or `outputs.py`; the default configuration, the check
+before a run and the documentation's table are made of them. What several keys must be together
+stands in `rules.py`.
 """
 
 from ml_collections import ConfigDict

@@ -81,7 +81,9 @@ def _called(name: str) -> str:
 def _hint(key: Key, value: Any) -> str:
     """Proposes the nearest of the words that there are."""
     if isinstance(key.kind, Words) and isinstance(value, str):
-        return did_you_mean(key.kind.unknown(value)[0], (*key.kind.words, "all"))
+        known = (*key.kind.words, *filter(None, [key.kind.whole]))
+        unknown = (word for word in key.kind.named(value) if word not in known)
+        return did_you_mean(next(unknown, ""), known)
     if isinstance(key.kind, Choice) and isinstance(value, str) and key.kind.type is str:
         return did_you_mean(value, key.kind.values)
     if isinstance(key.kind, Tuple) and isinstance(value, str):

@@ -7,9 +7,10 @@ from wsgcn_jax.settings.kinds import Choice, Flag, Integer, Key, Number, Text, T
 BACKBONES = ("resnet50", "resnet101", "efficientnet_lite0", "resnet101_caffe")
 STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
 
-BATCH = Integer(1, 4096)
-BUCKET = Integer(16, 4096, multiple=16)
+BATCH = Integer(1, 1024)
+BUCKET = Integer(16, 512, multiple=16)
 CROP = Integer(32, 4096)
+SIDE = Integer(32, 4096)
 SHARE = Number(0, 1)
 RATE = Number(0, 100)
 SCALE = Number(0.1, 4)
@@ -20,7 +21,7 @@ BELOW_ONE = Number(0, 1, with_high=False)
 
 RUN = (
     Key("seed", 0, Integer(0, 2_000_000_000), "Of everything that is drawn at random."),
-    Key("stages", "all", Words(STAGES), "Which stages are run."),
+    Key("stages", "all", Words(STAGES, whole="all"), "Which stages are run."),
 )
 
 DATA = (
@@ -142,7 +143,7 @@ CLASSIFIER = (
     Key(
         "classifier.longer_side",
         (320, 640),
-        Tuple(Integer(32, 4096), 2, 2, ascending=True),
+        Tuple(SIDE, 2, 2, ascending=True),
         "Pixels of a training photo's longer side, drawn between these.",
     ),
     Key("classifier.crop", 512, CROP, "Side of a training crop, in pixels."),

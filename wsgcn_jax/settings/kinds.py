@@ -112,21 +112,26 @@ class Text(NamedTuple):
 
 
 class Words(NamedTuple):
-    """The word "all", or some of a list of words in one text, commas between."""
+    """Some of a list of words in one text, commas between; or one word that stands for all."""
 
     words: tuple[str, ...]
+    whole: str | None = None
     type: type = str
 
     def holds(self, value: Any) -> bool:
-        """Tells whether it is "all" or names only words of the list."""
-        return isinstance(value, str) and (value == "all" or not self.unknown(value))
+        """Tells whether a text names only words of the list, each once, or is the word for all."""
+        if not isinstance(value, str) or value == self.whole:
+            return isinstance(value, str)
+        named = self.named(value)
+        return set(named) <= set(self.words) and len(set(named)) == len(named)
 
-    def unknown(self, value: str) -> list[str]:
-        """The words of a text that are not in the list."""
-        return [word for part in value.split(",") if (word := part.strip()) not in self.words]
+    def named(self, value: str) -> list[str]:
+        """The words of a text."""
+        return [word.strip() for word in value.split(",")]
 
     def __str__(self) -> str:
-        return f"all, or some of {', '.join(self.words)} with commas between"
+        whole = f"{self.whole}, or " if self.whole else ""
+        return f"{whole}some of {', '.join(self.words)} with commas between"
 
 
 class Tuple(NamedTuple):

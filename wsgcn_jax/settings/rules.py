@@ -11,10 +11,6 @@ from typing import Any
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[tuple[str, str]]]
 
-_MOST_SQUARED = 512
-"""Longer side of a photo, in pixels, whose stride-4 grid makes matrices of all cells by all cells
-of at most 1 GB."""
-
 
 def _splits_evenly(values: Values, *, section: str) -> Iterator[tuple[str, str]]:
     parts = values[f"{section}.accumulate"]
@@ -78,23 +74,6 @@ def _exponents(values: Values) -> Iterator[tuple[str, str]]:
         yield "seeds.low_alpha", f"at most seeds.high_alpha={high}"
 
 
-def _dense_walk_fits(values: Values) -> Iterator[tuple[str, str]]:
-    side, dense = values["graph.longer_side"], values["graph.walk"] == "dense"
-    if values["data.source"] != "shapes" and dense and not 0 < (side or 0) <= _MOST_SQUARED:
-        yield "graph.longer_side", f"{_squared()}, for graph.walk=dense"
-
-
-def _exact_crf_fits(values: Values) -> Iterator[tuple[str, str]]:
-    side = values["crf.longer_side"]
-    exact = values["crf.ir_labels"] and values["crf.kernel"] == "exact"
-    if values["data.source"] != "shapes" and exact and not 0 < (side or 0) <= _MOST_SQUARED:
-        yield "crf.longer_side", f"{_squared()}, for crf.kernel=exact"
-
-
-def _squared() -> str:
-    return f"at most {_MOST_SQUARED}, since memory grows with the photo's cells squared"
-
-
 RULES: tuple[Rule, ...] = (
     *(partial(_splits_evenly, section=name) for name in ("classifier", "boundary", "segmenter")),
     _levels,
@@ -105,6 +84,4 @@ RULES: tuple[Rule, ...] = (
     _of_resnets,
     _scales_leave_a_cell,
     _exponents,
-    _dense_walk_fits,
-    _exact_crf_fits,
 )
