@@ -12,10 +12,10 @@ import pytest
 from etils.epath import Path
 from PIL import Image
 
-from configs import default
 from experiments import report
 from experiments.report import cards, layers, page, record, run, tables
 from experiments.report.cards import Card
+from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError, Skipped
 
 VOID = {"meta", "img", "line", "polyline", "input"}
@@ -215,7 +215,7 @@ def test_a_long_list_of_photos_left_out_is_cut() -> None:
 
 
 def test_a_record_gives_the_settings_back(tmp_path) -> None:
-    config = default.get_config()
+    config = defaults()
     config.data.update(source="folder", root="/photos", val_split="val")
     config.report.update(photos=7, classes=("background", "cat"))
     written = record.write_record(Path(tmp_path), config)
@@ -223,7 +223,7 @@ def test_a_record_gives_the_settings_back(tmp_path) -> None:
     assert written.settings().to_dict() == config.to_dict()
     assert {"jax", "numpy", "Python"} <= set(written.versions)
     changed = {key: (value, usual) for key, value, usual in record.changed_settings(written.config)}
-    assert changed["report.photos"] == ("7", str(default.get_config().report.photos))
+    assert changed["report.photos"] == ("7", str(defaults().report.photos))
     assert set(changed) == {
         *("data.source", "data.root", "data.val_split", "report.photos", "report.classes")
     }
@@ -236,6 +236,21 @@ def test_the_command_says_in_one_line_what_is_no_run(tmp_path, capsys, content) 
     assert report.main([f"--workdir={tmp_path}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and "run.json" in error
+
+
+@pytest.mark.parametrize(
+    ("called", "typed"),
+    [
+        (
+            ["/usr/bin/python3", "-m", "experiments.train", "--photos=my cats"],
+            "python3 -m experiments.train '--photos=my cats'",
+        ),
+        (["/v/bin/python", "/v/bin/wsgcn", "train"], "wsgcn train"),
+        (["python"], "python"),
+    ],
+)
+def test_the_command_is_shown_as_typed(called, typed) -> None:
+    assert record._command(called) == typed
 
 
 def test_settings_of_another_version_are_refused() -> None:

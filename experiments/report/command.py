@@ -6,7 +6,6 @@ Nothing is computed: the stages must be done. Exit status: 0 written, 2 the fold
 3 written, but the run had left photos out.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from wsgcn_jax.folders import absolute
@@ -14,18 +13,14 @@ from wsgcn_jax.pipeline.stages import left_out
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.types import DataError
 
-from ..command import fail, fail_on_full_disk, log_skipped
+from ..command import Parser, fail, fail_on_full_disk, log_skipped
 from .record import read_record
 from .run import write_report
 
 
 def main(argv: Sequence[str]) -> int:
     """Writes `report.html`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--workdir", required=True, help="work folder of a run, or gs://...")
     workdir = absolute(parser.parse_args(argv).workdir)
     try:

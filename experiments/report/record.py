@@ -4,6 +4,7 @@ import json
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -11,10 +12,12 @@ from typing import Any, NamedTuple
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from configs import default
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import describe_devices
+from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
+
+from ..command import PROGRAM
 
 _FILE = "run.json"
 _PACKAGES = (
@@ -53,7 +56,7 @@ class Record(NamedTuple):
         Raises:
             DataError: it is not one of this version.
         """
-        config = default.get_config()
+        config = defaults()
         try:
             config.update(self.config)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -67,9 +70,8 @@ class Record(NamedTuple):
 
 def write_record(workdir: Path, config: ConfigDict) -> Record:
     """Writes what this process runs with to the work folder, and returns it."""
-    program, *arguments = sys.orig_argv
     record = Record(
-        command=shlex.join([Path(program).name, *arguments]),
+        command=_command(sys.orig_argv),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         devices=describe_devices(),
         versions=_versions(),
@@ -110,7 +112,7 @@ def changed_settings(config: dict[str, Any]) -> list[tuple[str, str, str]]:
     Returns:
         (key, value, default) in order of the keys.
     """
-    usual = all_settings(json.loads(default.get_config().to_json_best_effort()))
+    usual = all_settings(json.loads(defaults().to_json_best_effort()))
     mine = all_settings(config)
     return [(k, v, usual.get(k, "")) for k, v in mine.items() if v != usual.get(k)]
 
@@ -124,6 +126,14 @@ def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = str(tuple(value) if isinstance(value, list) else value)
     return flat
+
+
+def _command(called: Sequence[str]) -> str:
+    """Returns a command line as a user types it: `python ...`, or `wsgcn ...` of the script."""
+    program, *arguments = called
+    if arguments and Path(arguments[0]).stem == PROGRAM:
+        program, *arguments = arguments
+    return shlex.join([Path(program).name, *arguments])
 
 
 def _versions() -> dict[str, str]:

@@ -129,5 +129,5 @@ def test_a_part_needs_the_stages_before_it(tmp_path):
     with pytest.raises(DataError, match=r"'cams' needs 'data'"):
         run_stages(config, str(tmp_path))
     config.stages = "camms"
-    with pytest.raises(DataError, match="no stage 'camms'"):
+    with pytest.raises(DataError, match=r"stages='camms': must be .*did you mean 'cams'"):
         run_stages(config, str(tmp_path))
