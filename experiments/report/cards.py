@@ -67,7 +67,7 @@ def chosen(names: Sequence[str], worst: Sequence[str], count: int) -> list[str]:
     """
     known = set(names)
     first = [name for name in dict.fromkeys(worst) if name in known][:count]
-    rest = [name for name in names if name not in set(first)]
+    rest = [name for name in names if name not in first]  # a handful
     spread = np.linspace(0, len(rest) - 1, min(count - len(first), len(rest))).round()
     return [*first, *(rest[int(index)] for index in spread)]
 
