@@ -21,11 +21,11 @@ COMMANDS = {
     "pseudo-label": "masks of labelled photos, from anybody's maps or a trained run",
     "predict": "masks of any photos, by a trained network",
     "evaluate": "scores of masks against true masks",
-    "report": "the page of a finished run, written again",
+    "report": "the page about a finished run, written once more",
     "convert": "published PyTorch weights to folders that networks start from",
     "benchmark": "timings and agreement, measured side by side",
 }
-"""Name of a module of this package, with a dash for its underscore, and what it does."""
+"""Name of a module of this package, a dash for its underscore, and what its `main` does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
