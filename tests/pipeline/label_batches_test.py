@@ -10,7 +10,8 @@ from wsgcn_jax.pipeline.graph_inputs import cams_on_grid, grid_colours
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
 from wsgcn_jax.types import Skipped
 
-NAMES, SIZES = ("a", "broken", "c"), ((48, 64), (64, 64), (33, 47))
+NAMES, SIZES = ("a", "broken", "c", "large"), ((48, 64), (64, 64), (33, 47), (128, 96))
+SEEN = (*SIZES[:3], (64, 48))  # at 64 pixels at the most
 
 
 def _scores(photos):
@@ -26,6 +27,7 @@ def found(tmp_path, monkeypatch):
     """What `label_batches` reads, hands on and leaves out."""
     config = tiny.get_config().unlock()
     config.crf.post_process = False
+    config.data.longer_side = 64
     config.graph.update(batch_size=2, longer_side=64)
     read, written = [], {}
 
@@ -48,11 +50,13 @@ def found(tmp_path, monkeypatch):
 
 def test_every_photo_is_read_once_and_labelled_at_its_size(found):
     read, written, _ = found
-    assert sorted(read) == [0, 1, 2]
-    for index in (0, 2):
+    assert sorted(read) == [0, 1, 2, 3]
+    for index in (0, 2, 3):
         photo = written[index]
         assert photo.class_ids.tolist() == [0, 2]
-        assert photo.scores.shape == (2, *SIZES[index])
+        assert photo.scores.shape == (2, *SEEN[index])
+        assert photo.label_map.shape == SIZES[index]
+        assert (photo.label_map == (2 if index else 0)).all()
         red = np.float32(51 * (index + 1) / 255)
         np.testing.assert_allclose(photo.scores[0], 1 - red, rtol=1e-5)
         np.testing.assert_allclose(photo.scores[1], red, rtol=1e-5)
@@ -61,5 +65,5 @@ def test_every_photo_is_read_once_and_labelled_at_its_size(found):
 
 def test_scores_that_are_not_finite_are_left_out(found):
     _, written, skipped = found
-    assert sorted(written) == [0, 2]
+    assert sorted(written) == [0, 2, 3]
     assert skipped == [Skipped("broken", "broken: the GCN's scores are not finite")]
