@@ -1,9 +1,8 @@
 """Anyone's real photos, ten or ten thousand, on any machine.
 
-    python -m experiments.train --config=photos --workdir=workdir/photos \
-        --config.data.root=PHOTOS
+    python -m experiments.train --photos=DIR [--labels=FILE]
 
-PHOTOS holds the photos and a `labels.csv` (`file,label label ...`). The settings are those of
+DIR holds the photos and a `labels.csv` (`file,label label ...`). The settings are those of
 `configs/voc_animals.py`, whose scores are known, but training follows the number of photos: few
 photos are seen many times (`min_steps`), many photos a few times (`epochs`) or in part
 (`max_steps`). Whatever else depends on the photos (thresholds of seeds and masks) finds itself in

@@ -19,6 +19,7 @@ from wsgcn_jax.pipeline.label_photo import (
     seeds_of_walk,
 )
 from wsgcn_jax.resize import resize_maps
+from wsgcn_jax.types import DataError
 
 _BUCKET = 128  # pixels, at least, to which photos are padded for the CRF
 _DENSE_CELLS = 20_000  # three matrices of 1.6 GB
