@@ -78,7 +78,7 @@ def label_batches(
         host; nothing is written for them.
 
     Raises:
-        DataError: see `make_label_program` and `check_memory`.
+        DataError: see `check_memory`.
     """
     settings = config.graph
     given = [within(size, config.data.longer_side) for size in sizes]
