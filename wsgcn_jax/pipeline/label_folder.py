@@ -12,18 +12,15 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.pipeline import boundary as boundary_stage
 from wsgcn_jax.pipeline import cams as cams_stage
 from wsgcn_jax.pipeline import classifier as classifier_stage
 from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.cam_files import read_cams
 from wsgcn_jax.pipeline.context import name_key
-from wsgcn_jax.pipeline.external_maps import (
-    ExternalMaps,
-    Photos,
-    read_boundary,
-    read_labelled_cam,
-    read_seeds,
-)
+from wsgcn_jax.pipeline.external_maps import ExternalMaps, read_boundary, read_seeds
+from wsgcn_jax.pipeline.given_photos import Photos
 from wsgcn_jax.pipeline.graph_inputs import (
     Array,
     Batch,
@@ -41,6 +38,8 @@ from wsgcn_jax.pipeline.graph_inputs import (
 )
 from wsgcn_jax.pipeline.inference import network_size, scaled_photos
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
+from wsgcn_jax.pipeline.regions import read_regions, vote
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_labels, resize_map
@@ -80,24 +79,32 @@ def label_folder(
             "without boundary maps, or without CAMs or partial labels, --checkpoint must name a "
             "run."
         )
+    if given.seeds is not None:
+        check_classes(given.seeds, source.classes())
     photos = Photos(source, given)
+    if not photos.names:
+        raise DataError(
+            f"all {len(photos.skipped)} photos were left out: {photos.skipped[0].reason}"
+        )
 
     def output(index: int) -> Path:
         name = photos.names[index]
         return labels / f"{name}.png" if scores is None else scores / f"{name}.npz"
 
     def write(index: int, photo: Labelled) -> None:
-        mask = argmax_labels(photo.scores, photo.class_ids)
-        data.write_mask(labels / f"{photos.names[index]}.png", mask)
+        name, found = photos.names[index], photo.scores
+        if given.regions is not None:
+            found = vote(found, read_regions(given.regions, name, photos.facts[index].size))
+        data.write_mask(labels / f"{name}.png", argmax_labels(found, photo.class_ids))
         if scores is not None:
-            arrays = {"keys": photo.class_ids, "scores": photo.scores.astype(np.float16)}
+            arrays = {"keys": photo.class_ids, "scores": found.astype(np.float16)}
             write_arrays(output(index), arrays)
 
-    classes = len(source.classes())
+    write_classes(labels, source.classes())
     key = name_key(jax.random.key(config.seed), "gcn")
-    present = np.zeros((len(photos.names), classes - 1), bool)
-    for row, ids in zip(present, photos.labels, strict=True):
-        row[np.asarray(ids) - 1] = True
+    present = np.zeros((len(photos.names), len(source.classes()) - 1), bool)
+    for row, facts in zip(present, photos.facts, strict=True):
+        row[np.asarray(facts.labels) - 1] = True
     inputs = partial(
         graph_inputs,
         key,
@@ -105,7 +112,11 @@ def label_folder(
         present=present,
         sources=_sources(photos, given, config, present),
     )
-    failed = label_batches(photos.names, photos.sizes, photos.image, inputs, write, output, config)
+    sizes = [facts.size for facts in photos.facts]
+    failed = label_batches(photos.names, sizes, photos.image, inputs, write, output, config)
+    warn_of_one_sided([labels / f"{name}.png" for name in photos.names])
+    if len(failed) == len(photos.names):
+        raise DataError(f"all photos were left out: {failed[0].reason}")
     return len(photos.names) - len(failed), [*photos.skipped, *failed]
 
 
@@ -115,7 +126,9 @@ def _sources(
     """Chooses a source for each kind of map: the given files first, then the run's networks."""
     seeds = None
     if given.seeds is not None:
-        seeds = partial(seeds_on_grid, read=partial(_seeds, photos, given.seeds))
+        seeds = partial(
+            seeds_on_grid, read=partial(_seeds, photos, given.seeds, config.seeds.minimum_score)
+        )
     if given.cams is not None:
         read = partial(_cam, photos, given.cams)
         cams: CamSource = partial(cams_on_grid, read=read, classes=present.shape[1] + 1)
@@ -177,17 +190,19 @@ def _cam(
     photos: Photos, folder: Path, index: int, grid: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads a photo's CAMs `[k, *grid]` and their class ids."""
-    labels = photos.labels[index]
-    given = read_labelled_cam(folder, photos.names[index], labels)
-    return np.stack([resize_map(cam, grid) for cam in given]), np.asarray(labels)
+    facts = photos.facts[index]
+    given = read_cams(folder, photos.names[index], facts).maps
+    return np.stack([resize_map(cam, grid) for cam in given]), np.asarray(facts.labels)
 
 
-def _seeds(photos: Photos, folder: Path, index: int, grid: tuple[int, int]) -> np.ndarray:
+def _seeds(
+    photos: Photos, folder: Path, sure: float, index: int, grid: tuple[int, int]
+) -> np.ndarray:
     """Reads a photo's partial labels `[*grid] u8`."""
-    name, labels, size = photos.names[index], photos.labels[index], photos.sizes[index]
-    return resize_labels(read_seeds(folder, name, labels, size), grid)
+    seeds = read_seeds(folder, photos.names[index], photos.facts[index], sure=sure)
+    return resize_labels(seeds, grid)
 
 
 def _boundary(photos: Photos, folder: Path, index: int, grid: tuple[int, int]) -> np.ndarray:
     """Reads a photo's boundary map `[*grid] f32`."""
-    return resize_map(read_boundary(folder, photos.names[index]), grid)
+    return resize_map(read_boundary(folder, photos.names[index], photos.facts[index]), grid)

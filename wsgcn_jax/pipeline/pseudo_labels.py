@@ -7,15 +7,18 @@ import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import write_classes
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.graph_inputs import MapSources, cams_on_grid, graph_inputs, network_boundary
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.types import DataError, Skipped
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
@@ -36,7 +39,15 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         write_arrays(mask(index).with_suffix(".npz"), arrays)
         data.write_mask(mask(index), argmax_labels(photo.scores, photo.class_ids))
 
-    return label_split(context, split, write, mask)
+    if is_primary():
+        write_classes(folder, split.classes)
+    failed = label_split(context, split, write, mask)
+    if len(failed) == len(split):
+        raise DataError(f"all {len(failed)} photos were left out: {failed[0].reason}")
+    if is_primary():
+        labelled = [mask(index) for index in range(len(split)) if split.labels[index].any()]
+        warn_of_one_sided(labelled)
+    return failed
 
 
 def label_split(
