@@ -7,7 +7,6 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from experiments.report import colour_mask, heat, write_report
 from wsgcn_jax import data
 from wsgcn_jax.data.labels import PALETTE
 from wsgcn_jax.pipeline.cams import read_cams
@@ -19,6 +18,8 @@ from wsgcn_jax.pipeline.stages import STAGES
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays
 from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.types import Example, Skipped
+
+from .report import colour_mask, heat, write_report
 
 ROWS = (
     ("train", "cam", "CAM"),

@@ -10,7 +10,6 @@ its peaks of 197 TFLOP/s in bfloat16 and 819 GB/s. Nothing is run, and no weight
 Exit status: 0 all compile and fit in 16 GB, 1 one does not, 2 there is no compiler.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -23,9 +22,10 @@ from unittest import mock
 
 import jax
 
-from experiments import tpu_programs
-from experiments.command import fail
 from wsgcn_jax.data.files import write_atomic
+
+from . import tpu_programs
+from .command import Parser, fail
 
 FLOPS, BYTES_PER_SECOND, HBM = 197e12, 819e9, 16e9
 TOPOLOGIES = {1: "v5e:2x2", 8: "v5e:2x4"}  # the smallest there is has four chips; one is used
@@ -34,7 +34,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "coll
 
 def main(argv: Sequence[str]) -> int:
     """Compiles; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.tpu_check", description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of " + ", ".join(NAMES))
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.benchmarks import torch_networks
 from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.models.backbone import make_backbone
 from wsgcn_jax.models.boundary import BoundaryNet
@@ -27,6 +26,8 @@ from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.models.resnet import RESNET50, RESNET101
 from wsgcn_jax.train.loop import TrainState, make_update
+
+from . import torch_networks
 
 GOAL = 1.2
 

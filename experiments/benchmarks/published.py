@@ -16,7 +16,6 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from configs import voc_animals
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, dropout_mask, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph
@@ -24,6 +23,8 @@ from wsgcn_jax.graph.laplacian import laplacian_graph, laplacian_stencil
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.types import DataError
+
+from ..config_options import load_config
 
 FIXED: Mapping[str, Any] = MappingProxyType(
     {"graph.symmetrise": "max", "gcn.ensemble": 1, "gcn.foreground_odds": 1.0}
@@ -43,7 +44,7 @@ _FREE = frozenset(
 
 def comparable_config() -> ConfigDict:
     """Returns configs/voc_animals.py with nothing in it that the published algorithm lacks."""
-    config = voc_animals.get_config().unlock()
+    config = load_config("voc_animals").unlock()
     config.update_from_flattened_dict(dict(FIXED))
     return config
 

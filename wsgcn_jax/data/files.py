@@ -85,15 +85,21 @@ def check_relative(name: str, *, where: str) -> None:
         )
 
 
+def near_name(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that was probably meant; None where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 class UnknownNameError(DataError):
     """A label or split that the set does not have: wrong for the set, not for one photo."""
 
 
 def unknown_name(name: str, known: Iterable[str], *, what: str, where: str) -> UnknownNameError:
-    """The error for a name that is not in a list, with the nearest one that is."""
+    """The error for a name that is not in a list, with the one that is near, if any."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    hint = f", did you mean {near[0]!r}?" if near else ""
+    near = near_name(name, names)
+    hint = f", did you mean {near!r}?" if near else ""
     there = f"there are {', '.join(names)}" if names else "there are none"
     return UnknownNameError(f"{where}: unknown {what} {name!r}{hint} ({there}).")
 
