@@ -14,6 +14,8 @@ Refine = Callable[[jax.Array], jax.Array]
 """Maps class scores `[c, H, W] f32` to better ones; scores of absent classes are 0 and stay out."""
 
 _BINS = 64
+_FLAT = 1e-4  # values nearer to each other are rounding
+_EVEN = 0.4  # a walk whose low side scores more than this share of the high one has leaked
 _USABLE = 0.1  # a CAM below this says nothing; the published quantile leaves it out
 
 
@@ -121,6 +123,8 @@ def _confident_region(
 
     Of the sorted usable values of a class, those above entry `floor(count * (1 - confident))`;
     strictly, so that even `confident = 1` drops the smallest. Only classes that won some node.
+    Where all the values that should lie above equal that entry, as on the plateau of a mask given
+    as a CAM, the plateau is the strongest; the published rule labels nobody there.
     """
     num_classes, count = len(raw), valid.size
     best, value = raw.argmax(axis=0).reshape(-1), raw.max(axis=0).reshape(-1)
@@ -131,14 +135,22 @@ def _confident_region(
     # A table, since the product in float32 would not always round as the published float64 does.
     ranks = jnp.asarray(np.floor(np.arange(count + 1) * (1.0 - confident)).astype(np.int32))
     # An empty class reads somebody else's threshold, but has no usable node to compare with it.
-    threshold = ordered.at[starts[:-1] + ranks[jnp.diff(starts)]].get(mode="clip")
-    strong = usable & (value > threshold[best])
+    counts = jnp.diff(starts)
+    threshold = ordered.at[starts[:-1] + ranks[counts]].get(mode="clip")
+    top = ordered.at[starts[1:] - 1].get(mode="clip")
+    flat = (ranks[counts] < counts - 1) & (top - threshold <= _FLAT)
+    strong = usable & jnp.where(flat[best], value >= threshold[best], value > threshold[best])
     background = (best == 0) & (value > background_minimum)
     return ((strong | background) & wins[best]).reshape(valid.shape)
 
 
 def walk_seeds(
-    walked: jax.Array, present: jax.Array, *, valid: jax.Array | None = None, margin: float = 0.3
+    walked: jax.Array,
+    present: jax.Array,
+    *,
+    cams: jax.Array | None = None,
+    valid: jax.Array | None = None,
+    margin: float = 0.3,
 ) -> jax.Array:
     """Label the nodes whose score after the random walk is far from the photo's own threshold.
 
@@ -147,10 +159,16 @@ def walk_seeds(
     the threshold between object and background is Otsu's (the one that leaves the least variance
     on both sides, 1979), and the nodes near it stay unlabelled for the GCN to decide.
 
+    A walk through boundaries that do not hold evens everything out, and its threshold means
+    nothing. So the CAMs are labelled themselves, in the same way, where the walk's two sides lie
+    near each other (0.4) and theirs twice as far apart, or where the walk finds one side only.
+
     Args:
         walked: `[c - 1, H, W] f32`, at least 0: CAMs after the walk (`random_walk`); absent
             classes are not read.
         present: `[c - 1] bool`, the photo's image-level labels.
+        cams: `[c - 1, H, W] f32`, at least 0: the same before the walk; None: the walk alone
+            counts.
         valid: `[H, W] bool`, real nodes; None if all are. The others are never labelled.
         margin: in [0, 1); object seeds lie above the threshold by this share of the way to the
             largest score, background seeds below it by this share of the way to zero.
@@ -165,14 +183,47 @@ def walk_seeds(
     if not 0 <= margin < 1:
         raise ValueError(f"margin={margin} must be in [0, 1)")
     valid = jnp.ones(walked.shape[1:], bool) if valid is None else valid
-    scores = jnp.where(present[:, None, None] & valid[None], walked, 0.0)
-    value = scores.max(axis=0) / jnp.maximum(scores.max(), 1e-10)
+    real = present[:, None, None] & valid[None]
+    labels = _far_from_threshold(jnp.where(real, walked, 0.0), valid, margin)
+    if cams is not None:
+        scores = jnp.where(real, cams, 0.0)
+        others = _far_from_threshold(scores, valid, margin)
+        one_sided = ~_both_sides(labels) & _both_sides(others)
+        even = _evenness(jnp.where(real, walked, 0.0), valid)
+        leaked = (even > _EVEN) & (_evenness(scores, valid) < even / 2)
+        labels = jnp.where(one_sided | leaked, others, labels)
+    return jnp.where(valid, labels, IGNORE).astype(jnp.uint8)
+
+
+def _relative(scores: jax.Array) -> jax.Array:
+    """The best score of every node, `[H, W]` in [0, 1], 1 the photo's largest."""
+    return scores.max(axis=0) / jnp.maximum(scores.max(), 1e-10)
+
+
+def _far_from_threshold(scores: jax.Array, valid: jax.Array, margin: float) -> jax.Array:
+    """Labels `[H, W] i32` of scores `[c - 1, H, W]`, 255 near the threshold."""
+    value = _relative(scores)
     threshold = _otsu(value, valid)
     best = scores.argmax(axis=0) + 1
     sure = value > threshold + margin * (1.0 - threshold)
     labels = jnp.where(value < threshold * (1.0 - margin), 0, jnp.where(sure, best, IGNORE))
-    labels = jnp.where(scores.max() > 0, labels, 0)
-    return jnp.where(valid, labels, IGNORE).astype(jnp.uint8)
+    return jnp.where(valid, jnp.where(scores.max() > 0, labels, 0), IGNORE)
+
+
+def _both_sides(labels: jax.Array) -> jax.Array:
+    """Whether there are background and object among labels."""
+    return (labels == 0).any() & ((labels != 0) & (labels != IGNORE)).any()
+
+
+def _evenness(scores: jax.Array, valid: jax.Array) -> jax.Array:
+    """Mean score of the side below Otsu's threshold, as a share of the other side's; `[] f32`."""
+    value = _relative(scores)
+    above = (value >= _otsu(value, valid)) & valid
+    high, low = (
+        jnp.where(side, value, 0.0).sum() / jnp.maximum(side.sum(), 1)
+        for side in (above, ~above & valid)
+    )
+    return low / jnp.maximum(high, 1e-10)
 
 
 def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
@@ -189,9 +240,7 @@ def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
 
 
 def seed_quality(labels: np.ndarray, truth: np.ndarray) -> SeedQuality:
-    """Compare seeds with true masks; for reports only.
-
-    For a whole data set, join the flattened label maps of its photos.
+    """Compare seeds with true masks, of one photo or of many joined; for reports only.
 
     Args:
         labels: any shape, u8, 255 = unlabelled.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from etils.epath import Path, PathLike
 
 from wsgcn_jax.data.files import read_text, write_atomic
-from wsgcn_jax.data.labels import PALETTE
+from wsgcn_jax.data.labels import BACKGROUND, PALETTE, VOC_CLASSES
 from wsgcn_jax.types import IGNORE, DataError
 
 CLASS_LIST = "classes.json"
@@ -41,6 +41,34 @@ def read_classes(folder: PathLike) -> tuple[str, ...] | None:
         return tuple(names)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it or write it again.") from error
+
+
+def parse_classes(given: str) -> tuple[str, ...]:
+    """Reads the class names of a command line; background comes first, named or not.
+
+    Args:
+        given: a file with one name a line, names with commas between, or `voc`.
+
+    Returns:
+        Names in the order of their ids, background first.
+
+    Raises:
+        DataError: a name is given twice, or there are too few or too many.
+    """
+    if given.strip() == "voc":
+        return VOC_CLASSES
+    lines = read_text(given, what="class list").splitlines() if Path(given).is_file() else None
+    names = [name.strip() for name in (given.split(",") if lines is None else lines)]
+    names = [name for name in names if name]
+    if not names or names[0].strip("_").lower() != BACKGROUND:
+        names = [BACKGROUND, *names]
+    names[0] = BACKGROUND
+    if len(set(names)) != len(names) or not 2 <= len(names) <= IGNORE:
+        raise DataError(
+            f"--classes={given}: give 1 to {IGNORE - 1} different names of objects; background "
+            "comes first of itself, and nowhere else."
+        )
+    return tuple(names)
 
 
 def check_classes(folder: PathLike, classes: Sequence[str]) -> None:

@@ -189,10 +189,16 @@ def _plain_features(batch: Batch) -> jax.Array:
 def _cam(
     photos: Photos, folder: Path, index: int, grid: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a photo's CAMs `[k, *grid]` and their class ids."""
+    """Reads a photo's CAMs `[k, *grid]` and their class ids.
+
+    Each is divided by its maximum, as a CAM is by definition (docs/method.md section 1): the seed
+    rules take 1 for certain.
+    """
     facts = photos.facts[index]
     given = read_cams(folder, photos.names[index], facts).maps
-    return np.stack([resize_map(cam, grid) for cam in given]), np.asarray(facts.labels)
+    cams = np.stack([resize_map(cam, grid) for cam in given])
+    peaks = cams.max(axis=(1, 2), keepdims=True)
+    return cams / np.maximum(peaks, 1e-5), np.asarray(facts.labels)
 
 
 def _seeds(

@@ -64,7 +64,7 @@ def load(root: Path) -> RunSettings | None:
         ) from error
 
 
-def apply(settings: RunSettings, config: ConfigDict, root: Path) -> None:
+def apply(settings: RunSettings, config: ConfigDict, root: Path) -> ConfigDict:
     """Sets every key of a configuration as the run had it.
 
     Args:
@@ -72,11 +72,15 @@ def apply(settings: RunSettings, config: ConfigDict, root: Path) -> None:
         config: the configuration to change.
         root: the work folder, for the error.
 
+    Returns:
+        The configuration.
+
     Raises:
         DataError: the run has a key that is unknown, or a value of another type.
     """
     try:
         config.update(settings.config)
+        return config
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())[:200]
         raise DataError(
