@@ -84,14 +84,14 @@ class Tensor(NamedTuple):
         values = storage.values
         steps = list(zip(self.shape, self.strides, strict=True))
         empty = 0 in self.shape
-        # A stride of 0 would show one number as often as the file likes.
-        if math.prod(self.shape) > values.size:
-            raise ValueError("a tensor is larger than its data")
         last = self.offset + sum((size - 1) * stride for size, stride in steps)
         if min((self.offset, *self.shape, *self.strides)) < 0 or (
             not empty and last >= values.size
         ):
             raise ValueError("a tensor reaches beyond its data")
+        # A stride of 0 would show one number as often as the file likes.
+        if math.prod(self.shape) > values.size:
+            raise ValueError("a tensor is larger than its data")
         # Not copied: names that share a storage, as IRNet's do, share its memory.
         return np.lib.stride_tricks.as_strided(
             values[self.offset :],

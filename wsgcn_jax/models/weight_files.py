@@ -91,7 +91,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_apart(places: list[list[int]]) -> None:
     """Refuses tensors that share numbers: a thousand names on one block would fill the memory."""
     ends = 0
-    for start, end in sorted((start, end) for start, end in places if end > start):
+    for start, end in sorted((start, end) for start, end in places if 0 <= start < end):
         if start < ends:
             raise ValueError("two tensors share their numbers")
         ends = end
