@@ -25,7 +25,7 @@ from PIL import Image
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.data.class_list import check_classes, write_classes
-from wsgcn_jax.data.files import read_bytes, write_atomic
+from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.folders import absolute
@@ -115,8 +115,7 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
 
 def _photos(images: Path, out: Path) -> list[Path]:
     """The photos below a folder, relative to it; each mask's name must be one photo's only."""
-    if not images.is_dir():
-        raise DataError(f"the photo folder {images} is missing; give another by --images.")
+    check_folder(images, what="the photo folder", fix="give another by --images")
     if out.resolve().is_relative_to(images.resolve()):
         raise DataError(f"{out} lies in {images}: masks would be taken for photos; move --out.")
     files: dict[Path, Path] = {}

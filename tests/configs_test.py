@@ -1,15 +1,12 @@
 """The configurations: all load, all are locked, none has a key of its own."""
 
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
 
 from configs import default
-from experiments import command
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem != "__init__")
@@ -68,28 +65,3 @@ def test_all_networks_train_by_the_same_keys():
 
 def test_old_names_lead_to_known_keys():
     assert set(default.RENAMED.values()) <= KNOWN and not set(default.RENAMED) & KNOWN
-
-
-def _parse(*options):
-    code = (
-        "import sys; from absl import flags; from experiments.command import parse_config_flags\n"
-        "parse_config_flags(sys.argv, 'configs/test.py', lambda: None, 'configs/default.py')\n"
-        "c = flags.FLAGS.config; print(c.data.val_split, c.crf.longer_side, c.gcn.epochs)\n"
-    )
-    run = [sys.executable, "-W", "ignore", "-c", code, *options]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
-    return done.returncode, (done.stdout + done.stderr).strip()
-
-
-def test_the_command_line_sets_optional_keys_to_none_and_names_what_was_renamed():
-    options = ("--config.data.val_split=", "--config.crf.longer_side=None", "--config.gcn.epochs=3")
-    assert _parse(*options) == (0, "None None 3")
-    status, said = _parse("--config.segmenter.test_scales=(1.0,)")
-    assert status == 2 and said.startswith("error: ") and len(said.splitlines()) == 1
-    assert "segmenter.test_scales is called segmenter.eval_scales" in said
-
-
-@pytest.mark.parametrize("key", ["gcn.epochs", "data.train_split"])
-def test_other_keys_cannot_be_none(key):
-    assert command._emptied_key(f"--config.{key}=None") is None
-    assert command._emptied_key("--config.data.root=") == "data.root"

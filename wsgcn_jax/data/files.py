@@ -25,6 +25,22 @@ def write_atomic(path: PathLike, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: PathLike, *, what: str, fix: str) -> None:
+    """Refuses what is no folder.
+
+    Args:
+        path: the folder.
+        what: what it is for, to say in the error.
+        fix: what the user can do.
+
+    Raises:
+        DataError: it is missing, or a file.
+    """
+    if not Path(path).is_dir():
+        wrong = "a file, no folder" if Path(path).exists() else "missing"
+        raise DataError(f"{what} {path} is {wrong}; {fix}.")
+
+
 def read_bytes(path: PathLike, *, what: str, most: int | None = None) -> bytes:
     """Reads a file, or says in one sentence why it cannot be read.
 
