@@ -16,7 +16,7 @@ from pathlib import Path
 from wsgcn_jax.models.published import Tensor, convert, recognise
 from wsgcn_jax.models.published_kinds import KINDS
 from wsgcn_jax.models.weight_files import read_weights
-from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 
 from .command import Parser, fail

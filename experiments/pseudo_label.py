@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     options, keys = _parser().parse_known_args(argv)
     logging.set_verbosity(logging.WARNING)
-    given = (options.cams, options.boundary, options.seeds, options.regions, options.checkpoint)
+    given = (options.cams, options.boundary, options.seeds, options.checkpoint, options.regions)
     external = ExternalMaps(*(v and Path(v) for v in given))
     out = Path(options.out)
     masks = out / LAYOUTS[options.layout]

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 import wsgcn_jax
-from wsgcn_jax import crf, resize
+from wsgcn_jax import crf, gcn, graph, metrics, plot, resize, seeds
 from wsgcn_jax.models import network
 from wsgcn_jax.pipeline import (
     boundary,
@@ -20,12 +20,13 @@ from wsgcn_jax.pipeline import (
 )
 
 MODULES = (boundary, classifier, graph_inputs, label_photo, label_program, network, networks)
-MODULES += (resize, segmenter)
+MODULES += (metrics, plot, resize, seeds, segmenter)
 
 
 def _functions():
     found = {f"ws.{n}": getattr(wsgcn_jax, n) for n in wsgcn_jax.__all__}
-    found |= {f"ws.crf.{n}": getattr(crf, n) for n in crf.__all__}
+    for group in (crf, gcn, graph):
+        found |= {f"{group.__name__}.{n}": getattr(group, n) for n in group.__all__}
     for module in MODULES:
         of_it = {n: v for n, v in vars(module).items() if not n.startswith("_")}
         found |= {
@@ -40,7 +41,7 @@ FUNCTIONS = _functions()
 # Typing's aliases are callable, too.
 FUNCTIONS = {n: f for n, f in FUNCTIONS.items() if typing.get_origin(f) is None}
 # What a call is made for may follow the arrays without a keyword.
-PLAIN = {"settings"}
+PLAIN = {"classes", "labels", "settings"}
 
 
 @pytest.fixture(params=sorted(FUNCTIONS), name="signature")
@@ -73,7 +74,15 @@ def test_every_function_is_described(name):
     assert inspect.getdoc(FUNCTIONS[name])
 
 
-@pytest.mark.parametrize("name", ["fast_walk", "gcn_adjacency", "dense_walk", "mean_field"])
-def test_what_is_slow_operator_by_operator_is_compiled_when_called(name):
-    function = getattr(wsgcn_jax, name)
-    assert isinstance(function, type(jax.jit(lambda x: x)))
+@pytest.mark.parametrize(
+    "function", [graph.fast_walk, graph.gcn_adjacency, graph.dense_walk, crf.mean_field]
+)
+def test_what_is_slow_operator_by_operator_is_compiled_when_called(function):
+    compiled = type(jax.jit(lambda x: x))
+    assert isinstance(function, compiled) or isinstance(function.__wrapped__, compiled)
+
+
+def test_every_name_at_the_top_can_be_had():
+    assert set(wsgcn_jax.__all__) <= set(dir(wsgcn_jax))
+    with pytest.raises(AttributeError, match="masks"):
+        _ = wsgcn_jax.masks

@@ -15,7 +15,7 @@ from wsgcn_jax.pipeline import boundary, pseudo_labels
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import Workspace, write_arrays
-from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.trainer.checkpoint import save_tree
 
 SIZE, COUNT = (64, 80), 2
 

@@ -19,8 +19,8 @@ ALLOWED = {
 ONLY_IN = {
     "flax": {"models"},
     "jraph": {"graph"},
-    "ml_collections": {"pipeline"},
-    "orbax": {"train"},
+    "ml_collections": {"api", "pipeline", "settings"},
+    "orbax": {"trainer"},
     "tensorflow_datasets": {"data"},
 }
 NOWHERE = {"experiments", "configs", "torch", "tensorflow", "cloudpickle", "dill", "shelve"}

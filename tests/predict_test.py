@@ -17,7 +17,7 @@ from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, seen_size
 from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized
 from wsgcn_jax.resize import resize_maps
-from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 
 DESCRIPTION = Description(

@@ -1,51 +1,59 @@
 """WSGCN-JAX: semantic segmentation from image-level labels.
 
-The stages of the pipeline as plain, pure functions. Nothing is computed on import.
+    import wsgcn_jax as ws
+
+    run = ws.train(photos, labels, classes=("cat", "dog"), workdir="runs/pets")
+    masks = ws.load("runs/pets").predict(more_photos)
+
+`train`, `pseudo_label`, `load` and `evaluate` take arrays or files and give arrays. The parts they
+are made of are pure functions, grouped by what they are about: `ws.graph`, `ws.seeds`, `ws.gcn`,
+`ws.crf`, `ws.metrics`; `ws.plot` shows what comes out. Names are imported when they are first used,
+and nothing is computed on import.
 """
 
-from wsgcn_jax import crf
-from wsgcn_jax.crf.mean_field import mean_field
-from wsgcn_jax.crf.settings import label_unary
-from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
-from wsgcn_jax.gcn.losses import gcn_losses
-from wsgcn_jax.gcn.model import apply_gcn, init_gcn
-from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
-from wsgcn_jax.graph.fast_walk import fast_walk
-from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_graph, laplacian_stencil
-from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk, sparse_walk
-from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
-from wsgcn_jax.positions import node_positions
-from wsgcn_jax.seeds import partial_labels, seed_quality, walk_seeds
-from wsgcn_jax.types import DataError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsgcn_jax import crf, gcn, graph, metrics, plot, seeds
+    from wsgcn_jax.api import Run, evaluate, load, pseudo_label, train
+    from wsgcn_jax.types import DataError
 
 __version__ = "0.1.0"
 
+_GROUPS = ("crf", "gcn", "graph", "metrics", "plot", "seeds")
+_NAMES = {
+    "DataError": "types",
+    "Run": "api",
+    "evaluate": "api",
+    "load": "api",
+    "pseudo_label": "api",
+    "train": "api",
+}
+
 __all__ = [
     "DataError",
-    "affinity_graph",
-    "affinity_stencil",
-    "aggregate",
-    "apply_gcn",
-    "confusion_matrix",
+    "Run",
     "crf",
-    "dense_walk",
-    "fast_walk",
-    "fit_ensemble",
-    "fit_gcn",
-    "gcn_adjacency",
-    "gcn_losses",
-    "init_gcn",
-    "iou",
-    "label_unary",
-    "laplacian_energy",
-    "laplacian_graph",
-    "laplacian_stencil",
-    "mean_field",
-    "mean_iou",
-    "node_positions",
-    "partial_labels",
-    "random_walk",
-    "seed_quality",
-    "sparse_walk",
-    "walk_seeds",
+    "evaluate",
+    "gcn",
+    "graph",
+    "load",
+    "metrics",
+    "plot",
+    "pseudo_label",
+    "seeds",
+    "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _GROUPS:
+        return import_module(f"wsgcn_jax.{name}")
+    if name in _NAMES:
+        return getattr(import_module(f"wsgcn_jax.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'wsgcn_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

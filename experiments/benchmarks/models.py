@@ -26,7 +26,7 @@ from wsgcn_jax.models.boundary import BoundaryNet
 from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.models.resnet import RESNET50, RESNET101
-from wsgcn_jax.train.loop import TrainState, make_update
+from wsgcn_jax.trainer.loop import TrainState, make_update
 
 from . import torch_networks
 

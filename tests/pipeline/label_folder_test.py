@@ -50,7 +50,7 @@ def test_labels_follow_the_partial_labels_that_are_given(tmp_path):
     config.crf.post_process = False
     config.graph.update(walk="dense", steps=16, longer_side=None, bucket=16, batch_size=2)
     config.gcn.epochs = 60
-    given = ExternalMaps(None, tmp_path / "edges", tmp_path / "seeds", None, None)
+    given = ExternalMaps(None, tmp_path / "edges", tmp_path / "seeds", None)
     assert label_folder(source, given, config, tmp_path / "out") == (2, [])
     for name, box in zip("ab", boxes, strict=True):
         mask = data.read_mask(tmp_path / f"out/{name}.png")

@@ -9,7 +9,7 @@ from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.training import run_training
-from wsgcn_jax.train.checkpoint import save_tree
+from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 
 

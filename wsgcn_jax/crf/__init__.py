@@ -1,6 +1,6 @@
 """The dense CRF that draws labels to the edges of the photo."""
 
-from wsgcn_jax.crf.mean_field import Kernel
+from wsgcn_jax.crf.mean_field import Kernel, mean_field
 from wsgcn_jax.crf.refine import refine
 from wsgcn_jax.crf.settings import (
     BOUNDARY_LABELS,
@@ -21,5 +21,6 @@ __all__ = [
     "Kernel",
     "Settings",
     "label_unary",
+    "mean_field",
     "refine",
 ]

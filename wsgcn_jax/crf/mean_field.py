@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.crf.attention import attention_filter, pixel_features
 from wsgcn_jax.crf.gaussian import gaussian_filter, gaussian_products
 from wsgcn_jax.crf.lattice import (
@@ -48,6 +49,12 @@ def resolve_kernel(kernel: Kernel | None) -> Kernel:
     return kernel
 
 
+@checked(
+    unary=Shaped("... c H W"),
+    image=Shaped("H W 3", "number", low=0, high=255),
+    valid=Shaped("H W", "bool"),
+    iterations=Number(low=0, high=1000),
+)
 @partial(jax.jit, static_argnames=("gaussian", "bilateral", "iterations", "kernel"))
 def mean_field(
     unary: jax.Array,

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.crf.mean_field import Kernel, mean_field, resolve_kernel
 from wsgcn_jax.crf.settings import DEEPLAB, Settings, score_unary
+from wsgcn_jax.types import DataError
 
 _CLASSES = 4  # a bucket rounds the number of classes up to a multiple: time hardly depends on it
 # Where unaries are -log(score), a class that scores less everywhere wins nowhere, but costs time.
@@ -16,6 +18,14 @@ _NEGLIGIBLE = 0.01
 Array = np.ndarray | jax.Array
 
 
+@checked(
+    image=Shaped("... h w 3", "number", low=0, high=255),
+    probabilities=Shaped("... c h w", low=0, high=1),
+    valid=Shaped("... h w", "bool"),
+    present=Shaped("... c", "bool"),
+    iterations=Number(low=0, high=1000),
+    bucket=Number(low=1),
+)
 def refine(
     image: Array,
     probabilities: Array,
@@ -62,12 +72,23 @@ def refine(
     if image.ndim not in (3, 4) or image.shape != expected:
         raise ValueError(f"image {image.shape} should be {expected}, as probabilities are {shape}")
     kernel = resolve_kernel(kernel)
+    if not shape[-3]:
+        raise DataError("refine: probabilities have 0 labels; give at least one")
+    if _may_be_unit(image):
+        raise DataError("refine: image lies in 0..1; multiply it by 255, colours are 0..255")
     if bucket is not None:
         if image.ndim == 4 or valid is not None or present is not None:
             raise ValueError("bucket is for one photo, without valid and present")
         scores = np.asarray(probabilities)
         return _in_bucket(np.asarray(image), scores, settings, kernel, iterations, bucket)
     return _refine(image, probabilities, valid, present, settings, iterations, kernel)
+
+
+def _may_be_unit(image: Array) -> bool:
+    """Whether a photo of floats lies in [0, 1] and is not simply black."""
+    if isinstance(image, jax.core.Tracer) or image.dtype == np.uint8:
+        return False
+    return 0 < float(np.asarray(image).max(initial=0)) <= 1
 
 
 def _in_bucket(

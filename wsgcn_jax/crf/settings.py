@@ -9,6 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from wsgcn_jax.checks import Number, Shaped, checked
+from wsgcn_jax.types import DataError
+
 _LEAST = 1e-5  # probability below which the published code does not look
 _IMPOSSIBLE = 1e3
 
@@ -27,6 +30,11 @@ class Settings(NamedTuple):
     bilateral: tuple[float, float, float]
 
 
+@checked(
+    labels=Shaped("H W", "integer", low=0, high=254),
+    classes=Number(low=2, high=255),
+    confidence=Number(low=0, high=1, above=True),
+)
 def label_unary(labels: jax.Array, classes: int, *, confidence: float = 0.7) -> jax.Array:
     """Unary of labels that are right with the given probability.
 
@@ -40,6 +48,8 @@ def label_unary(labels: jax.Array, classes: int, *, confidence: float = 0.7) -> 
     Returns:
         `[c, H, W] f32`.
     """
+    if not isinstance(labels, jax.core.Tracer) and labels.max(initial=0) >= classes:
+        raise DataError(f"label_unary: labels hold class {labels.max()}, but there are {classes}")
     hit = jnp.arange(classes)[:, None, None] == labels[None]
     return -jnp.log(jnp.where(hit, confidence, (1 - confidence) / (classes - 1)))
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.gcn.losses import GCNLosses, gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, apply_gcn, dropout_mask, init_gcn
 
@@ -25,6 +26,7 @@ class GCNFit(NamedTuple):
     losses: GCNLosses
 
 
+@checked(ensemble=Number(low=1, high=1000), foreground_odds=Number(low=0, above=True))
 def fit_ensemble(
     key: jax.Array,
     fit: Callable[[jax.Array], jax.Array],
@@ -55,6 +57,20 @@ def fit_ensemble(
     return jax.nn.log_softmax(log_probs.at[1:].add(jnp.log(foreground_odds)), axis=0)
 
 
+@checked(
+    features=Shaped("f n"),
+    labels=Shaped("n", "integer", low=0, high=255),
+    valid=Shaped("n", "bool"),
+    positions=Shaped("n", "integer"),
+    classes=Number(low=1, high=255),
+    hidden=Number(low=1),
+    epochs=Number(low=0),
+    learning_rate=Number(low=0),
+    weight_decay=Number(low=0),
+    dropout=Number(low=0, high=0.99),
+    entropy_weight=Number(),
+    laplacian_weight=Number(),
+)
 def fit_gcn(
     key: jax.Array,
     aggregate: Callable[[jax.Array], jax.Array],

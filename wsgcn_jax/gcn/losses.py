@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from wsgcn_jax.checks import Shaped, checked
 from wsgcn_jax.types import IGNORE
 
 
@@ -19,6 +20,11 @@ class GCNLosses(NamedTuple):
     total: jax.Array
 
 
+@checked(
+    log_probs=Shaped("c n"),
+    labels=Shaped("n", "integer", low=0, high=255),
+    valid=Shaped("n", "bool"),
+)
 def gcn_losses(
     log_probs: jax.Array,
     labels: jax.Array,

@@ -7,11 +7,18 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.paths import path_offsets, paths
 
 
 # Compiled even where the caller does not: hundreds of slices are slow one by one.
+@checked(
+    boundary=Shaped("H W", low=0, high=1),
+    radius=Number(low=1, high=64),
+    beta=Number(low=0, above=True),
+    valid=Shaped("H W", "bool"),
+)
 @partial(jax.jit, static_argnames=("radius", "beta"))
 def affinity_stencil(
     boundary: jax.Array, *, radius: int = 5, beta: float = 10.0, valid: jax.Array | None = None
@@ -59,6 +66,12 @@ def degree(stencil: jax.Array, *, radius: int = 5) -> jax.Array:
     return 1.0 + grid.column_sums(stencil, path_offsets(radius))
 
 
+@checked(
+    boundary=Shaped("H W", low=0, high=1),
+    radius=Number(low=1, high=64),
+    beta=Number(low=0, above=True),
+    valid=Shaped("H W", "bool"),
+)
 @partial(jax.jit, static_argnames=("radius", "beta"))
 def affinity_graph(
     boundary: jax.Array, *, radius: int = 5, beta: float = 10.0, valid: jax.Array | None = None

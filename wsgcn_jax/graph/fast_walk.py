@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.affinity import degree as degrees
 from wsgcn_jax.graph.kernel_factors import kernel_factors
@@ -58,6 +59,12 @@ class Factored(NamedTuple):
 
 
 # Compiled even where the caller does not: operator by operator it takes a minute.
+@checked(
+    stencil=Shaped("p H W", low=0, high=1),
+    radius=Number(low=1, high=64),
+    steps=Number(low=1, high=2**20),
+    basis=Number(low=1),
+)
 @partial(jax.jit, static_argnames=("radius", "steps", "basis", "form"))
 def fast_walk(
     stencil: jax.Array,

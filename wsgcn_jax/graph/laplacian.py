@@ -7,11 +7,19 @@ import jax.numpy as jnp
 import jraph
 import numpy as np
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.paths import square_offsets
 
 
 # Compiled even where the caller does not: dozens of slices are slow one by one.
+@checked(
+    rgb=Shaped("H W 3", low=0, high=1),
+    radius=Number(low=1, high=64),
+    sigma_rgb=Number(low=0, above=True),
+    sigma_xy=Number(low=0, above=True),
+    valid=Shaped("H W", "bool"),
+)
 @partial(jax.jit, static_argnames="radius")
 def laplacian_stencil(
     rgb: jax.Array,
@@ -110,6 +118,7 @@ def _energy_backward(residuals: tuple, gradient: jax.Array) -> tuple[jax.Array, 
 laplacian_energy.defvjp(_energy_forward, _energy_backward)
 
 
+@checked(weights=Shaped("p H W", low=0, high=1))
 @jax.jit
 def laplacian_graph(weights: jax.Array) -> jraph.GraphsTuple:
     """L as an edge list: off-diagonal entries are `-W_ij`, self loops the degrees.

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import jraph
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.precise import matmul
 
 
@@ -98,6 +99,7 @@ class Mean(NamedTuple):
         return (up * self.power.matvec(down * x) + down * self.power.matvec(up * x)) / 2
 
 
+@checked(steps=Number(low=1, high=2**20))
 @partial(jax.jit, static_argnames="steps")
 def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     """The oracle: raises one step to `steps` by repeated squaring (docs/method.md section 3).
@@ -125,6 +127,7 @@ def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     return Walk(Dense(power), degree)
 
 
+@checked(steps=Number(low=1, high=2**20))
 def sparse_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     """Keeps the walk as the edges of one step, walked anew in every product. Exact, any graph.
 
@@ -171,6 +174,7 @@ def _multiply_backward(power: Kernel, g: jax.Array) -> tuple[None, jax.Array]:
 multiply.defvjp(_multiply_forward, _multiply_backward)
 
 
+@checked(x=Shaped("c n"))
 def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
     """Spreads scores along the walk: rows times T^n (IRNet, section 5.2; docs/method.md section 3).
 
@@ -223,6 +227,7 @@ def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
     return Adjacency(kernel, 1.0 + kernel.matvec(ones)[0])
 
 
+@checked(x=Shaped("f n"))
 def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
     """A times each row of x, with the gradient with respect to x; A is taken for a constant.
 

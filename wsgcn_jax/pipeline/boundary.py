@@ -20,7 +20,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.progress import progress
 from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
 from wsgcn_jax.resize import resize_labels
-from wsgcn_jax.train.loop import Loss
+from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Skipped
 
 

@@ -15,7 +15,7 @@ from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.training import run_training
-from wsgcn_jax.train.loop import Loss
+from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Example, Skipped
 
 

@@ -31,17 +31,17 @@ class ExternalMaps(NamedTuple):
         boundary: folder of boundary maps, or None: the run's boundary network makes them.
         seeds: folder of partial labels, or None: `seeds.rule` makes them from the CAMs. Where
             there are any, CAMs are not needed.
-        regions: folder of regions that vote on the final scores (`regions`), or None.
         run: work folder of a run with a trained classifier and boundary network, or None. Its
             boundary network gives the nodes' features, also where `boundary` is given; without
             it they are `graph_inputs.plain_features`.
+        regions: folder of regions that vote on the final scores (`regions`), or None.
     """
 
     cams: Path | None
     boundary: Path | None
     seeds: Path | None
-    regions: Path | None
     run: Path | None
+    regions: Path | None = None
 
 
 def read_boundary(folder: Path, name: str, facts: Facts) -> np.ndarray:

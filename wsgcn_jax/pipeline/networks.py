@@ -9,7 +9,7 @@ from etils.epath import Path
 
 from wsgcn_jax.models.backbone import imagenet_variables, make_backbone
 from wsgcn_jax.models.network import Module, Network, on_backbone, variable_shapes
-from wsgcn_jax.train.checkpoint import load_tree
+from wsgcn_jax.trainer.checkpoint import load_tree
 from wsgcn_jax.types import DataError
 
 

@@ -21,7 +21,7 @@ from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import CRF_BUCKET, Description, describe, load_segmenter, predict
 from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
-from wsgcn_jax.train.loop import Loss
+from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
 
 CLASSIFIER = "classifier"

@@ -15,7 +15,7 @@ from etils.epath import Path
 
 from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.distributed import lost_hosts, shardings, split_batch
-from wsgcn_jax.train.checkpoint import Checkpoints
+from wsgcn_jax.trainer.checkpoint import Checkpoints
 
 Scalars = dict[str, jax.Array]
 Batch = dict[str, jax.Array]

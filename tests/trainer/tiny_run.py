@@ -19,8 +19,8 @@ from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.models.convolutions import conv
 from wsgcn_jax.models.deeplab import segmentation_loss
 from wsgcn_jax.pipeline.training import batches
-from wsgcn_jax.train.loop import train
-from wsgcn_jax.train.optim import grouped_sgd
+from wsgcn_jax.trainer.loop import train
+from wsgcn_jax.trainer.optim import grouped_sgd
 
 BATCH = 16
 

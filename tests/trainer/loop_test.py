@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from golden_weights import golden
 
-from wsgcn_jax.train import checkpoint
-from wsgcn_jax.train.checkpoint import load_tree, save_tree
-from wsgcn_jax.train.loop import TrainState, make_update, train
-from wsgcn_jax.train.optim import grouped_sgd, poly_schedule
+from wsgcn_jax.trainer import checkpoint
+from wsgcn_jax.trainer.checkpoint import load_tree, save_tree
+from wsgcn_jax.trainer.loop import TrainState, make_update, train
+from wsgcn_jax.trainer.optim import grouped_sgd, poly_schedule
 from wsgcn_jax.types import DataError
 
 

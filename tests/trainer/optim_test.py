@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from wsgcn_jax.train.optim import grouped_sgd, poly_schedule
+from wsgcn_jax.trainer.optim import grouped_sgd, poly_schedule
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -1,0 +1,54 @@
+"""Scores of masks against true masks."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
+from wsgcn_jax.types import DataError
+
+
+class Scores(NamedTuple):
+    """How well masks agree with the truth.
+
+    Attributes:
+        miou: mean intersection over union of the classes that occur in the truth, in [0, 1].
+        iou: of every class that occurs in either.
+        pixel_accuracy: share of the scored pixels whose class is right.
+        confusion: `[c, c] i64`; row = truth, column = prediction.
+    """
+
+    miou: float
+    iou: dict[str, float]
+    pixel_accuracy: float
+    confusion: np.ndarray
+
+
+def evaluate(
+    masks: Sequence[np.ndarray], truths: Sequence[np.ndarray], *, classes: Sequence[str]
+) -> Scores:
+    """Scores masks against true masks, all photos together.
+
+    Args:
+        masks: `[h, w] u8` each; 255 (unknown) counts as background.
+        truths: the same shapes; 255 is not scored.
+        classes: names by id, background first.
+
+    Raises:
+        DataError: there are not as many of both, shapes differ, or a mask holds an id without a
+            name.
+    """
+    if len(masks) != len(truths):
+        raise DataError(f"{len(masks)} masks but {len(truths)} true ones; give one for each")
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for mask, truth in zip(masks, truths, strict=True):
+        filled = np.where(np.asarray(mask) == 255, 0, mask)
+        confusion += confusion_matrix(truth, filled, len(classes))
+    each = iou(confusion)
+    return Scores(
+        miou=mean_iou(confusion),
+        iou={name: float(each[k]) for k, name in enumerate(classes) if np.isfinite(each[k])},
+        pixel_accuracy=float(np.trace(confusion) / max(confusion.sum(), 1)),
+        confusion=confusion,
+    )

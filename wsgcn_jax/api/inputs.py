@@ -1,0 +1,130 @@
+"""Photos, labels and masks as users hold them, laid out as the folder that the stages read."""
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from wsgcn_jax import data
+from wsgcn_jax.data.files import read_bytes, write_atomic
+from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.types import DataError
+
+PathLike = str | os.PathLike[str]
+Images = Sequence[np.ndarray] | Sequence[PathLike] | PathLike
+"""Arrays `[h, w, 3] u8`, files, or a folder of photos with a list of labels in it."""
+
+Labels = Sequence[Collection[str]] | PathLike | None
+"""The class names in every photo, a list's file, or None for the folder's own list."""
+
+_LIST = "labels.jsonl"
+
+
+class Folder(NamedTuple):
+    """What the sources of photos read.
+
+    Attributes:
+        root: the folder of the photos.
+        labels: their list; None: the one that lies there.
+        masks: the folder of their true masks, or None.
+    """
+
+    root: Path
+    labels: Path | None
+    masks: Path | None
+
+
+def lay_out(
+    images: Images, labels: Labels, masks: Sequence[np.ndarray] | None, folder: Path
+) -> Folder:
+    """Writes arrays as files and labels as a list; files stay where they are.
+
+    Args:
+        images: the photos.
+        labels: their classes, in the same order.
+        masks: their true masks `[h, w] u8`, in the same order, or None.
+        folder: what is written goes here; files that hold the same already are left alone.
+
+    Raises:
+        DataError: there are not as many labels or masks as photos, or one is of a wrong kind.
+    """
+    if isinstance(images, str | os.PathLike):
+        if labels is not None and not isinstance(labels, str | os.PathLike):
+            raise DataError(f"{images} is a folder, so give labels as a list's file, or none")
+        if masks is not None:
+            raise DataError(f"{images} is a folder, so its masks cannot be given as arrays")
+        listed = None if labels is None else Path(labels).absolute()
+        return Folder(Path(images).absolute(), listed, None)
+    if labels is None or isinstance(labels, str | os.PathLike):
+        raise DataError("photos that are no folder need their labels as a list, one entry a photo")
+    count = len(images)
+    for what, given in (("labels", labels), ("masks", masks)):
+        if given is not None and len(given) != count:
+            raise DataError(f"{len(given)} {what} for {count} photos; give one for every photo")
+    if not count:
+        raise DataError("there is no photo; give at least one")
+    root, files = _files(images, folder)
+    lines = [
+        json.dumps({"file": file, "labels": _names(names, index)}, ensure_ascii=False)
+        for index, (file, names) in enumerate(zip(files, labels, strict=True))
+    ]
+    write_atomic(folder / _LIST, ("\n".join(lines) + "\n").encode())
+    if masks is None:
+        return Folder(root, folder / _LIST, None)
+    for file, mask in zip(files, masks, strict=True):
+        path = (folder / "masks" / file).with_suffix(".png")
+        data.write_mask(path, np.asarray(mask, np.uint8))
+    return Folder(root, folder / _LIST, folder / "masks")
+
+
+def read_photo(image: np.ndarray | PathLike, index: int) -> np.ndarray:
+    """Returns a photo `[h, w, 3] u8`, of an array or of a file.
+
+    Raises:
+        DataError: it is none.
+    """
+    if isinstance(image, str | os.PathLike):
+        return decode_photo(read_bytes(image, what="photo"), name=f"photo {image}")
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise DataError(
+            f"photo {index} is {array.dtype} {array.shape}; give [h, w, 3] uint8, RGB from 0 to 255"
+        )
+    return array
+
+
+def _files(images: Sequence[np.ndarray] | Sequence[PathLike], folder: Path) -> tuple[Path, list]:
+    """The folder that all photos are in, and their names in it."""
+    are_files = {isinstance(image, str | os.PathLike) for image in images}
+    if are_files == {True, False}:
+        raise DataError("some photos are arrays and some are files; give one kind")
+    if are_files == {True}:
+        paths = [Path(os.path.abspath(os.fspath(image))) for image in images]  # type: ignore[arg-type]
+        root = Path(os.path.commonpath([path.parent for path in paths]))
+        return root, [path.relative_to(root).as_posix() for path in paths]
+    files = [f"{index:05d}.png" for index in range(len(images))]
+    for index, (file, image) in enumerate(zip(files, images, strict=True)):
+        _write_photo(folder / "photos" / file, read_photo(image, index))
+    return folder / "photos", files
+
+
+def _write_photo(path: Path, photo: np.ndarray) -> None:
+    """Writes a photo as a PNG, unless it is there."""
+    if path.exists():
+        with Image.open(path, formats=["PNG"]) as old:
+            if np.array_equal(np.asarray(old), photo):
+                return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    Image.fromarray(photo).save(temporary, format="PNG", compress_level=1)
+    os.replace(temporary, path)
+
+
+def _names(names: Collection[str], index: int) -> list[str]:
+    if isinstance(names, str):
+        raise DataError(f"labels of photo {index} are the text {names!r}; give a list of names")
+    return [str(name) for name in (names if isinstance(names, Sequence) else sorted(names))]

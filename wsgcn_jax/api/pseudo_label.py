@@ -1,0 +1,127 @@
+"""Pseudo labels from the maps that are given; what is missing, a run's networks make."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from wsgcn_jax import data
+from wsgcn_jax.api.configuration import configuration
+from wsgcn_jax.api.inputs import Images, Labels, PathLike, lay_out
+from wsgcn_jax.api.run import Run, load
+from wsgcn_jax.compiler import keep_compiled_programs
+from wsgcn_jax.pipeline.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.label_folder import label_folder
+from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.types import DataError
+
+Maps = Sequence[np.ndarray] | PathLike
+"""One array a photo, or the folder of their files."""
+
+
+def pseudo_label(
+    images: Images,
+    labels: Labels = None,
+    *,
+    classes: Sequence[str] | None = None,
+    cams: Maps | None = None,
+    boundary: Maps | None = None,
+    seeds: Maps | None = None,
+    run: Run | PathLike | None = None,
+    config: str | ConfigDict = "default",
+    settings: Mapping[str, Any] | None = None,
+) -> list[np.ndarray]:
+    """Labels every pixel of photos, as `experiments.pseudo_label` does.
+
+    Args:
+        images: `[h, w, 3] u8` arrays, or files, one a photo; or a folder of photos.
+        labels: as of `train`.
+        classes: as of `train`; of a run they are the run's.
+        cams: class activation maps in [0, 1], `[k, h', w']` of the k classes of each photo in the
+            order of the classes' ids, at any size; or a folder of files.
+        boundary: boundary maps in [0, 1], `[h', w']`, at any size; or a folder of files.
+        seeds: partial labels `[h, w] u8`, 255 where nothing is known; or a folder of files.
+        run: the run whose networks make what is not given.
+        config: a name of `configs/`, a file, or a configuration.
+        settings: keys of the configuration with other values, {"gcn.epochs": 100}.
+
+    Returns:
+        Complete masks `[h, w] u8`, in the order of the photos.
+
+    Raises:
+        DataError: something cannot be used; the message says what and why.
+    """
+    resolved = configuration(config, settings or {})
+    keep_compiled_programs()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = epath.Path(temporary)
+        given = lay_out(images, labels, None, Path(temporary))
+        known = _classes(classes, run)
+        source = data.FolderSource(given.root, given.labels or "labels.csv", classes=known)
+        names = source.listing()["train"]
+        ids = _class_ids(labels, source.classes())
+
+        def write_cams(index: int, cams: np.ndarray) -> None:
+            arrays = {"cam": cams, "keys": np.asarray(ids[index], np.uint8)}
+            write_arrays(folder / "cams" / f"{names[index]}.npz", arrays)
+
+        def write_boundary(index: int, boundary: np.ndarray) -> None:
+            write_arrays(folder / "boundary" / f"{names[index]}.npz", {"boundary": boundary})
+
+        def write_seeds(index: int, seeds: np.ndarray) -> None:
+            data.write_mask(folder / "seeds" / f"{names[index]}.png", np.asarray(seeds, np.uint8))
+
+        maps = ExternalMaps(
+            _folder_of(cams, folder / "cams", len(names), write_cams),
+            _folder_of(boundary, folder / "boundary", len(names), write_boundary),
+            _folder_of(seeds, folder / "seeds", len(names), write_seeds),
+            None if run is None else _run_folder(run),
+        )
+        out = folder / "masks"
+        _, skipped = label_folder(source, maps, resolved, out)
+        if skipped:
+            raise DataError(f"{skipped[0].name}: {skipped[0].reason}")
+        return [data.read_mask(out / f"{name}.png") for name in names]
+
+
+def _run_folder(run: Run | PathLike) -> epath.Path:
+    return epath.Path(run.workdir if isinstance(run, Run) else run)
+
+
+def _classes(classes: Sequence[str] | None, run: Run | PathLike | None) -> tuple[str, ...] | None:
+    """Background and the names that were given, or the run's; None: those of the labels."""
+    if run is not None:
+        own = run.classes if isinstance(run, Run) else load(run).classes
+        if classes is not None and tuple(classes) != own[1:]:
+            raise DataError(f"the run has the classes {', '.join(own[1:])}; leave `classes` out")
+        return own
+    return None if classes is None else ("background", *classes)
+
+
+def _class_ids(labels: Labels, classes: Sequence[str]) -> list[list[int]]:
+    """The class ids of every photo, ascending; none where the labels are in a file."""
+    if labels is None or isinstance(labels, str | os.PathLike):
+        return []
+    return [sorted(classes.index(name) for name in names) for names in labels]
+
+
+def _folder_of(
+    maps: Maps | None,
+    folder: epath.Path,
+    count: int,
+    write: Callable[[int, np.ndarray], None],
+) -> epath.Path | None:
+    """The folder of maps that were given as one, or as arrays, which are written there."""
+    if maps is None or isinstance(maps, str | os.PathLike):
+        return None if maps is None else epath.Path(maps)
+    if len(maps) != count:
+        raise DataError(f"{len(maps)} {folder.name} for {count} photos; give one for every photo")
+    folder.mkdir(parents=True)
+    for index, each in enumerate(maps):
+        write(index, np.asarray(each))
+    return folder

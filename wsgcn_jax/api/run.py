@@ -1,0 +1,180 @@
+"""A run: trained from photos and labels, or opened where one lies."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from etils import epath
+from ml_collections import ConfigDict
+
+from wsgcn_jax import data
+from wsgcn_jax.api.configuration import configuration
+from wsgcn_jax.api.inputs import Images, Labels, PathLike, lay_out, read_photo
+from wsgcn_jax.compiler import keep_compiled_programs
+from wsgcn_jax.crf import DEEPLAB, refine
+from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
+from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.types import DataError, Skipped
+
+
+def train(
+    images: Images,
+    labels: Labels = None,
+    *,
+    workdir: PathLike,
+    classes: Sequence[str] | None = None,
+    masks: Sequence[np.ndarray] | None = None,
+    config: str | ConfigDict = "photos",
+    settings: Mapping[str, Any] | None = None,
+) -> "Run":
+    """Trains everything from photos and the classes in them, as `experiments.train` does.
+
+    A run that was stopped goes on where it was; a finished one is opened at once.
+
+    Args:
+        images: `[h, w, 3] u8` arrays, or files, one a photo; or a folder of photos.
+        labels: the names of the classes in every photo, in the same order (an empty list: none
+            of them); for a folder the file of its list, or None: the list that lies in it.
+        workdir: where everything goes.
+        classes: the names there are, in the order of their ids 1, 2, ...; None: in the order of
+            their appearance.
+        masks: true masks `[h, w] u8` of the photos, for scores only; None: no scores.
+        config: a name of `configs/`, a file, or a configuration.
+        settings: keys of the configuration with other values, {"gcn.epochs": 100}.
+
+    Returns:
+        The run.
+
+    Raises:
+        DataError: photos, labels or settings cannot be used; the message says which and why.
+    """
+    root = Path(workdir).absolute()
+    given = lay_out(images, labels, masks, root / "input")
+    own = {
+        "data.source": "folder",
+        "data.root": str(given.root),
+        "data.labels": given.labels and str(given.labels),
+        "data.masks": given.masks and str(given.masks),
+        "data.classes": classes and tuple(classes),
+        "data.val_split": None,
+    }
+    resolved = configuration(config, own | dict(settings or {}))
+    keep_compiled_programs()
+    skipped = run_stages(resolved, str(root))
+    return Run(root, skipped)
+
+
+def load(workdir: PathLike) -> "Run":
+    """Opens a finished run of `train` or of the command.
+
+    Raises:
+        DataError: there is none.
+    """
+    root = Path(workdir).absolute()
+    if not (root / "data").is_dir() and not (root / "network.json").exists():
+        raise DataError(f"{workdir} holds no run; give a folder that `train` has written")
+    return Run(root, ())
+
+
+class Run:
+    """A trained run.
+
+    Attributes:
+        workdir: its folder.
+        skipped: photos that had to be left out when it was trained, and why.
+    """
+
+    def __init__(self, workdir: Path, skipped: Sequence[Skipped]) -> None:
+        """Opens a work folder; `train` and `load` call this."""
+        self.workdir = workdir
+        self.skipped = tuple(skipped)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by id, background first."""
+        return self._split.classes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the labelled photos, in their list's order."""
+        return self._split.names
+
+    @property
+    def pseudo_labels(self) -> "PseudoLabels":
+        """The photos' complete pseudo labels, `[h, w] u8` each, read when they are asked for."""
+        return PseudoLabels(self.workdir / "pseudo_labels", self.names)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `scores.json` holds: mIoU in percent, where there are true masks."""
+        path = self.workdir / "scores.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self.workdir / "report.html"
+
+    def predict(self, images: Images, *, crf: bool = False) -> list[np.ndarray]:
+        """Masks of any photos, by the trained segmenter.
+
+        Args:
+            images: `[h, w, 3] u8` arrays, or files; or a folder of photos.
+            crf: draw the masks to the photos' edges.
+
+        Returns:
+            `[h, w] u8` masks, in the order of the photos.
+
+        Raises:
+            DataError: a photo cannot be used, or the run has no segmenter.
+        """
+        photos = [read_photo(image, index) for index, image in enumerate(images)]
+        keep_compiled_programs()
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [epath.Path(folder) / f"{index}.png" for index in range(len(photos))]
+            predict(
+                self._segmenter,
+                [photo.shape[:2] for photo in photos],
+                photos.__getitem__,
+                paths.__getitem__,
+                "masks",
+                refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if crf else None,
+            )
+            return [data.read_mask(path) for path in paths]
+
+    @cached_property
+    def _segmenter(self) -> Segmenter:
+        return load_segmenter(epath.Path(self.workdir))
+
+    @cached_property
+    def _split(self) -> data.Split:
+        return data.load(self.workdir / "data", "train")
+
+    def __repr__(self) -> str:
+        """Names the folder and the classes."""
+        return f"Run({str(self.workdir)!r}, classes={self.classes})"
+
+
+class PseudoLabels(Sequence[np.ndarray]):
+    """The masks of a run's photos, in their order: a sequence that reads a mask when asked.
+
+    Attributes:
+        names: the photos' names, which the files are named after.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """Opens a folder of `NAME.png`."""
+        self._folder = folder
+        self.names = tuple(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return data.read_mask(self._folder / f"{self.names[index]}.png")

@@ -1,0 +1,126 @@
+"""Pictures of masks: one laid over its photo, several beside each other.
+
+A picture is a Pillow image: a notebook shows it, `save` writes it, `np.asarray` gives its pixels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from wsgcn_jax.data import PALETTE
+from wsgcn_jax.resize import resize_photo
+from wsgcn_jax.types import IGNORE, DataError
+
+_GAP = 8
+_LINE = 20  # height of a line of text
+
+
+def overlay(
+    image: np.ndarray,
+    mask: np.ndarray,
+    classes: Sequence[str] | None = None,
+    *,
+    opacity: float = 0.55,
+) -> Image.Image:
+    """Lays a mask over its photo, in VOC's colours, with the names of its classes below.
+
+    Args:
+        image: `[h, w, 3] u8`.
+        mask: `[h, w] u8`; 0 is background and stays clear, 255 (unknown) is grey.
+        classes: names by id, background first; None: no names.
+        opacity: of the colours, in [0, 1].
+
+    Raises:
+        DataError: the mask is not of the photo's size, or holds an id without a name.
+    """
+    if mask.shape != image.shape[:2]:
+        raise DataError(f"the mask is {mask.shape}, the photo {image.shape[:2]}; resize one")
+    ids = [int(k) for k in np.unique(mask) if k != IGNORE]
+    if classes is not None and ids and ids[-1] >= len(classes):
+        raise DataError(f"the mask holds class {ids[-1]}, but there are {len(classes)} names")
+    colours = PALETTE[mask].astype(np.float32)
+    share = np.where(mask == 0, 0.0, opacity)[..., None]
+    share = np.where(_outline(mask)[..., None], 1.0, share)
+    blended = image * (1 - share) + colours * share
+    picture = Image.fromarray(np.round(blended).astype(np.uint8))
+    if classes is None:
+        return picture
+    return _with_legend(picture, [(classes[k], tuple(PALETTE[k])) for k in ids if k])
+
+
+def colours(mask: np.ndarray) -> Image.Image:
+    """Paints a mask `[h, w] u8` in VOC's colours; 255 is cream."""
+    return Image.fromarray(PALETTE[mask])
+
+
+def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
+    """Lays a map over its photo: the higher, the redder.
+
+    Args:
+        image: `[h, w, 3] u8`.
+        values: `[h, w]` or smaller, in [0, 1]: a CAM, a boundary map, a probability.
+    """
+    sized = np.asarray(
+        Image.fromarray(np.asarray(values, np.float32)).resize(
+            image.shape[1::-1], Image.Resampling.BILINEAR
+        )
+    ).clip(0, 1)[..., None]
+    blended = image * (1 - 0.8 * sized) + np.array([230, 30, 20]) * 0.8 * sized
+    return Image.fromarray(np.round(blended).astype(np.uint8))
+
+
+def row(
+    images: Sequence[np.ndarray | Image.Image],
+    *,
+    titles: Sequence[str] | None = None,
+    height: int = 240,
+) -> Image.Image:
+    """Puts pictures beside each other, all of one height.
+
+    Args:
+        images: `[h, w, 3] u8` or Pillow images.
+        titles: a word above each; None: no words.
+        height: of the pictures, in pixels.
+    """
+    arrays = [np.asarray(image, np.uint8) for image in images]
+    sized = [
+        resize_photo(a, (height, max(1, round(a.shape[1] * height / a.shape[0])))) for a in arrays
+    ]
+    top = _LINE if titles is not None else 0
+    width = sum(a.shape[1] for a in sized) + _GAP * (len(sized) - 1)
+    picture = Image.new("RGB", (width, height + top), "white")
+    draw, left = ImageDraw.Draw(picture), 0
+    for index, array in enumerate(sized):
+        picture.paste(Image.fromarray(np.asarray(array, np.uint8)), (left, top))
+        if titles is not None:
+            draw.text((left, 2), titles[index], fill="black", font=_font())
+        left += array.shape[1] + _GAP
+    return picture
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """`[h, w] bool`: pixels of an object at the edge of their region."""
+    edge = np.zeros(mask.shape, bool)
+    edge[1:] |= mask[1:] != mask[:-1]
+    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    return edge & (mask != 0)
+
+
+def _with_legend(
+    picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ...]]]
+) -> Image.Image:
+    """Adds a line of coloured squares and names below a picture."""
+    taller = Image.new("RGB", (picture.width, picture.height + _LINE), "white")
+    taller.paste(picture)
+    draw, left, top = ImageDraw.Draw(taller), 4, picture.height + 4
+    for name, colour in entries:
+        draw.rectangle((left, top, left + 11, top + 11), fill=colour)
+        draw.text((left + 16, top - 2), name, fill="black", font=_font())
+        left += 28 + round(_font().getlength(name))
+    return taller
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font."""
+    return ImageFont.load_default(size=13)
