@@ -178,7 +178,7 @@ def test_a_walk_that_leaked_gives_way_to_its_cams(share: float) -> None:
     assert not (alone == 0).any()
     labels = np.asarray(walk_seeds(walked, present, cams=jnp.asarray(cam)))
     assert (labels == 1).sum() > 0.5 * mask.sum() and mask[labels == 1].mean() > 0.95
-    assert (labels == 0).sum() > 0.5 * (~mask).sum() and not mask[labels == 0].any()
+    assert (labels == 0).sum() > 0.3 * (~mask).sum() and not mask[labels == 0].any()
 
 
 def test_a_walk_that_held_decides_alone() -> None:
@@ -241,6 +241,15 @@ def test_walk_seeds_keep_away_from_the_photos_own_threshold():
     expected = np.where(value < 0.7 * t, 0, expected)
     np.testing.assert_array_equal(labels, expected)
     assert {0, 2, 3, 255} == set(np.unique(labels))
+
+
+@pytest.mark.parametrize("low", [0.0, 0.05, 0.2, 0.35])
+def test_two_values_are_parted_in_their_middle(low):
+    """Between them every threshold does as well: the lowest would leave no background."""
+    walked = np.full((1, 20, 24), low, np.float32)
+    walked[0, 5:15, 4:14] = 1.0
+    labels = np.asarray(walk_seeds(walked, np.ones(1, bool)))
+    np.testing.assert_array_equal(labels, walked[0] == 1)
 
 
 def test_walk_seeds_ignore_padding_absent_classes_and_empty_maps():

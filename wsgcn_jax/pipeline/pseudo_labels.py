@@ -18,7 +18,7 @@ from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.types import Skipped
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
@@ -42,8 +42,6 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     if is_primary():
         write_classes(folder, split.classes)
     failed = label_split(context, split, write, mask)
-    if len(failed) == len(split):
-        raise DataError(f"all {len(failed)} photos were left out: {failed[0].reason}")
     if is_primary():
         labelled = [mask(index) for index in range(len(split)) if split.labels[index].any()]
         warn_of_one_sided(labelled)

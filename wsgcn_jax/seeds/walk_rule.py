@@ -7,6 +7,7 @@ from wsgcn_jax.checks import Shaped, checked
 from wsgcn_jax.types import IGNORE
 
 _BINS = 64
+_ROUNDING = 1e-5
 _EVEN = 0.4  # a walk whose low side scores more than this share of the high one has leaked
 
 
@@ -99,7 +100,11 @@ def _evenness(scores: jax.Array, valid: jax.Array) -> jax.Array:
 
 
 def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
-    """Threshold of scores `[H, W]` in [0, 1] that best parts them in two; `[] f32`."""
+    """Threshold of scores `[H, W]` in [0, 1] that best parts them in two; `[] f32`.
+
+    Where several do equally well, as between the two values of a walk that stops at its boundaries,
+    it is the middle one: the lowest would lie on the lower value.
+    """
     edges = jnp.arange(1, _BINS) / _BINS
     count = jnp.maximum(valid.sum(), 1)
     below = (value[..., None] < edges[None, None]) & valid[..., None]
@@ -108,4 +113,6 @@ def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
     mean = jnp.where(valid, value, 0.0).sum() / count
     # The variance between the two sides; 0 where all lie on one.
     apart = (mean * share - mass) ** 2 / jnp.maximum(share * (1.0 - share), 1e-6)
-    return edges[apart.argmax()]
+    best = apart >= apart.max() * (1.0 - _ROUNDING)
+    ends = jnp.where(best, edges, jnp.inf).min() + jnp.where(best, edges, -jnp.inf).max()
+    return jnp.where(apart.max() > 0, ends / 2, edges[0])
