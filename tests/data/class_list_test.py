@@ -61,6 +61,11 @@ def test_names_of_a_command_line(given, names):
     assert parse_classes(given) == names
 
 
+def test_many_names_are_no_file_name():
+    names = [f"thing {i}" for i in range(80)]
+    assert parse_classes(",".join(names)) == ("background", *names)
+
+
 def test_names_of_a_file(tmp_path):
     (tmp_path / "names.txt").write_text("traffic light\n\ncat\n")
     assert parse_classes(str(tmp_path / "names.txt")) == NAMES

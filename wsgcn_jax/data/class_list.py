@@ -1,6 +1,7 @@
 """The class list beside masks: `classes.json`, so that a number in a mask keeps its name."""
 
 import json
+import os
 from collections.abc import Sequence
 
 from etils.epath import Path, PathLike
@@ -57,7 +58,8 @@ def parse_classes(given: str) -> tuple[str, ...]:
     """
     if given.strip() == "voc":
         return VOC_CLASSES
-    lines = read_text(given, what="class list").splitlines() if Path(given).is_file() else None
+    is_file = os.path.isfile(given)  # never an error, however long the names
+    lines = read_text(given, what="class list").splitlines() if is_file else None
     names = [name.strip() for name in (given.split(",") if lines is None else lines)]
     names = [name for name in names if name]
     if not names or names[0].strip("_").lower() != BACKGROUND:

@@ -14,7 +14,6 @@ habits, the photo's labels decide. Maps of the dictionaries are divided by their
 lie outside 0..1, as their projects do; other values outside are refused.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -194,8 +193,9 @@ def _keys(keys: np.ndarray) -> list[int]:
 
 def _alike(maps: list[np.ndarray], facts: Facts) -> list[np.ndarray]:
     """Refuses maps of several shapes, and more than there can be: they may share their numbers."""
-    if len({x.shape for x in maps}) != 1:
-        raise ValueError("its maps have several shapes")
-    if len(maps) > facts.classes or len(maps) * math.prod(maps[0].shape) > facts.most_bytes():
-        raise ValueError(f"it holds {len(maps)} maps of {facts.classes} classes")
+    if len({x.shape for x in maps}) != 1 or maps[0].ndim != 2:
+        raise ValueError("its maps are not [h, w] of one shape")
+    if len(maps) > facts.classes:
+        raise ValueError(f"it holds {len(maps)} maps, but there are {facts.classes - 1} classes")
+    check_fits(maps[0].shape, facts.size)
     return maps
