@@ -30,8 +30,8 @@ test-matrix:  ## the fast tests by every Python that is there, with the oldest a
 		$(MAKE) test PYTHON=$$python JAX=$$jax VENV=.venv-matrix/$$python-$${jax:-newest} || exit 1; \
 	done; done
 
-test-slow: $(VENV)/.installed  ## parity with torch, real photos
-	$(BIN)/pip install -q -e .[weights,test,torch]
+test-slow: $(VENV)/.installed  ## parity with torch, real photos, a browser
+	$(BIN)/pip install -q -e .[weights,test,torch,browser]
 	$(BIN)/python -m pytest -m slow
 
 parity: $(VENV)/.installed  ## every stage against the published numbers, as a table

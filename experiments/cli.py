@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from wsgcn_jax import __version__
-from wsgcn_jax.data.files import near_name
+from wsgcn_jax.settings import did_you_mean
 
 from .command import fail
 
@@ -21,10 +21,11 @@ COMMANDS = {
     "pseudo-label": "masks of labelled photos, from anybody's maps or a trained run",
     "predict": "masks of any photos, by a trained network",
     "evaluate": "scores of masks against true masks",
+    "report": "the page about a finished run, written once more",
     "convert": "published PyTorch weights to folders that networks start from",
     "benchmark": "timings and agreement, measured side by side",
 }
-"""Name of a module of this package, with a dash for its underscore, and what it does."""
+"""Name of a module of this package, a dash for its underscore, and what its `main` does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         listed = "\n".join(f"  {command:<14}{what}" for command, what in COMMANDS.items())
         print(__version__ if name == "--version" else f"{__doc__}\ncommands:\n{listed}")
         return 0
-    near = near_name(name, COMMANDS)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(COMMANDS)}"
-    return fail(f"unknown command {name!r}; {hint}")
+    hint = did_you_mean(name, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    return fail(f"unknown command {name!r}{hint}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wsgcn_jax.data.files import near_name
+from wsgcn_jax.settings import did_you_mean
 from wsgcn_jax.types import Skipped
 
 PROGRAM = "wsgcn"
@@ -64,16 +64,15 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parses what it knows; an unknown option is named before a missing one."""
         args = sys.argv[1:] if args is None else args
-        args = sorted(
-            args, key=lambda argument: argument == "--helpfull"
-        )  # last: it reads --config
+        args = sorted(args, key=lambda argument: argument == "--helpfull")  # it reads --config
         for name in (argument.partition("=")[0] for argument in args):
             if not name.startswith("-") and self._subparsers is not None:
                 break  # the rest are another parser's
             known = name in self._option_string_actions or name.startswith(self.others)
             if name.startswith("--") and not known:
-                near = near_name(name[2:], [key[2:] for key in self._option_string_actions])
-                self.error(f"unknown option {name}" + (f"; did you mean --{near}?" if near else ""))
+                near = did_you_mean(name[2:], [key[2:] for key in self._option_string_actions])
+                hint = near and did_you_mean(name, self._option_string_actions)
+                self.error(f"unknown option {name}{hint}")
         return super().parse_known_args(args, namespace)
 
     def parse_args(  # type: ignore[override]

@@ -1,83 +1,17 @@
-"""Configurations by name or path, and their keys on the command line."""
+"""`--config` and its keys on the command line."""
 
 import argparse
-import importlib.util
-import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from wsgcn_jax.data.files import near_name
+from wsgcn_jax.settings import KEYS, OPTIONAL, RENAMED, config_names, did_you_mean, load_config
 from wsgcn_jax.types import DataError
 
 from .command import Parser
-
-FOLDER = Path(__file__).parents[1] / "configs"
-"""Beside this package, both in a checkout and where it is installed."""
-
-
-def names() -> list[str]:
-    """Returns the names of the configurations that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-
-
-def find_config(name: str) -> Path:
-    """Finds a configuration.
-
-    Args:
-        name: of a file in configs/, without its ending, or the path of any file.
-
-    Returns:
-        The file.
-
-    Raises:
-        DataError: there is none.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    if name in names():
-        return FOLDER / f"{name}.py"
-    if path.parent.name == FOLDER.name and path.suffix == ".py" and path.stem in names():
-        return FOLDER / path.name  # as a checkout's own folder says it, from any other
-    near = near_name(path.stem, names())
-    hint = f"; did you mean {near}?" if near else ""
-    raise DataError(
-        f"--config={name}: no such file or configuration{hint} (there are {', '.join(names())})"
-    )
-
-
-def load_config(name: str) -> ConfigDict:
-    """Loads a configuration.
-
-    Args:
-        name: as `find_config` takes it, and perhaps behind a colon what its `get_config` takes, a
-            machine: `voc12:gpu`.
-
-    Returns:
-        The configuration, locked.
-
-    Raises:
-        DataError: there is none, or its file cannot be loaded.
-    """
-    name, _, preset = name.partition(":")
-    path = find_config(name)
-    try:
-        get_config = _module(path).get_config
-        if preset and not inspect.signature(get_config).parameters:
-            raise ValueError(f"takes no preset, such as {preset!r}")
-        config = get_config(preset) if preset else get_config()
-    except Exception as error:  # the file is the user's: anything may happen in it
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise DataError(f"--config={name}: {kind}{' '.join(str(error).split())}") from error
-    if not isinstance(config, ConfigDict):
-        raise DataError(f"--config={name}: get_config() gives no ConfigDict")
-    return config.lock()
 
 
 def add_config_options(parser: Parser, default: str) -> None:
@@ -87,8 +21,8 @@ def add_config_options(parser: Parser, default: str) -> None:
         "--config",
         default=default,
         metavar="NAME|FILE",
-        help=f"{', '.join(names())}, or a file (default: {default}); NAME:gpu and NAME:tpu fit it "
-        "to a machine. --config.KEY=VALUE sets a key of it",
+        help=f"{', '.join(config_names())}, or a file (default: {default}); NAME:gpu and NAME:tpu "
+        "fit it to a machine. --config.KEY=VALUE sets a key of it",
     )
     parser.add_argument(
         "--helpfull", action=_HelpFull, const=default, help="this, and all keys with their values"
@@ -113,8 +47,11 @@ class _HelpFull(argparse.Action):
             config = load_config(name)
         except DataError as error:
             parser.error(str(error))
-        print(f"{parser.format_help()}\nkeys of {name}; {FOLDER / 'default.py'} explains them:")
-        print("\n".join(f"  --config.{key}={value}" for key, value in _flat(config)))
+        print(f"{parser.format_help()}\nkeys, with their values in {name}:")
+        values = dict(_flat(config))
+        for key in KEYS:
+            print(f"  --config.{key.name}={values[key.name]}")
+            print(f"        {key.meaning} Allowed: {key.allowed()}")
         parser.exit()
 
 
@@ -132,9 +69,8 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     Raises:
         DataError: a key is unknown, a value unusable, or something is no `--config.KEY`.
     """
-    defaults = dict(_flat(load_config("default")))
-    emptied = [key for argument in arguments if (key := _emptied_key(argument, defaults))]
-    arguments = [a for a in arguments if not _emptied_key(a, defaults)]
+    emptied = [key for argument in arguments if (key := _emptied_key(argument))]
+    arguments = [argument for argument in arguments if not _emptied_key(argument)]
     for argument in arguments:
         if argument.startswith(_KEYS):
             _check_key(argument.partition("=")[0].partition(".")[2], config)
@@ -155,18 +91,15 @@ def _check_key(key: str, config: ConfigDict) -> None:
     known = [*dict(_flat(config)), *config.keys()]
     if key in known:
         return
-    renamed = _module(FOLDER / "default.py").RENAMED
-    if key in renamed:
-        raise DataError(f"unknown key {key}; it is called {renamed[key]}")
-    near = near_name(key, known)
-    hint = f"; did you mean {near}?" if near else ""
-    raise DataError(f"unknown key {key}{hint} (--helpfull lists the keys)")
+    if key in RENAMED:
+        raise DataError(f"unknown key {key}; it is called {RENAMED[key]}")
+    raise DataError(f"unknown key {key}{did_you_mean(key, known)} (--helpfull lists the keys)")
 
 
-def _emptied_key(argument: str, defaults: Mapping[str, Any]) -> str | None:
+def _emptied_key(argument: str) -> str | None:
     """Returns the key that an argument sets to None, among those that may be."""
     match = re.fullmatch(r"--config\.([\w.]+)=(None|none|)", argument)
-    return match[1] if match and defaults.get(match[1], "") is None else None
+    return match[1] if match and match[1] in OPTIONAL else None
 
 
 def _flat(config: ConfigDict) -> Iterator[tuple[str, Any]]:
@@ -176,15 +109,6 @@ def _flat(config: ConfigDict) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{key}", value) for key, value in _flat(value))
         else:
             yield name, value
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ValueError("a configuration is a Python file, NAME.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 _KEYS = ("--config.", "--noconfig.")

@@ -42,10 +42,11 @@ from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.run_settings import RunSettings
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
-from .config_options import add_config_options, load_config, override
+from .config_options import add_config_options, override
 
 LAYOUTS = {
     "plain": "",

@@ -25,10 +25,9 @@ from wsgcn_jax.pipeline.inference import ScaledPhotos, grid_size, network_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.pipeline.predict import multi_scale_probabilities
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.trainer.loop import Loss, TrainState, make_update
 from wsgcn_jax.trainer.optim import grouped_sgd
-
-from .config_options import load_config
 
 CLASSES = 21
 PADDED = (384, 512)  # of a photo of 375x500

@@ -26,11 +26,12 @@ from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
-from . import run_report
 from .command import Parser, fail, fail_on_full_disk, log_skipped
-from .config_options import add_config_options, load_config, override
+from .config_options import add_config_options, override
+from .report import table_text, write_report
 
 _DEFAULT = "shapes"
 _DATA_NOTE = "data.txt"
@@ -54,13 +55,13 @@ def main(argv: Sequence[str]) -> int:
         skipped = run_stages(config, str(workdir))
         if not is_primary():
             return 0
-        report = run_report.write(config, workdir, skipped)
+        report = write_report(config, workdir, skipped)
     except (DataError, FloatingPointError) as error:
         return fail(str(error))
     except OSError as error:
         return fail_on_full_disk(error, workdir)
     if report is not None:
-        print(run_report.table_text(json.loads((workdir / "scores.json").read_text())))
+        print(table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")
     log(f"{time.monotonic() - started:.0f} s")
     return log_skipped(skipped)

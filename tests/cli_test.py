@@ -31,7 +31,11 @@ def test_version(capsys):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("trian", "did you mean train?"), ("zzz", "there are train, "), ("--zzz", "there are train,")],
+    [
+        ("trian", "did you mean 'train'?"),
+        ("zzz", "there are train, "),
+        ("--zz", "there are "),
+    ],
 )
 def test_an_unknown_command_is_one_line(name, hint, capsys):
     assert _run(name) == 2
@@ -55,7 +59,7 @@ def test_help_says_what_was_typed(command, program, monkeypatch, capsys):
 def test_unknown_options_come_before_missing_ones(command, capsys):
     assert _run(command, "--hlep") == 2
     assert capsys.readouterr().err == (
-        "error: unknown option --hlep; did you mean --help? (--help lists the options)\n"
+        "error: unknown option --hlep; did you mean '--help'? (--help lists the options)\n"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments import train
-from experiments.config_options import load_config
+from wsgcn_jax.settings import KEYS, load_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +37,7 @@ def ran(monkeypatch, tmp_path):
         return []
 
     monkeypatch.setattr(train, "run_stages", run_stages)
-    monkeypatch.setattr(train.run_report, "write", lambda *_: None)
+    monkeypatch.setattr(train, "write_report", lambda *_: None)
 
     def run(*arguments):
         assert train.main(arguments) == 0
@@ -49,19 +49,18 @@ def ran(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("--config.gcn.epoch=3", "unknown key gcn.epoch; did you mean gcn.epochs?"),
+        ("--config.gcn.epoch=3", "unknown key gcn.epoch; did you mean 'gcn.epochs'?"),
         ("--config.zzz=3", "unknown key zzz (--helpfull lists the keys)"),
         ("--config.gcn.epochs=many", "--config.gcn.epochs=many: invalid literal"),
         ("--config.gcn.epochs", "Missing value for flag --config.gcn.epochs"),
         ("--config.segmenter.test_scales=(1.0,)", "it is called segmenter.eval_scales"),
         ("--config.gcn.epochs=None", "None"),
-        ("--config=shpaes", "--config=shpaes: no such file or configuration; did you mean shapes?"),
-        ("--config=nothing.py", "--config=nothing.py: no such file or configuration (there are"),
+        ("--config=shpaes", "no configuration 'shpaes'; did you mean 'shapes'? (there are"),
+        ("--config=nothing.py", "no configuration 'nothing.py' (there are"),
         ("--config=shapes:gpus", "no preset 'gpus'; there are cpu, gpu, tpu"),
-        ("--config=test:gpu", "takes no preset"),
-        ("--wrokdir=x", "unknown option --wrokdir; did you mean --workdir? (--help"),
+        ("--wrokdir=x", "unknown option --wrokdir; did you mean '--workdir'? (--help"),
         ("--zzz", "unknown option --zzz (--help"),
-        ("--work=x", "unknown option --work; did you mean --workdir?"),
+        ("--work=x", "unknown option --work; did you mean '--workdir'?"),
         ("x", "unknown argument 'x'; options begin with --"),
         ("--labels=x.csv", "--labels and --masks belong to --photos=DIR"),
     ],
@@ -79,12 +78,16 @@ def test_a_broken_configuration_is_named(tmp_path, capsys):
         ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
         ("x = 1", "AttributeError"),
         ("def get_config(): return {}", "gives no ConfigDict"),
+        ("def get_config(): raise ValueError('of mine')", "mine.py: of mine"),
     ):
         (tmp_path / "mine.py").write_text(text)
         assert _status(f"--config={tmp_path}/mine.py") == 2
         err = capsys.readouterr().err
-        assert err.startswith(f"error: --config={tmp_path}/mine.py: ") and said in err
+        assert err.startswith(f"error: configuration {tmp_path}/mine.py: ") and said in err
         assert len(err.splitlines()) == 1
+    (tmp_path / "mine.py").write_text("def get_config(): return {}")
+    assert _status(f"--config={tmp_path}/mine.py:gpu") == 2
+    assert "takes no preset, such as 'gpu'" in capsys.readouterr().err
     (tmp_path / "mine.txt").write_text("")
     assert _status(f"--config={tmp_path}/mine.txt") == 2
     assert "a Python file" in capsys.readouterr().err
@@ -156,7 +159,9 @@ def test_help_fits_on_a_screen_and_ends_well(capsys):
 
 def test_all_keys_are_listed_wherever_the_configuration_stands(capsys):
     assert _status("--helpfull", "--config=test") == 0
-    assert "--config.data.num_train=6\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\n  --config.data.num_train=6\n" in said
+    assert all(f"\n  --config.{key.name}=" in said and key.meaning in said for key in KEYS)
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["missing", "a file"])

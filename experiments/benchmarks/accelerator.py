@@ -20,8 +20,7 @@ from wsgcn_jax.distributed import describe_devices
 from wsgcn_jax.pipeline.inference import grid_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import label_options
-
-from ..config_options import load_config
+from wsgcn_jax.settings import load_config
 
 PARTS = ("label", "crf")
 FORMS = ("tiles", "gather")

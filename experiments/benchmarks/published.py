@@ -22,9 +22,8 @@ from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_graph, laplacian_stencil
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.positions import node_positions
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
-
-from ..config_options import load_config
 
 FIXED: Mapping[str, Any] = MappingProxyType(
     {"graph.symmetrise": "max", "gcn.ensemble": 1, "gcn.foreground_odds": 1.0}

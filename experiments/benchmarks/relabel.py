@@ -13,9 +13,8 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.label_batches import Labelled
 from wsgcn_jax.pipeline.pseudo_labels import label_split
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError, Example
-
-from ..config_options import load_config
 
 Look = Callable[[Example, Labelled], Mapping[str, np.ndarray]]
 """(photo with its true mask, what was found) -> label maps `[h, w] u8` by name."""

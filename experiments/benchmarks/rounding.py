@@ -23,8 +23,8 @@ from wsgcn_jax.pipeline.label_program import label_options
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
+from wsgcn_jax.settings import load_config
 
-from ..config_options import load_config
 from ..emulated_rounding import MANTISSA_BITS, emulate
 from .walk_inputs import make_cases
 

@@ -9,7 +9,7 @@ import jax
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax import data
+from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
 from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
@@ -87,8 +87,6 @@ def _needs(stage: Stage, config: ConfigDict) -> tuple[str, ...]:
     Whatever supervises it, the segmenter may start from the classifier.
     """
     supervision = config.segmenter.supervision
-    if supervision not in ("pseudo", "truth"):
-        raise DataError(f"segmenter.supervision: {supervision!r} is neither pseudo nor truth")
     start = ("classifier",) if segmenter.needs_classifier(config) else ()
     if stage.name != "segmenter":
         return stage.needs
@@ -103,15 +101,12 @@ def fingerprints(context: Context) -> dict[str, str]:
 
     Returns:
         Fingerprints by stage.
-
-    Raises:
-        DataError: the segmenter's section of the configuration contradicts itself.
     """
     config = context.config
     prints: dict[str, str] = {}
     for stage in STAGES:
-        settings = [reduce(getitem, name.split("."), config) for name in stage.sections]
-        as_json = [s.to_dict() if isinstance(s, ConfigDict) else s for s in settings]
+        values = [reduce(getitem, name.split("."), config) for name in stage.sections]
+        as_json = [v.to_dict() if isinstance(v, ConfigDict) else v for v in values]
         if stage.name == "data":  # the folder may move; its content decides
             as_json = [context.source.fingerprint(), context.splits]
         prints[stage.name] = fingerprint_of(
@@ -131,11 +126,14 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
         Every photo that a stage left out, with the reason.
 
     Raises:
-        DataError: the input or the work folder cannot be used, a stage's name is unknown, or a
-            stage that was asked for needs one that is not current.
+        DataError: the configuration, the input or the work folder cannot be used, or a stage that
+            was asked for needs one that is not current.
     """
+    settings.check(config)
     wanted = _wanted(config.stages)
     context = Context(config, Workspace(workdir))
+    # Its error comes now, not after hours.
+    evaluate.class_ids_of(context.source.classes(), config.report.classes)
     workspace = context.workspace
     log(f"on {describe_devices()}")
     prints = fingerprints(context)
@@ -160,6 +158,11 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
         with products_of_networks(config.backbone.precision):
             workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
         jax.clear_caches()  # the programs of one stage are no use to the next
+    return left_out(workspace)
+
+
+def left_out(workspace: Workspace) -> list[Skipped]:
+    """Returns the photos that the stages of a work folder left out, each once."""
     skipped: dict[Skipped, None] = {}
     for stage in STAGES:
         stamp = workspace.stamp(stage.name)
@@ -168,9 +171,6 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
 
 
 def _wanted(stages: str) -> set[str]:
-    names = [stage.name for stage in STAGES]
-    wanted = names if stages == "all" else [name.strip() for name in stages.split(",")]
-    for name in wanted:
-        if name not in names:
-            raise DataError(f"--config.stages: no stage {name!r}; there are {', '.join(names)}")
-    return set(wanted)
+    if stages == "all":
+        return {stage.name for stage in STAGES}
+    return {name.strip() for name in stages.split(",")}
