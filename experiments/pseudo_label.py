@@ -142,6 +142,7 @@ def _claim(out: Path, config: ConfigDict, external: ExternalMaps, classes: Seque
         "classes": list(classes),
         "seed": config.seed,
         "config": {name: config[name].to_dict() for name in _SECTIONS},
+        "longer_side": config.data.longer_side,
     }
     text = json.dumps(note, indent=1).encode()
     path = out / _SETTINGS

@@ -58,7 +58,9 @@ Maker = Callable[[Devices], Program]
 
 
 def _config() -> ConfigDict:
-    return load_config("voc12").unlock()
+    config = load_config("voc12").unlock()
+    config.cams.batch_size = config.graph.batch_size = 4  # whatever would fit on this machine
+    return config
 
 
 def _shape(*shape: int, dtype: Any = jnp.float32) -> Any:

@@ -35,7 +35,9 @@ WRONG = [
     ("momentum", 1, ("classifier", "boundary", "segmenter")),
     ("frozen_stages", 99, ("classifier", "segmenter")),
     ("longer_side", (640, 320), ("classifier",)),
-    ("longer_side", 0, ("graph", "crf")),
+    ("longer_side", 0, ("graph", "crf", "data")),
+    ("min_steps", 0, ("classifier", "boundary", "segmenter")),
+    ("max_steps", 0, ("classifier", "boundary", "segmenter")),
     ("bucket", 0, ("cams", "graph")),
     ("scales", (), ("cams", "boundary", "segmenter")),
     ("scales", (0, 0), ("cams", "boundary", "segmenter")),
@@ -187,6 +189,10 @@ def test_only_near_words_are_proposed():
 TOGETHER = [
     ({"segmenter.accumulate": 4}, "segmenter.batch_size=10: must be a multiple of"),
     ({"boundary.background": 0.4}, "boundary.background=0.4: must be at most"),
+    (
+        {"boundary.min_steps": 9, "boundary.max_steps": 8},
+        "boundary.min_steps=9: must be at most boundary.max_steps=8",
+    ),
     ({"boundary.crop": 64}, "boundary.crop=64: must be at least 76, for boundary.radius=10"),
     ({"data.source": "voc"}, "data.root=None: must be a folder (--config.data.root=DIR)"),
     ({"data.root": "photos"}, "data.root='photos': must be None, for data.source=shapes"),

@@ -22,23 +22,27 @@ from wsgcn_jax.pipeline.inference import (
     make_plans,
     mirrored_sum,
     network_size,
-    run_plans,
+    photos_a_batch,
     scaled_photos,
 )
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.workspace import read_arrays, write_arrays
 from wsgcn_jax.types import Skipped
+
+MEGABYTES = 150.0
+"""That a photo of 512x512 and its mirror image take at scale 1."""
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.npz` for each photo: `cam [k, H, W] f16` in [0, 1] and `class_ids [k] u8`."""
     settings = context.config.cams
-    split = context.split(context.config.data.pseudo_split)
+    split = context.split(context.config.data.pseudo_split).without_masks()
     network = classifier.network(context.key("classifier"), context.config, len(split.classes) - 1)
     net = networks.load(context.folder("classifier"), network)
     program = make_program(net, context.config.backbone.name)
     plans = make_plans(
         [network_size(size, 1.0) for size in split.sizes],
-        batch_size=settings.batch_size,
+        batch_size=photos_a_batch(settings.batch_size, MEGABYTES * max(settings.scales) ** 2),
         bucket=settings.bucket,
     )
 
@@ -53,8 +57,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             cam = maps[row, present, :height, :width]
             write_arrays(path(index), {"cam": cam, "class_ids": (present + 1).astype(np.uint8)})
 
-    run_plans(plans, path, work, "cams")
-    return ()
+    return too_large(split.names, run_plans(plans, path, work, "cams"))
 
 
 Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]

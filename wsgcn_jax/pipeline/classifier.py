@@ -14,9 +14,14 @@ from wsgcn_jax.models.cam import Classifier, multilabel_soft_margin
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.curves import read_curve
+from wsgcn_jax.pipeline.doubts import doubts_of_classifier
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.training import run_training
 from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Example, Skipped
+
+_LAST = 20  # steps whose accuracy says what was learnt
 
 
 def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
@@ -62,7 +67,7 @@ def make_loss(net: Network, backbone: str) -> Loss:
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Trains the classifier on the image-level labels of the training split."""
     settings = context.config.classifier
-    split = context.split(context.config.data.train_split)
+    split = context.split(context.config.data.train_split).without_masks()
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -83,4 +88,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         group_of=lambda path: "backbone" if path[0] == "backbone" else "head",
         seed=context.config.seed,
     )
+    accuracy = [value for _, value in read_curve(folder, "accuracy")]
+    for doubt in doubts_of_classifier(accuracy[-_LAST:], split.labels):
+        log(doubt)
     return ()

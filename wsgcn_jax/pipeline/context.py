@@ -44,7 +44,7 @@ class Context:
 
     def split(self, name: str) -> data.Split:
         """Opens a split of the prepared data."""
-        return data.load(self.records, name)
+        return data.load(self.records, name, self.config.data.longer_side)
 
     @cached_property
     def records(self) -> Path:
@@ -74,6 +74,11 @@ class Context:
                     f"({min(others)}) are not in data.pseudo_split={section.pseudo_split!r}"
                 )
         return split
+
+    def left_out(self, stage: str) -> set[str]:
+        """Returns the names of the photos that a finished stage had to leave out."""
+        stamp = self.workspace.stamp(stage)
+        return {photo.name for photo in stamp.skipped} if stamp else set()
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""

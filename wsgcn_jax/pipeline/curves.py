@@ -9,7 +9,7 @@ from tensorboardX import SummaryWriter
 
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.folders import disk_for
-from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.progress import Progress
 
 _CURVES = "curves.jsonl"
 
@@ -24,7 +24,7 @@ class Curves:
             folder: of the stage; one in a bucket gets copies of what grows on a disk.
             what: name of the run, for the screen.
             steps: how many updates it will have.
-            every: seconds between lines on the screen, and between copies.
+            every: seconds between copies.
         """
         self._folder, self._disk = folder, disk_for(folder)
         self._file = self._disk / _CURVES
@@ -34,28 +34,28 @@ class Curves:
             write_atomic(self._file, before.read_bytes() if before.exists() else b"")
         self._writer = SummaryWriter(str(self._disk / "tensorboard"))
         self._what, self._steps, self._every = what, steps, every
-        self._start = self._last = time.monotonic()
-        self._first: int | None = None
+        self._last = time.monotonic()
+        self._meter: Progress | None = None
 
     def __call__(self, step: int, scalars: Mapping[str, float]) -> None:
         """Takes the scalars of one update."""
-        self._first = step - 1 if self._first is None else self._first
+        compiled = self._meter is None
+        if self._meter is None:
+            self._meter = Progress(self._what, self._steps, unit="step", done=step - 1)
         with self._file.open("a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
+        self._meter.advance(compiled=compiled, note=f"loss {scalars['loss']:.4f}")
         now = time.monotonic()
         if now - self._last >= self._every or step == self._steps:
-            pace = (now - self._start) / (step - self._first)
-            log(
-                f"{self._what}: step {step}/{self._steps}, loss {scalars['loss']:.4f}, "
-                f"{pace:.2f} s a step, {pace * (self._steps - step):.0f} s to go"
-            )
             self._last = now
             self._publish()
 
     def close(self) -> None:
         """Flushes the writers."""
+        if self._meter is not None:
+            self._meter.close()
         self._writer.close()
         self._publish()
 

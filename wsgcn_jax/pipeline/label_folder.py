@@ -19,6 +19,7 @@ from wsgcn_jax.pipeline import classifier as classifier_stage
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.cam_files import read_cams
 from wsgcn_jax.pipeline.context import name_key
+from wsgcn_jax.pipeline.doubts import doubts_of_labels
 from wsgcn_jax.pipeline.external_maps import ExternalMaps, read_boundary, read_seeds
 from wsgcn_jax.pipeline.given_photos import Photos
 from wsgcn_jax.pipeline.graph_inputs import (
@@ -36,14 +37,15 @@ from wsgcn_jax.pipeline.graph_inputs import (
     plain_features,
     seeds_on_grid,
 )
-from wsgcn_jax.pipeline.inference import network_size, scaled_photos
+from wsgcn_jax.pipeline.inference import network_size, photos_a_batch, scaled_photos
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
 from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.regions import read_regions, vote
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
-from wsgcn_jax.resize import resize_labels, resize_map
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.resize import resize_labels, resize_map, resize_maps
+from wsgcn_jax.types import IGNORE, DataError, Skipped
 
 _SECTIONS = ("seed", "backbone", "cams", "crf", "graph", "seeds", "gcn")
 
@@ -62,10 +64,12 @@ def label_folder(
     Args:
         source: photos and image-level labels (its split "train").
         given: the maps there are.
-        config: the configuration (`graph`, `seeds`, `crf`, `gcn`, `cams`, `backbone`, `seed`).
+        config: the configuration (`data.longer_side`, `graph`, `seeds`, `crf`, `gcn`, `cams`,
+            `backbone`, `seed`).
         labels: folder of the label maps.
         scores: folder of `NAME.npz` with `scores [k, h, w] f16` (probabilities of `keys`, of
-            all classes; not summing to 1), or None for none.
+            all classes; not summing to 1; of photos larger than `data.longer_side` at that
+            size), or None for none.
 
     Returns:
         (number of photos with a label map, photos that were left out).
@@ -94,11 +98,18 @@ def label_folder(
         name = photos.names[index]
         return labels / f"{name}.png" if scores is None else scores / f"{name}.npz"
 
+    objects: list[bool] = []
+    seeded: list[bool] = []
+
     def write(index: int, photo: Labelled) -> None:
-        name, found = photos.names[index], photo.scores
+        name, found, label_map = photos.names[index], photo.scores, photo.label_map
         if given.regions is not None:
-            found = vote(found, read_regions(given.regions, name, photos.facts[index].size))
-        data.write_mask(labels / f"{name}.png", argmax_labels(found, photo.class_ids))
+            size = photos.facts[index].size
+            found = vote(resize_maps(found, size), read_regions(given.regions, name, size))
+            label_map = argmax_labels(found, photo.class_ids)
+        data.write_mask(labels / f"{name}.png", label_map)
+        objects.append(bool(label_map.any()))
+        seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
         if scores is not None:
             arrays = {"keys": photo.class_ids, "scores": found.astype(np.float16)}
             write_arrays(output(index), arrays)
@@ -117,6 +128,8 @@ def label_folder(
     )
     sizes = [facts.size for facts in photos.facts]
     failed = label_batches(photos.names, sizes, photos.image, inputs, write, output, config)
+    for doubt in doubts_of_labels(objects, seeded):
+        log(doubt)
     warn_of_one_sided([labels / f"{name}.png" for name in photos.names])
     if len(failed) == len(photos.names):
         raise DataError(f"all photos were left out: {failed[0].reason}")
@@ -167,14 +180,25 @@ def _network_cams(run: Path, config: ConfigDict, present: np.ndarray) -> CamSour
     key = jax.random.key(0)  # every weight is loaded
     net = classifier_stage.network(key, config, present.shape[1])
     program = cams_stage.make_program(networks.load(run / "classifier", net), config.backbone.name)
+    settings = config.cams
+    megabytes = cams_stage.MEGABYTES * max(settings.scales) ** 2
 
     def source(batch: Batch) -> np.ndarray:
         sides = [network_size((p.shape[0], p.shape[1]), 1.0) for p in batch.photos]
         largest = (max(h for h, _ in sides), max(w for _, w in sides))
-        padded = data.bucket_shape(*largest, config.cams.bucket)
-        scaled = scaled_photos(batch.photos, padded, config.cams.scales)
-        cams = program(scaled, np.asarray(batch.grids, np.int32), batch.grid)
-        return np.asarray(cams, np.float32) * present[list(batch.indices)][:, :, None, None]
+        padded = data.bucket_shape(*largest, settings.bucket)
+        room = data.batch_of(padded, photos_a_batch(settings.batch_size, megabytes))
+        cams = np.concatenate(
+            [
+                program(
+                    scaled_photos(batch.photos[start : start + room], padded, settings.scales),
+                    np.asarray(batch.grids[start : start + room], np.int32),
+                    batch.grid,
+                )
+                for start in range(0, len(batch.photos), room)
+            ]
+        )
+        return cams.astype(np.float32) * present[list(batch.indices)][:, :, None, None]
 
     return source
 

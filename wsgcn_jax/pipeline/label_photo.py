@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from wsgcn_jax.crf import PARTIAL_LABELS, Kernel, Settings, refine
+from wsgcn_jax.crf import EXACT_CELLS, PARTIAL_LABELS, Kernel, Settings, refine
 from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
@@ -85,7 +85,7 @@ def seeds_of_cams(
         background_minimum: see there.
         floor: see there.
         crf: draws the scores to the photo's edges first; None: nothing does.
-        kernel: its form (`crf.refine`); None: the backend's.
+        kernel: its form (`crf.refine`); None: the backend's, as on grids too large for "exact".
 
     Returns:
         `[H, W] u8`, 255 = none.
@@ -94,8 +94,9 @@ def seeds_of_cams(
     def drawn(scores: jax.Array) -> jax.Array:
         present = jnp.append(True, photo.present)  # absent classes stay out of it
         settings = crf or PARTIAL_LABELS
+        form = None if kernel == "exact" and photo.valid.size > EXACT_CELLS else kernel
         refined = refine(
-            photo.rgb * 255, scores, settings, kernel=kernel, valid=photo.valid, present=present
+            photo.rgb * 255, scores, settings, kernel=form, valid=photo.valid, present=present
         )
         return jnp.asarray(refined)
 

@@ -139,14 +139,16 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         (folder / "val").mkdir(exist_ok=True)
         if is_primary():
             write_classes(folder / "val", split.classes)
-        predict(
+        photos = val.without_masks()
+        broken = predict(
             load_segmenter(folder),
-            val.sizes,
-            lambda index: val[index].image,
+            val.own_sizes,
+            lambda index: photos[index].image,
             lambda index: folder / "val" / f"{val.names[index]}.png",
             "segmenter on val",
             refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if settings.crf else None,
         )
+        return [Skipped(val.names[index], reason) for index, reason in broken]
     return ()
 
 
@@ -207,7 +209,7 @@ def description(config: ConfigDict, classes: Sequence[str]) -> Description:
 def _training_photos(context: Context, split: data.Split) -> Any:
     if context.config.segmenter.supervision == "truth":
         return TruePhotos(split)
-    return LabelledPhotos(split, context.folder("pseudo_labels"))
+    return LabelledPhotos(split.without_masks(), context.folder("pseudo_labels"))
 
 
 class TruePhotos:

@@ -23,6 +23,7 @@ from wsgcn_jax.pipeline import (
     segmenter,
 )
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.estimate import estimate
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.workspace import Workspace, fingerprint_of
 from wsgcn_jax.types import DataError, Skipped
@@ -62,7 +63,12 @@ _BOUNDARY_CRF = ("ir_labels", "kernel", "longer_side", "sigma_xy", "sigma_rgb", 
 
 STAGES = (
     Stage("data", (), ("data",), _prepare_data),
-    Stage("classifier", ("data",), ("backbone", "classifier", "seed"), classifier.run),
+    Stage(
+        "classifier",
+        ("data",),
+        ("data.longer_side", "backbone", "classifier", "seed"),
+        classifier.run,
+    ),
     Stage("cams", ("data", "classifier"), ("cams",), cams.run),
     Stage(
         "boundary",
@@ -76,7 +82,12 @@ STAGES = (
         ("graph", "seeds", "crf", "gcn", "seed"),
         pseudo_labels.run,
     ),
-    Stage("segmenter", ("data", "pseudo_labels"), ("backbone", "segmenter", "seed"), segmenter.run),
+    Stage(
+        "segmenter",
+        ("data", "pseudo_labels"),
+        ("data.longer_side", "backbone", "segmenter", "seed"),
+        segmenter.run,
+    ),
     Stage("evaluate", ("data", "cams", "pseudo_labels", "segmenter"), ("report",), evaluate.run),
 )
 
@@ -141,8 +152,13 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
         run_settings.save(config, context.source.classes(), workspace.root)
     if "segmenter" in wanted and not workspace.is_current("segmenter", prints["segmenter"]):
         segmenter.check_start(config)
+    announced = False
+
+    def done(stage: Stage) -> bool:
+        return workspace.is_current(stage.name, prints[stage.name])
+
     for stage in STAGES:
-        if workspace.is_current(stage.name, prints[stage.name]):
+        if done(stage):
             if stage.name in wanted:
                 log(f"[{stage.name}] is current")
             continue
@@ -155,6 +171,9 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
                     f"there; add it to --config.stages"
                 )
         log(f"[{stage.name}]")
+        if stage.name != "data" and not announced:
+            log(estimate(context, [s.name for s in STAGES if s.name in wanted and not done(s)]))
+            announced = True
         with products_of_networks(config.backbone.precision):
             workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
         jax.clear_caches()  # the programs of one stage are no use to the next

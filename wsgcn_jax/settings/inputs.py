@@ -8,6 +8,7 @@ BACKBONES = ("resnet50", "resnet101", "efficientnet_lite0", "resnet101_caffe")
 STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
 
 BATCH = Integer(1, 1024)
+STEPS = Integer(1, 10_000_000)
 BUCKET = Integer(16, 512, multiple=16)
 CROP = Integer(32, 4096)
 SIDE = Integer(32, 4096)
@@ -65,6 +66,12 @@ DATA = (
         "The photos whose pseudo labels are scored, some of pseudo_split; None: all of them.",
         optional=True,
     ),
+    Key(
+        "data.longer_side",
+        1024,
+        SIDE,
+        "Larger photos are seen at this size, which bounds the memory; results have their own.",
+    ),
 )
 
 BACKBONE = (
@@ -110,6 +117,14 @@ def training(section: str, **defaults: Any) -> tuple[Key, ...]:
             5,
             Integer(0, 1_000_000),
             "Times that every photo is seen; 0: the weights are kept as they are.",
+        ),
+        Key("min_steps", 1, STEPS, "Updates at least, however few the photos are."),
+        Key(
+            "max_steps",
+            None,
+            STEPS,
+            "Updates at most, however many the photos are; None: no bound.",
+            optional=True,
         ),
         Key("learning_rate", 0.1, RATE, "Of SGD; 0: these weights stay as they are."),
         Key(
@@ -157,7 +172,13 @@ CLASSIFIER = (
 
 CAMS = (
     Key("cams.scales", (1.0, 0.5, 1.5, 2.0), SCALES, "Of the photo, at which it is seen."),
-    Key("cams.batch_size", 4, BATCH, "Photos at a time."),
+    Key(
+        "cams.batch_size",
+        None,
+        BATCH,
+        "Photos at a time, fewer of large ones; None: as many as fit, 4 on a CPU.",
+        optional=True,
+    ),
     Key("cams.bucket", 128, BUCKET, "Photos are padded to multiples of this many pixels."),
 )
 

@@ -47,7 +47,13 @@ GRAPH = (
         optional=True,
     ),
     Key("graph.bucket", 32, BUCKET, "Photos are padded to multiples of this many pixels."),
-    Key("graph.batch_size", 4, BATCH, "Photos at a time."),
+    Key(
+        "graph.batch_size",
+        None,
+        BATCH,
+        "Photos at a time, fewer of large ones; None: as many as fit, 4 on a CPU.",
+        optional=True,
+    ),
     Key("graph.radius", 5, Integer(2, 16), "Nodes closer than this are joined, in nodes."),
     Key("graph.beta", 10.0, Number(0, 100, with_low=False), "Exponent of the affinities."),
     Key(

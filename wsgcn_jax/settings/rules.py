@@ -18,6 +18,12 @@ def _splits_evenly(values: Values, *, section: str) -> Iterator[tuple[str, str]]
         yield f"{section}.batch_size", f"a multiple of {section}.accumulate={parts}"
 
 
+def _least_below_most(values: Values, *, section: str) -> Iterator[tuple[str, str]]:
+    most = values[f"{section}.max_steps"]
+    if most is not None and values[f"{section}.min_steps"] > most:
+        yield f"{section}.min_steps", f"at most {section}.max_steps={most}"
+
+
 def _levels(values: Values) -> Iterator[tuple[str, str]]:
     high = values["boundary.foreground"]
     if values["boundary.background"] > high:
@@ -76,6 +82,7 @@ def _exponents(values: Values) -> Iterator[tuple[str, str]]:
 
 RULES: tuple[Rule, ...] = (
     *(partial(_splits_evenly, section=name) for name in ("classifier", "boundary", "segmenter")),
+    *(partial(_least_below_most, section=name) for name in ("classifier", "boundary", "segmenter")),
     _levels,
     _pairs_fit,
     _folder_is_named,
