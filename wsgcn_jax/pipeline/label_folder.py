@@ -78,16 +78,7 @@ def label_folder(
         DataError: the settings, the photos' list, the maps or the run cannot be used.
     """
     settings.check(config, sections=_SECTIONS)
-    for folder in given:
-        if folder is not None and not folder.is_dir():
-            raise DataError(f"{folder} is no folder; correct the path.")
-    if given.run is None and not ((given.cams or given.seeds) and given.boundary):
-        raise DataError(
-            "without boundary maps, or without CAMs or partial labels, --checkpoint must name a "
-            "run."
-        )
-    if given.seeds is not None:
-        check_classes(given.seeds, source.classes())
+    _check(given, source)
     photos = Photos(source, given)
     if not photos.names:
         raise DataError(
@@ -116,9 +107,8 @@ def label_folder(
 
     write_classes(labels, source.classes())
     key = name_key(jax.random.key(config.seed), "gcn")
-    present = np.zeros((len(photos.names), len(source.classes()) - 1), bool)
-    for row, facts in zip(present, photos.facts, strict=True):
-        row[np.asarray(facts.labels) - 1] = True
+    ids = np.arange(1, len(source.classes()))
+    present = np.stack([np.isin(ids, facts.labels) for facts in photos.facts])
     inputs = partial(
         graph_inputs,
         key,
@@ -134,6 +124,20 @@ def label_folder(
     if len(failed) == len(photos.names):
         raise DataError(f"all photos were left out: {failed[0].reason}")
     return len(photos.names) - len(failed), [*photos.skipped, *failed]
+
+
+def _check(given: ExternalMaps, source: data.Source) -> None:
+    """Raises a DataError where folders are missing, or maps that nothing makes."""
+    for folder in given:
+        if folder is not None and not folder.is_dir():
+            raise DataError(f"{folder} is no folder; correct the path.")
+    if given.run is None and not ((given.cams or given.seeds) and given.boundary):
+        raise DataError(
+            "without boundary maps, or without CAMs or partial labels, --checkpoint must name a "
+            "run."
+        )
+    if given.seeds is not None:
+        check_classes(given.seeds, source.classes())
 
 
 def _sources(
