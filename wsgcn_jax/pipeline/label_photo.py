@@ -126,7 +126,7 @@ def seeds_of_walk(photo: PhotoInputs, walked: jax.Array, *, margin: float = 0.3)
     Returns:
         `[H, W] u8`, 255 = none.
     """
-    return walk_seeds(walked, photo.present, valid=photo.valid, margin=margin)
+    return walk_seeds(walked, photo.present, cams=photo.cams, valid=photo.valid, margin=margin)
 
 
 def label_photo(

@@ -7,6 +7,8 @@ import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import write_classes
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
@@ -14,6 +16,7 @@ from wsgcn_jax.pipeline.doubts import doubts_of_labels
 from wsgcn_jax.pipeline.graph_inputs import MapSources, cams_on_grid, graph_inputs, network_boundary
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
 from wsgcn_jax.pipeline.node_features import node_features
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
@@ -43,9 +46,14 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         objects.append(bool(photo.label_map.any()))
         seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
 
+    if is_primary():
+        write_classes(folder, split.classes)
     skipped = label_split(context, split, write, mask)
     for doubt in doubts_of_labels(objects, seeded):
         log(doubt)
+    if is_primary():
+        labelled = [mask(index) for index in range(len(split)) if split.labels[index].any()]
+        warn_of_one_sided(labelled)
     return skipped
 
 

@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.crf import DEEPLAB, refine
+from wsgcn_jax.data.class_list import write_classes
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.models.imagenet_weights import packaged_weights
@@ -136,6 +138,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         (folder / "val").mkdir(exist_ok=True)
+        if is_primary():
+            write_classes(folder / "val", split.classes)
         photos = val.without_masks()
         broken = predict(
             load_segmenter(folder),

@@ -13,7 +13,15 @@ from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
 from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
-from wsgcn_jax.pipeline import boundary, cams, classifier, evaluate, pseudo_labels, segmenter
+from wsgcn_jax.pipeline import (
+    boundary,
+    cams,
+    classifier,
+    evaluate,
+    pseudo_labels,
+    run_settings,
+    segmenter,
+)
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.estimate import estimate
 from wsgcn_jax.pipeline.progress import log
@@ -140,6 +148,8 @@ def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
     workspace = context.workspace
     log(f"on {describe_devices()}")
     prints = fingerprints(context)
+    if is_primary():
+        run_settings.save(config, context.source.classes(), workspace.root)
     if "segmenter" in wanted and not workspace.is_current("segmenter", prints["segmenter"]):
         segmenter.check_start(config)
     announced = False
