@@ -26,12 +26,12 @@ from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.report import table_text, write_report
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
 from .config_options import add_config_options, override
-from .report import table_text, write_report
 
 _DEFAULT = "shapes"
 _DATA_NOTE = "data.txt"

@@ -19,7 +19,7 @@ ALLOWED = {
 ONLY_IN = {
     "flax": {"models"},
     "jraph": {"graph"},
-    "ml_collections": {"api", "pipeline", "settings"},
+    "ml_collections": {"api", "pipeline", "report", "settings"},
     "orbax": {"trainer"},
     "tensorflow_datasets": {"data"},
 }

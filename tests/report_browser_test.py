@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments.report import cards, layers, page
+from wsgcn_jax.report import cards, layers, page
 
 webdriver = pytest.importorskip("selenium.webdriver")
 pytestmark = [

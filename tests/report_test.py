@@ -12,9 +12,8 @@ import pytest
 from etils.epath import Path
 from PIL import Image
 
-from experiments import report
-from experiments.report import cards, layers, page, record, run, tables
-from experiments.report.cards import Card
+from wsgcn_jax.report import cards, layers, page, record, run, tables
+from wsgcn_jax.report.cards import Card
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError, Skipped
 
@@ -233,7 +232,7 @@ def test_a_record_gives_the_settings_back(tmp_path) -> None:
 def test_the_command_says_in_one_line_what_is_no_run(tmp_path, capsys, content) -> None:
     if content is not None:
         (tmp_path / "run.json").write_text(content)
-    assert report.main([f"--workdir={tmp_path}"]) == 2
+    assert command.main([f"--workdir={tmp_path}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and "run.json" in error
 

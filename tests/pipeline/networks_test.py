@@ -90,4 +90,4 @@ def test_a_head_starts_as_the_sum_of_its_imagenet_classes(imagenet):
 
 def test_a_converted_folder_has_no_imagenet_head(imagenet, tmp_path):
     with pytest.raises(DataError, match=r"backbone\.weights: .* without ImageNet's head"):
-        networks.imagenet_classifier([(1,)], "resnet50", str(tmp_path))
+        networks.imagenet_classifier([(1,)], "resnet50", weights=str(tmp_path))

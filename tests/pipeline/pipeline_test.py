@@ -9,8 +9,8 @@ import pytest
 from etils.epath import Path
 
 from configs import test as tiny
-from experiments import report
-from wsgcn_jax import data
+from experiments.report import main as report_command
+from wsgcn_jax import data, report
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import Workspace
@@ -77,7 +77,7 @@ def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys)
     page = report.write_report(tiny.get_config(), Path(workdir), [])
     before = page.read_bytes()
     page.unlink()
-    assert report.main([f"--workdir={workdir}"]) == 0
+    assert report_command([f"--workdir={workdir}"]) == 0
     assert page.read_bytes() == before and str(page) in capsys.readouterr().out
 
 

@@ -15,7 +15,10 @@ from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.types import DataError
 
 PathLike = str | os.PathLike[str]
-Images = Sequence[np.ndarray] | Sequence[PathLike] | PathLike
+PhotoList = Sequence[np.ndarray] | Sequence[PathLike]
+"""Arrays `[h, w, 3] u8`, or files."""
+
+Images = PhotoList | PathLike
 """Arrays `[h, w, 3] u8`, files, or a folder of photos with a list of labels in it."""
 
 Labels = Sequence[Collection[str]] | PathLike | None
@@ -97,7 +100,7 @@ def read_photo(image: np.ndarray | PathLike, index: int) -> np.ndarray:
     return array
 
 
-def _files(images: Sequence[np.ndarray] | Sequence[PathLike], folder: Path) -> tuple[Path, list]:
+def _files(images: PhotoList, folder: Path) -> tuple[Path, list]:
     """The folder that all photos are in, and their names in it."""
     are_files = {isinstance(image, str | os.PathLike) for image in images}
     if are_files == {True, False}:

@@ -13,11 +13,12 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.api.configuration import configuration
-from wsgcn_jax.api.inputs import Images, Labels, PathLike, lay_out, read_photo
+from wsgcn_jax.api.inputs import Images, Labels, PathLike, PhotoList, lay_out, read_photo
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.report import write_report
 from wsgcn_jax.types import DataError, Skipped
 
 
@@ -65,6 +66,7 @@ def train(
     resolved = configuration(config, own | dict(settings or {}))
     keep_compiled_programs()
     skipped = run_stages(resolved, str(root))
+    write_report(resolved, epath.Path(root), skipped)
     return Run(root, skipped)
 
 
@@ -119,11 +121,11 @@ class Run:
         """The page that shows the run."""
         return self.workdir / "report.html"
 
-    def predict(self, images: Images, *, crf: bool = False) -> list[np.ndarray]:
+    def predict(self, images: PhotoList, *, crf: bool = False) -> list[np.ndarray]:
         """Masks of any photos, by the trained segmenter.
 
         Args:
-            images: `[h, w, 3] u8` arrays, or files; or a folder of photos.
+            images: `[h, w, 3] u8` arrays, or files.
             crf: draw the masks to the photos' edges.
 
         Returns:

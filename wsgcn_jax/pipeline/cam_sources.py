@@ -112,7 +112,7 @@ def configured_program(
         nets.append(networks.load(folder, classifier.network(key, config, len(classes))))
     if "imagenet" in sources:
         groups = classifier.class_groups(config, classes, labelled)
-        nets.append(networks.imagenet_classifier(groups, name, config.backbone.weights))
+        nets.append(networks.imagenet_classifier(groups, name, weights=config.backbone.weights))
     return make_program(nets, name)
 
 
@@ -134,7 +134,7 @@ def computed_cams(
     if folder is None:
         config = config.copy_and_resolve_references().unlock()
         config.cams.sources = "imagenet"
-    program = configured_program(config, classes, present.any(0), folder)
+    program = configured_program(config, classes, np.asarray(present.any(0)), folder)
 
     settings = config.cams
     megabytes = MEGABYTES * max(settings.scales) ** 2

@@ -25,8 +25,12 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.npz` for each photo: `cam [k, H, W] f16` in [0, 1] and `class_ids [k] u8`."""
     settings = context.config.cams
     split = context.split(context.config.data.pseudo_split).without_masks()
+    labelled = np.asarray(split.labels.any(0))
     program = configured_program(
-        context.config, split.classes[1:], split.labels.any(0), context.folder("classifier")
+        context.config,
+        split.classes[1:],
+        np.asarray(split.labels.any(0)),
+        context.folder("classifier"),
     )
     plans = make_plans(
         [network_size(size, 1.0) for size in split.sizes],

@@ -113,13 +113,13 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     split = context.split(context.config.data.train_split).without_masks()
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
     if "imagenet" in (settings.head, *cam_sources(context.config)):
-        labelled = context.split(context.config.data.pseudo_split).labels.any(0)
+        labelled = np.asarray(context.split(context.config.data.pseudo_split).labels.any(0))
         groups = class_groups(context.config, split.classes[1:], labelled)
         for name, group in zip(split.classes[1:], groups, strict=True):
             log(f"[classifier] {name} is ImageNet's {describe_group(group)}")
         if settings.head == "imagenet" and not settings.init:
             backbone = context.config.backbone
-            net = networks.start_from_imagenet(net, groups, backbone.name, backbone.weights)
+            net = networks.start_from_imagenet(net, groups, backbone.name, weights=backbone.weights)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
         crop = data.train_crop(

@@ -171,7 +171,7 @@ BoundaryProgram = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]
 
 
 def mirrored_boundary(
-    net: Network, backbone: str, features: Sequence[str] = ("boundary",)
+    net: Network, backbone: str, *, features: Sequence[str] = ("boundary",)
 ) -> Callable[[Any, tuple[jax.Array, jax.Array]], tuple[jax.Array, jax.Array]]:
     """Builds the function that averages over photo and mirror image; not compiled.
 
@@ -203,18 +203,18 @@ def mirrored_boundary(
 
 
 def make_boundary_program(
-    net: Network, backbone: str, features: Sequence[str] = ("boundary",)
+    net: Network, backbone: str, *, features: Sequence[str] = ("boundary",)
 ) -> BoundaryProgram:
     """Compiles boundary maps and node features of a trained network (`mirrored_boundary`)."""
-    spread = over_devices(mirrored_boundary(net, backbone, features))
+    spread = over_devices(mirrored_boundary(net, backbone, features=features))
     return lambda images, sizes: spread(net.variables, (images, sizes))
 
 
 def network_boundary(
-    net: Network, backbone: str, features: Sequence[str] = ("boundary",)
+    net: Network, backbone: str, *, features: Sequence[str] = ("boundary",)
 ) -> BoundarySource:
     """Returns the source of maps and features that a trained network is (`mirrored_boundary`)."""
-    program = make_boundary_program(net, backbone, features)
+    program = make_boundary_program(net, backbone, features=features)
 
     def source(batch: Batch) -> tuple[jax.Array, jax.Array]:
         photos = padded_photos(batch.photos, batch.sizes, batch.shape)

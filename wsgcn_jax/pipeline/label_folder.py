@@ -171,7 +171,7 @@ def _boundary_source(photos: Photos, given: ExternalMaps, config: ConfigDict) ->
     if given.run is not None:
         key = jax.random.key(0)  # every weight is loaded
         net = networks.load(given.run / "boundary", boundary_stage.network(key, config))
-        network = network_boundary(net, config.backbone.name, node_features(config))
+        network = network_boundary(net, config.backbone.name, features=node_features(config))
         if given.boundary is None:
             return network
     assert given.boundary is not None

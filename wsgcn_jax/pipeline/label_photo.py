@@ -129,6 +129,12 @@ def seeds_of_walk(photo: PhotoInputs, walked: jax.Array, *, margin: float = 0.3)
     return walk_seeds(walked, photo.present, cams=photo.cams, valid=photo.valid, margin=margin)
 
 
+def _with_walk(photo: PhotoInputs, walked: jax.Array) -> jax.Array:
+    """The nodes' features and the walk's scores, `[H, W, f + c - 1]`."""
+    scores = standardised(jnp.moveaxis(walked, 0, -1), photo.valid)
+    return jnp.concatenate([photo.features, scores], axis=-1)
+
+
 def label_photo(
     photo: PhotoInputs,
     *,
@@ -192,10 +198,7 @@ def label_photo(
     seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
     weights = laplacian_stencil(photo.rgb, radius=laplacian_radius, valid=photo.valid)
     adjacency = gcn_adjacency(power, symmetrise=symmetrise)
-    features = photo.features
-    if walk_features:
-        scores = standardised(jnp.moveaxis(walked, 0, -1), photo.valid)
-        features = jnp.concatenate([features, scores], -1)
+    features = _with_walk(photo, walked) if walk_features else photo.features
 
     def fit(key: jax.Array) -> jax.Array:
         fitted = fit_gcn(

@@ -78,7 +78,7 @@ def _backbone_variables(name: str, weights: str | None) -> Mapping[str, Any]:
 
 
 def imagenet_classifier(
-    groups: Sequence[Sequence[int]], name: str, weights: str | None = None
+    groups: Sequence[Sequence[int]], name: str, *, weights: str | None = None
 ) -> Network:
     """Builds a classifier that needs no training: ImageNet's own head.
 
@@ -108,7 +108,7 @@ def imagenet_classifier(
 
 
 def start_from_imagenet(
-    classifier: Network, groups: Sequence[Sequence[int]], name: str, weights: str | None = None
+    classifier: Network, groups: Sequence[Sequence[int]], name: str, *, weights: str | None = None
 ) -> Network:
     """Gives a classifier a head that knows ImageNet: per class the sum of its ImageNet rows.
 

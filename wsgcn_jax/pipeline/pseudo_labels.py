@@ -89,7 +89,7 @@ def label_split(
 
     sources = MapSources(
         partial(cams_on_grid, read=cam, classes=len(split.classes)),
-        network_boundary(net, config.backbone.name, features),
+        network_boundary(net, config.backbone.name, features=features),
     )
     inputs = partial(
         graph_inputs,

@@ -14,12 +14,11 @@ from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import read_scores
 from wsgcn_jax.pipeline.stages import STAGES
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.report import layers, page
+from wsgcn_jax.report.cards import LAYERS, all_cards, fitting
+from wsgcn_jax.report.record import Record, all_settings, changed_settings, write_record
+from wsgcn_jax.report.tables import ROWS, seeds_text, shares
 from wsgcn_jax.types import Skipped
-
-from . import layers, page
-from .cards import LAYERS, all_cards, fitting
-from .record import Record, all_settings, changed_settings, write_record
-from .tables import ROWS, seeds_text, shares
 
 MOST_BYTES = 8_000_000
 """Size of the page; photos that would exceed it are left off."""

@@ -6,16 +6,16 @@ Nothing is computed: the stages must be done. Exit status: 0 written, 2 the fold
 3 written, but the run had left photos out.
 """
 
+import sys
 from collections.abc import Sequence
 
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.stages import left_out
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.report import read_record, write_report
 from wsgcn_jax.types import DataError
 
-from ..command import Parser, fail, fail_on_full_disk, log_skipped
-from .record import read_record
-from .run import write_report
+from .command import Parser, fail, fail_on_full_disk, log_skipped
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,3 +38,7 @@ def main(argv: Sequence[str]) -> int:
         return fail_on_full_disk(error, workdir)
     print(f"report: {path}")
     return log_skipped(skipped)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

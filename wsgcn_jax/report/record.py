@@ -17,8 +17,6 @@ from wsgcn_jax.distributed import describe_devices
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
 
-from ..command import PROGRAM
-
 _FILE = "run.json"
 _PACKAGES = (
     "wsgcn-jax",
@@ -131,7 +129,7 @@ def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
 def _command(called: Sequence[str]) -> str:
     """Returns a command line as a user types it: `python ...`, or `wsgcn ...` of the script."""
     program, *arguments = called
-    if arguments and Path(arguments[0]).stem == PROGRAM:
+    if arguments and Path(arguments[0]).stem == "wsgcn":
         program, *arguments = arguments
     return shlex.join([Path(program).name, *arguments])
 

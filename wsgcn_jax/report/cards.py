@@ -13,11 +13,10 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import WORST
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import read_arrays
+from wsgcn_jax.report import layers
+from wsgcn_jax.report.page import script_json
 from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.types import Example
-
-from . import layers
-from .page import script_json
 
 Card = dict[str, Any]
 """A photo as the page's script reads it; `page.js` names the keys."""

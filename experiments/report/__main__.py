@@ -1,7 +1,0 @@
-"""`python -m experiments.report`."""
-
-import sys
-
-from .command import main
-
-sys.exit(main(sys.argv[1:]))
