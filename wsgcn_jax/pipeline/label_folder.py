@@ -80,11 +80,7 @@ def label_folder(
     """
     settings.check(config, sections=_SECTIONS)
     _check(given, source)
-    photos = Photos(source, given)
-    if not photos.names:
-        raise DataError(
-            f"all {len(photos.skipped)} photos were left out: {photos.skipped[0].reason}"
-        )
+    photos = _photos(source, given)
 
     def output(index: int) -> Path:
         name = photos.names[index]
@@ -127,10 +123,22 @@ def label_folder(
     )
     for doubt in doubts_of_labels(objects, seeded):
         log(doubt)
-    warn_of_one_sided([labels / f"{name}.png" for name in photos.names])
+    each = zip(photos.names, photos.facts, strict=True)
+    warn_of_one_sided([labels / f"{name}.png" for name, facts in each if facts.labels])
     if len(failed) == len(photos.names):
         raise DataError(f"all photos were left out: {failed[0].reason}")
     return len(photos.names) - len(failed), [*photos.skipped, *failed]
+
+
+def _photos(source: data.Source, given: ExternalMaps) -> Photos:
+    """Looks at the photos; a DataError where none with a label can be used."""
+    photos = Photos(source, given)
+    if photos.skipped and not any(facts.labels for facts in photos.facts):
+        raise DataError(
+            f"all {len(photos.skipped)} photos with labels were left out: "
+            f"{photos.skipped[0].reason}"
+        )
+    return photos
 
 
 def _check(given: ExternalMaps, source: data.Source) -> None:
