@@ -20,23 +20,20 @@ import jax
 import numpy as np
 from absl import logging
 from etils.epath import PathLike
-from PIL import Image
 
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
-from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.data.photos import MAX_BYTES, SUFFIXES, decode_photo, photo_size
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
 from wsgcn_jax.types import DataError, Skipped
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 STAMP = "predict.json"
-_ORIENTATION = 0x0112  # EXIF; from 5 on the photo lies on its side
 
 
 def main(argv: Sequence[str]) -> int:
@@ -87,14 +84,14 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
     skipped, readable, sizes = [], [], []
     for file in files:
         try:
-            sizes.append(_size(images / file))
+            sizes.append(photo_size(images / file))
             readable.append(file)
         except DataError as error:
             skipped.append(Skipped(str(file), str(error)))
 
     def read(index: int) -> np.ndarray:
         path = images / readable[index]
-        photo = decode_photo(read_bytes(path, what="photo"), name=f"photo {path}")
+        photo = decode_photo(read_bytes(path, what="photo", most=MAX_BYTES), name=f"photo {path}")
         if photo.shape[:2] != sizes[index]:
             raise DataError(f"photo {path} changed, or its metadata lies; save it again.")
         return photo
@@ -137,17 +134,6 @@ def _photos(images: Path, out: Path) -> list[Path]:
     if not files:
         raise DataError(f"{images} holds no photo ({', '.join(SUFFIXES)}); give another folder.")
     return list(files.values())
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Height and width of a photo, from its first bytes."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            lies = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    except Exception as error:  # Pillow's readers raise half a dozen unrelated types
-        raise DataError(f"photo {path} cannot be read ({error}); replace it.") from error
-    return (width, height) if lies else (height, width)
 
 
 def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:

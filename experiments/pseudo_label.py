@@ -34,7 +34,6 @@ from wsgcn_jax import data
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.class_list import parse_classes
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.data.labels import read_csv_labels
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.folders import absolute, disk_for
 from wsgcn_jax.pipeline import run_settings
@@ -74,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
         run = None if external.run is None else run_settings.load(external.run)
         config = override(_config(run, external.run, options.config), keys)
         keep_compiled_programs()
-        classes = _classes(options.classes, Path(options.labels), run, external.run, config)
+        classes = _classes(options, run, external.run, config)
         source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
         _claim(out, config, external, classes)
         scores = out / "scores" if options.scores else None
@@ -118,19 +117,20 @@ def _config(run: RunSettings | None, root: Path | None, name: str | None) -> Con
 
 
 def _classes(
-    given: str | None, labels: Path, run: RunSettings | None, root: Path | None, config: ConfigDict
+    options: argparse.Namespace, run: RunSettings | None, root: Path | None, config: ConfigDict
 ) -> tuple[str, ...]:
     own = run.classes if run is not None else ()
     if root is not None and run is None:
         own = data.load(disk_for(root / "data"), config.data.pseudo_split).classes
-    if given:
-        classes = parse_classes(given)
+    if options.classes:
+        classes = parse_classes(options.classes)
         if own and classes != own:
             raise DataError(
                 f"--classes: the networks of {root} know {', '.join(own[1:])}; leave --classes out"
             )
     else:
-        classes = own or read_csv_labels(labels).classes
+        listed = data.FolderSource(options.images, absolute(options.labels))
+        classes = own or listed.classes()
     log("class ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(classes)))
     return classes
 

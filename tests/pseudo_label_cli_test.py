@@ -89,12 +89,15 @@ def test_labels_scores_and_what_is_left_out(folder):
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr and "8 cat" in done.stderr
     labels = folder / "out/results/VOC2012/Segmentation/comp6_test_cls"
-    assert {path.name for path in labels.iterdir()} == {"a.png", "b.png", "classes.json"}
+    found = {path.name for path in labels.iterdir()}
+    assert found == {"a.png", "b.png", "unlabelled.png", "classes.json"}
     assert read_classes(labels) == data.VOC_CLASSES
     assert "CAMs of 2 photos: an .npz of cam and keys; class ids as in masks" in done.stderr
-    for name in ("no_cam", "bad_cam", "bad_edge", "broken", "unlabelled", "absent"):
+    assert "3 photos, 1 class: cat 2, without any 1; 5 left out" in done.stderr
+    assert not data.read_mask(labels / "unlabelled.png").any()
+    for name in ("no_cam", "bad_cam", "bad_edge", "broken", "absent"):
         assert f"left out: {name}: " in done.stderr
-    assert "6 photos were left out" in done.stderr
+    assert "5 photos were left out" in done.stderr
     for name in ("a", "b"):
         mask = data.read_mask(labels / f"{name}.png")
         assert mask.shape == SIZE and set(np.unique(mask)) == {0, 8}
@@ -161,7 +164,7 @@ def test_ids_are_those_of_training_in_the_order_of_the_list(folder):
     done = _run(folder, *_maps(folder)[:4], "--out", folder / "own")
     assert done.returncode == 2 and "class ids: 0 background, 1 cat" in done.stderr
     assert "it has the classes [8], counted as in masks, but the photo is labelled 1" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: all 8 photos were left out")
+    assert done.stderr.splitlines()[-1].startswith("error: all 7 photos with labels were left out")
 
 
 @pytest.mark.parametrize("out", ["", "/cams", "/edges", "/link"])

@@ -1,8 +1,8 @@
 """What travels between the stages: NamedTuples of arrays, and the errors users meet.
 
-Nothing here computes. Dimensions in docstrings: `h w` a photo's pixels, `H W` the stride-4
-grid (`H = (h - 1) // 4 + 1`), `n = H * W` nodes (row-major), `f` features, `c` classes with
-0 = background, `k` the classes present in one photo.
+Nothing here computes, but for the text of errors. Dimensions in docstrings: `h w` a photo's
+pixels, `H W` the stride-4 grid (`H = (h - 1) // 4 + 1`), `n = H * W` nodes (row-major), `f`
+features, `c` classes with 0 = background, `k` the classes present in one photo.
 """
 
 from typing import NamedTuple
@@ -14,8 +14,30 @@ IGNORE = 255
 """Label of a pixel that nobody has labelled: never trained on, never scored."""
 
 
+_MOST, _TAIL = 1000, 300  # characters of a line, and of its end where it is longer
+
+
+def printable(text: str, *, most: int = _MOST) -> str:
+    """Makes text from anyone's files safe to print: one line, nothing a terminal obeys, bounded.
+
+    Args:
+        text: any text.
+        most: its longest length in characters; the middle of a longer one is left out.
+
+    Returns:
+        The text, what cannot be printed as escapes.
+    """
+    shown = text if len(text) <= most else f"{text[: most - _TAIL]} ... {text[-_TAIL:]}"
+    each = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return "".join(each)
+
+
 class DataError(ValueError):
     """Input that cannot be used; the message names the file and the fix."""
+
+    def __init__(self, message: str) -> None:
+        """Keeps the message, each of its lines bounded and safe to print (`printable`)."""
+        super().__init__("\n".join(map(printable, message.split("\n"))))
 
 
 class Skipped(NamedTuple):

@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from wsgcn_jax.crf import BOUNDARY_LABELS, Kernel, refine
+from wsgcn_jax.data.files import read_bytes
+from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.data.shapes import render
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
@@ -167,11 +169,8 @@ def _photos(options: argparse.Namespace) -> list[np.ndarray]:
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return _resized(image.convert("RGB"), size)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a photo that can be read") from error
+    photo = decode_photo(read_bytes(path, what="photo"), name=f"photo {path}")
+    return _resized(Image.fromarray(photo), size)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:

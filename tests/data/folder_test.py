@@ -1,5 +1,6 @@
 """Anyone's own photos, and each way a folder can be wrong."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,8 @@ def test_photo_faults_are_skipped(root, tmp_path):
     (root / "c.d.jpg").write_bytes((root / "c.d.jpg").read_bytes()[:200])
     prepare(FolderSource(root), tmp_path / "data")
     train = load(tmp_path / "data", "train")
-    assert train.names == ("a",)
+    assert train.names == ("a", "b") and not train.labels[1].any()
     reasons = {photo.name: photo.reason for photo in train.skipped}
-    assert "b.png has no label" in reasons["b"]
     assert "none.jpg is missing" in reasons["none"]
     assert "cannot be read" in reasons["trip"]
     assert "c.d.jpg cannot be decoded" in reasons["c.d"]
@@ -73,7 +73,8 @@ def test_photo_faults_are_skipped(root, tmp_path):
         ("/etc/passwd,cat\n", "line 1: the name"),
         ("C:\\x.jpg,cat\n", "line 1: the name"),
         ("..\\x.jpg,cat\n", "line 1: the name"),
-        ("a\x00.jpg,cat\n", "line 1"),
+        ("a\x00.jpg,cat\n", "labels.csv is no text"),
+        ("a\x1b.jpg,cat\n", "line 1: the name"),
         ("a.jpg,cat\na.png,dog\n", "line 2: a.png and a.jpg share the name 'a'"),
         ("trip/a.jpg,cat\ntrip__a.jpg,cat\n", "line 2: .* share the name 'trip__a'"),
         ("a.jpg,\n", "labels.csv names no label"),
@@ -99,8 +100,46 @@ def test_set_faults(root, tmp_path):
         prepare(FolderSource(root), tmp_path / "data")
 
 
+def test_pairs_of_photos_and_masks(root, tmp_path):
+    write_mask(root / "truth" / "a.png", np.full((20, 40), 2, np.uint8))
+    write_mask(root / "truth" / "b.png", np.zeros((21, 40), np.uint8))
+    (root / "labels.csv").write_text("a.jpg truth/a.png\nb.png truth/b.png\n")
+    prepare(FolderSource(root), tmp_path / "data")
+    train = load(tmp_path / "data", "train")
+    assert train.classes == ("background", "class 1", "class 2")
+    assert train.labels.tolist() == [[False, True], [False, False]]
+    assert (train[0].mask == 2).all() and not train[1].mask.any()
+
+
+def test_names_that_are_long_or_odd(root, tmp_path):
+    long, deep = "x" * 247 + ".jpg", "s" * 200 + "/" + "t" * 200 + ".jpg"
+    odd = "it's 10%\u202f[a] (b)&c.jpg"
+    (root / deep).parent.mkdir()
+    for file in (long, deep, odd):
+        Image.new("RGB", (40, 20)).save(root / file)
+    (root / "labels.csv").write_text(f"{long},cat\n{deep},dog\n{odd},dog\n{'y' * 300}.jpg,dog\n")
+    prepare(FolderSource(root), tmp_path / "data")
+    train = load(tmp_path / "data", "train")
+    assert len(train) == 3 and train.names[0] == "x" * 247 and train.names[2] == odd[:-4]
+    assert all(len(f"{name}.png".encode()) <= 255 for name in train.names)
+    assert "File name too long" in train.skipped[0].reason
+
+
+def test_what_is_no_photo_is_left_out(root, tmp_path):
+    os.mkfifo(root / "pipe.jpg")
+    (root / "zero.jpg").symlink_to("/dev/zero")
+    (root / "eps.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n")
+    names = ("a", "pipe", "zero", "eps")
+    (root / "labels.csv").write_text("".join(f"{name}.jpg,cat\n" for name in names))
+    prepare(FolderSource(root), tmp_path / "data")
+    train = load(tmp_path / "data", "train")
+    assert train.names == ("a",) and [skip.name for skip in train.skipped] == list(names[1:])
+    assert "it is no JPEG, PNG" in train.skipped[2].reason
+
+
 def test_fingerprint_follows_the_content(root):
     first = FolderSource(root).fingerprint()
+    os.utime(root / "a.jpg", (0, 0))
     assert FolderSource(root).fingerprint() == first
     (root / "a.jpg").write_bytes(b"other")
     second = FolderSource(root).fingerprint()

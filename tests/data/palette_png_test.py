@@ -1,6 +1,8 @@
 """Masks survive the way to disk and back, byte by byte."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -40,10 +42,41 @@ def test_grey_is_taken_by_value():
     np.testing.assert_array_equal(decode_png(_png(Image.fromarray(mask))), mask)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "1", "I;16", "LA"])
-def test_colours_are_refused(mode):
-    with pytest.raises(DataError, match=r"m\.png holds colours"):
-        decode_png(_png(Image.new(mode, (20, 20))), name="m.png")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_of_voc_are_read(mode):
+    mask = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = Image.fromarray(PALETTE[mask]).convert(mode)
+    np.testing.assert_array_equal(decode_png(_png(image)), mask)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_grey_of_any_depth_is_taken_by_value(depth):
+    """Written by hand: Pillow writes no grey of 2 or 4 bits."""
+    mask = np.arange(min(2**depth, 256)).reshape(-1, 2).repeat(4, axis=1)
+    bits = (mask[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = np.packbits(bits.reshape(len(mask), -1), axis=1)
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", mask.shape[1], mask.shape[0], depth, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    np.testing.assert_array_equal(decode_png(data), mask)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("RGB", (20, 20), (1, 2, 3)), r"m\.png holds colours"),
+        (Image.new("RGBA", (20, 20), (128, 0, 0, 99)), r"m\.png holds colours"),
+        (Image.new("LA", (20, 20), (1, 99)), r"m\.png holds colours"),
+        (Image.fromarray(np.full((20, 20), 300, np.uint16)), r"m\.png holds the value 300"),
+    ],
+)
+def test_what_is_uncertain_is_refused(image, message):
+    with pytest.raises(DataError, match=message):
+        decode_png(_png(image), name="m.png")
 
 
 def test_broken_is_refused():

@@ -1,14 +1,16 @@
 """Photos of every mode come out upright and RGB; what cannot is named."""
 
 import io
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from wsgcn_jax.data.photos import MAX_PIXELS, check_photo, decode_photo
+from wsgcn_jax.data.photos import FORMATS, MAX_PIXELS, check_photo, decode_photo, photo_size, turned
 from wsgcn_jax.types import DataError
 
 
@@ -77,3 +79,65 @@ def test_broken_or_narrow_is_refused():
             check_photo(broken, name="a.jpg")
     with pytest.raises(DataError, match=r"a\.jpg is 64x15; both sides must be at least 16"):
         check_photo(_encode(Image.fromarray(noise[:15])), name="a.jpg")
+
+
+def _tiff(values: np.ndarray) -> bytes:
+    return _encode(Image.fromarray(values), "TIFF")
+
+
+def test_floats_and_16_bits_keep_their_brightness():
+    ramp = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
+    for data in (_tiff(ramp), _tiff((ramp * 65535).astype(np.uint16))):
+        grey = decode_photo(data)[..., 0].astype(int)
+        assert np.abs(grey - ramp * 255).max() <= 1
+    steps = np.round(ramp * 1000)
+    pgm = b"P5\n30 20\n1000\n" + steps.astype(">u2").tobytes()
+    assert np.abs(decode_photo(pgm)[..., 1].astype(int) - steps / 1000 * 255).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((20, 30), 200, np.float32), "holds floats outside 0..1"),
+        (np.full((20, 30), np.nan, np.float32), "holds floats outside 0..1"),
+        (np.full((20, 30), -0.5, np.float32), "holds floats outside 0..1"),
+        (np.full((20, 30), 70_000, np.int32), "holds 32-bit integers"),
+        (np.full((20, 30), 255, np.uint16), "is nearly black: of 65,535 its 16 bits reach 255"),
+    ],
+)
+def test_numbers_without_a_range_are_refused(values, message):
+    with pytest.raises(DataError, match=f"a.tif {message}"):
+        decode_photo(_tiff(values), name="a.tif")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_each_format_that_is_named_is_read(kind):
+    grey = Image.new("RGB", (30, 20), (200, 200, 200))
+    assert np.abs(decode_photo(_encode(grey, kind)).astype(int) - 200).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "TGA", "JPEG2000", "PCX", "SGI"])
+def test_no_other_format_is(kind):
+    with pytest.raises(DataError, match=r"cannot be decoded .it is no JPEG, PNG") as caught:
+        decode_photo(_encode(Image.new("RGB", (32, 32)), kind), name="x.jpg")
+    assert "BytesIO" not in str(caught.value)
+
+
+def test_no_image_is_opened_without_naming_its_format():
+    root = Path(__file__).parents[2]
+    for path in (*(root / "wsgcn_jax").rglob("*.py"), *(root / "experiments").rglob("*.py")):
+        opened = re.findall(r"Image\.open\(.*", path.read_text())
+        assert all("formats=" in call for call in opened), path
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_a_mask_turns_as_its_photo(tmp_path, turn):
+    stored = np.zeros((24, 40), np.uint8)
+    stored[:8, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path = tmp_path / "a.png"
+    Image.fromarray(stored).save(path, exif=exif)
+    image = decode_photo(path.read_bytes())
+    np.testing.assert_array_equal(image[..., 0], turned(stored, turn))
+    assert photo_size(path) == image.shape[:2]

@@ -42,6 +42,9 @@ class _Source:
     def classes(self) -> tuple[str, ...]:
         return ("background", "a", "b")
 
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
     def listing(self) -> dict[str, tuple[str, ...]]:
         return {"train": tuple(self._photos)}
 
@@ -157,7 +160,7 @@ def test_killed_half_way_is_rebuilt(tmp_path):
     prepare(_Source({"old": _good()}, version="0"), tmp_path)
     done = subprocess.run([sys.executable, "-c", code], env=environment)
     assert done.returncode == -9
-    with pytest.raises(DataError, match="run prepare"):
+    with pytest.raises(DataError, match="holds no whole data set"):
         load(tmp_path, "train")
     prepare(_Source({"a": _good(), "b": _good(), "c": _good()}), tmp_path)
     train = load(tmp_path, "train")
@@ -170,17 +173,23 @@ def _mask(value: int, shape: tuple[int, int] = (20, 30)) -> bytes:
     return encode_png(np.full(shape, value, np.uint8))
 
 
+def _binary() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.tril(np.full((20, 30), 255, np.uint8))).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("photo", "reason"),
     [
         (DataError("photo x is missing"), "photo x is missing"),
-        (_good(())._replace(), "photo g.jpg has no label"),
         (_good()._replace(image=_photo()[:-90]), "photo g.jpg cannot be decoded"),
         (_good()._replace(image=_photo(15)), "photo g.jpg is 30x15"),
         (_good(mask=_mask(1, (30, 20))), "mask g.png is 20x30, its photo 30x20"),
         (_good(mask=_mask(3)), "mask g.png holds the class 3, but classes end at 2"),
         (_good(mask=_photo()), "mask g.png is not a PNG"),
-        (_good(mask=_mask(1)[:60]), "mask g.png is a broken PNG"),
+        (_good(mask=_binary()), "mask g.png is grey and holds only 0 and 255"),
+        (_good(mask=_mask(1)[:60]), "mask g.png cannot be decoded"),
     ],
 )
 def test_broken_photo_is_skipped_and_named(tmp_path, photo, reason):
@@ -192,6 +201,13 @@ def test_broken_photo_is_skipped_and_named(tmp_path, photo, reason):
     assert (train[0].mask == 2).all()
 
 
+def test_photo_without_a_class_is_kept(tmp_path):
+    prepare(_Source({"a": _good(), "n": _good(()), "m": _good((), _binary())}), tmp_path)
+    train = load(tmp_path, "train")
+    assert train.names == ("a", "n", "m")
+    assert train.labels.tolist() == [[True, False], [False, False], [False, False]]
+
+
 def test_ignore_is_no_class(tmp_path):
     prepare(_Source({"a": _good(mask=_mask(255))}), tmp_path)
     assert load(tmp_path, "train").skipped == ()
@@ -201,14 +217,14 @@ def test_all_broken_is_an_error(tmp_path):
     source = _Source({"a": DataError("photo a is missing."), "b": DataError("photo b")})
     with pytest.raises(DataError, match=r"no photo of the split 'train' .* photo a is missing"):
         prepare(source, tmp_path)
-    with pytest.raises(DataError, match="run prepare"):
+    with pytest.raises(DataError, match="holds no whole data set"):
         load(tmp_path, "train")
 
 
 def test_unknown_split_or_folder(shapes, tmp_path):
     with pytest.raises(DataError, match="unknown split 'vall', did you mean 'val'"):
         load(shapes, "vall")
-    with pytest.raises(DataError, match="run prepare"):
+    with pytest.raises(DataError, match="holds no whole data set"):
         load(tmp_path / "none", "train")
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="file cannot be written"):

@@ -76,12 +76,56 @@ def test_three_kinds_of_labels(root, tmp_path):
     assert _labels(root, tmp_path) == [12, 12]
 
 
+def test_lists_of_other_forms(root, tmp_path):
+    _list(
+        root, "main", tuple(f"{name} {flag}" for name, flag in zip(NAMES, (1, -1, 0), strict=True))
+    )
+    pair = "/JPEGImages/{0}.jpg /SegmentationClassAug/{0}.png"
+    _list(root, "pairs", tuple(pair.format(name) for name in NAMES))
+    for split in ("main", "pairs"):
+        assert VocSource(root, splits=(split,)).listing()[split] == NAMES
+    main = root / "ImageSets/Main"
+    main.mkdir()
+    (main / "cow_train.txt").write_text("".join(f"{name}  1\n" for name in NAMES[1:]))
+    (main / "dog_train.txt").write_text("".join(f"{name} -1\n" for name in NAMES))
+    with pytest.raises(DataError, match="Main lacks 2007_000001"):
+        VocSource(root, splits=("main",), labels=main).read("main", NAMES[0])
+    source = VocSource(root, splits=("main",), labels=main)
+    source.listing()
+    assert source.read("main", NAMES[1]).labels == (10,)
+
+
+def test_photo_without_objects_shows_no_class(root, tmp_path):
+    (root / "Annotations" / f"{NAMES[1]}.xml").write_text("<annotation></annotation>")
+    prepare(_source(root), tmp_path / "data")
+    train = load(tmp_path / "data", "train")
+    assert train.names == NAMES[:2] and train.labels.any(axis=1).tolist() == [True, False]
+
+
+def test_voc_2007(root, tmp_path):
+    old = tmp_path / "VOC2007"
+    root.rename(old)
+    for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+        (old / folder / f"{NAMES[0]}.{suffix}").rename(old / folder / f"000032.{suffix}")
+    _list(old, "train", ("000032",))
+    prepare(_source(old), tmp_path / "data")
+    assert load(tmp_path / "data", "train").labels.nonzero()[1].tolist() == [7]
+    path = old / "cls_labels.npy"
+    np.save(path, np.array({32: np.eye(20)[11], 9963: np.eye(20)[0]}, dtype=object))
+    source = VocSource(old, splits=("train",), labels=path)
+    source.listing()
+    assert source.read("train", "000032").labels == (12,)
+
+
 def test_masks_may_be_augmented_or_absent(root, tmp_path):
     write_mask(root / "SegmentationClassAug" / f"{NAMES[0]}.png", np.zeros((24, 32), np.uint8))
     prepare(_source(root), tmp_path)
+    (root / "SegmentationClass" / f"{NAMES[2]}.png").unlink()
     first, second = load(tmp_path, "train")
     assert first.mask is not None and not first.mask.any()
-    assert second.mask is None
+    assert (second.mask == 8).all()  # which the augmented masks lack
+    prepare(_source(root), tmp_path)
+    assert load(tmp_path, "val")[0].mask is None
 
 
 def test_fingerprint_follows_the_content(root):
@@ -121,8 +165,8 @@ def test_set_faults(root, tmp_path):
     cases.append((VocSource(root, splits=("twice",)), "line 3: 2007_000001 is named twice .*1"))
     _list(root, "escape", ("../secret",))
     cases.append((VocSource(root, splits=("escape",)), "line 1: the name '../secret' leaves"))
-    _list(root, "main", ("2007_000001 -1",))
-    cases.append((VocSource(root, splits=("main",)), "line 1: expected one name"))
+    _list(root, "two", ("2007_000001 2007_000002",))
+    cases.append((VocSource(root, splits=("two",)), "line 1: expected one name"))
     for source, message in cases:
         with pytest.raises(DataError, match=message):
             source.listing()
@@ -140,7 +184,7 @@ def test_label_faults(root, tmp_path):
     with pytest.raises(DataError, match="has no Annotations"):
         prepare(_source(root, "xml"), tmp_path / "data")
     np.save(tmp_path / "short.npy", np.array({2007000001: np.ones(5)}, dtype=object))
-    with pytest.raises(DataError, match=r"short\.npy has not 20 classes"):
+    with pytest.raises(DataError, match=r"short\.npy has not 20 classes, but 5"):
         prepare(_source(root, tmp_path / "short.npy"), tmp_path / "data")
     np.save(tmp_path / "coco.npy", np.array({9: np.ones(20)}, dtype=object))
     with pytest.raises(DataError, match=r"coco\.npy names none of the listed photos: it has 9"):

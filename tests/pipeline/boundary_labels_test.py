@@ -42,3 +42,10 @@ def test_either_way_finds_the_object(photo):
         assert found.shape == (36, 44)
         assert (found[10:26, 14:30] == 8).all()
         assert (found[:4] != 8).all()
+
+
+def test_a_photo_without_any_class_is_background(photo):
+    config, image = default.get_config(), photo[0]
+    none, ids = np.zeros((0, 9, 11), np.float32), np.zeros(0, np.uint8)
+    found = boundary_labels(image, none, ids, config.boundary, config.crf)
+    assert found.shape == (36, 44) and not found.any()

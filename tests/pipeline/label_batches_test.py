@@ -9,10 +9,13 @@ from wsgcn_jax.pipeline import label_batches
 from wsgcn_jax.pipeline.graph_inputs import cams_on_grid, grid_colours
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
 from wsgcn_jax.pipeline.label_program import check_memory
+from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.types import DataError, Skipped
 
-NAMES, SIZES = ("a", "broken", "c", "large"), ((48, 64), (64, 64), (33, 47), (128, 96))
-SEEN = (*SIZES[:3], (64, 48))  # at 64 pixels at the most
+NAMES = ("a", "broken", "none", "large", "c")
+SIZES = ((48, 64), (64, 64), (20, 30), (128, 96), (33, 47))
+SEEN = (*SIZES[:3], (64, 48), SIZES[4])  # at 64 pixels at the most
+PRESENT = np.array([[False, True]] * 2 + [[False, False]] + [[False, True]] * 2)
 
 
 def _scores(photos):
@@ -34,7 +37,7 @@ def found(tmp_path, monkeypatch):
 
     def image(index):
         read.append(index)
-        return np.full((*SIZES[index], 3), 51 * (index != 1) * (index + 1), np.uint8)
+        return np.full((*SIZES[index], 3), 40 * (index != 1) * (index + 1), np.uint8)
 
     def inputs(batch):
         cams = cams_on_grid(batch, lambda i, grid: (np.ones((1, *grid)), np.array([2])), 3)
@@ -44,21 +47,28 @@ def found(tmp_path, monkeypatch):
 
     monkeypatch.setattr(label_batches, "make_label_program", lambda config: _scores)
     skipped = label_batches.label_batches(
-        NAMES, SIZES, image, inputs, written.__setitem__, lambda i: tmp_path / NAMES[i], config
+        NAMES,
+        SIZES,
+        PRESENT,
+        image,
+        inputs,
+        written.__setitem__,
+        lambda i: tmp_path / NAMES[i],
+        config,
     )
     return read, written, skipped
 
 
 def test_every_photo_is_read_once_and_labelled_at_its_size(found):
     read, written, _ = found
-    assert sorted(read) == [0, 1, 2, 3]
-    for index in (0, 2, 3):
+    assert sorted(read) == [0, 1, 3, 4]
+    for index in (0, 3, 4):
         photo = written[index]
         assert photo.class_ids.tolist() == [0, 2]
         assert photo.scores.shape == (2, *SEEN[index])
         assert photo.label_map.shape == SIZES[index]
         assert (photo.label_map == (2 if index else 0)).all()
-        red = np.float32(51 * (index + 1) / 255)
+        red = np.float32(40 * (index + 1) / 255)
         np.testing.assert_allclose(photo.scores[0], 1 - red, rtol=1e-5)
         np.testing.assert_allclose(photo.scores[1], red, rtol=1e-5)
         assert photo.boundary.shape == photo.seeds.shape == photo.log_probs.shape[1:]
@@ -66,7 +76,7 @@ def test_every_photo_is_read_once_and_labelled_at_its_size(found):
 
 def test_scores_that_are_not_finite_are_left_out(found):
     _, written, skipped = found
-    assert sorted(written) == [0, 2, 3]
+    assert sorted(written) == [0, 2, 3, 4]
     assert skipped == [Skipped("broken", "broken: the GCN's scores are not finite")]
 
 
@@ -91,3 +101,30 @@ def test_kernels_over_all_pairs_of_cells_are_bounded_before_the_work(graph, crf,
     else:
         found = check_memory([(8, 8), grid], config)
         assert len(found) == bool(says) and all(line.startswith(says) for line in found)
+
+
+def test_a_photo_without_any_class_is_background_and_not_fitted(found):
+    read, written, _ = found
+    photo = written[2]
+    assert 2 not in read and photo.class_ids.tolist() == [0]
+    assert photo.scores.shape == (1, 20, 30) and (photo.scores == 1).all()
+    assert not argmax_labels(photo.scores, photo.class_ids).any()
+    assert photo.walk.shape == (2, *photo.boundary.shape) and not photo.seeds.any()
+
+
+def test_photos_without_any_class_alone(tmp_path, capsys):
+    config, written = tiny.get_config(), {}
+    present = np.zeros((2, 1), bool)
+    # No photo is decoded and no program built: both may be anything.
+    label_batches.label_batches(
+        ("a", "b"),
+        SIZES[:2],
+        present,
+        None,
+        None,
+        written.__setitem__,
+        lambda i: tmp_path / "x",
+        config,
+    )
+    assert sorted(written) == [0, 1]
+    assert "2 photos without any class are all background" in capsys.readouterr().err

@@ -29,7 +29,7 @@ def test_plain_features_are_even_and_ignore_the_padding():
     np.testing.assert_allclose(among[:14, :17], alone, atol=1e-4)
 
 
-def test_labels_follow_the_partial_labels_that_are_given(tmp_path):
+def test_labels_follow_the_partial_labels_that_are_given(tmp_path, capsys):
     """A photo of two equal boxes: the one that is seeded becomes the object."""
     boxes = np.zeros((2, 64, 80), bool)
     boxes[0, 16:48, 8:32] = boxes[1, 16:48, 48:72] = True
@@ -47,18 +47,22 @@ def test_labels_follow_the_partial_labels_that_are_given(tmp_path):
         seeds[box] = 1
         seeds[boxes.any(0) & ~box] = 0
         data.write_mask(tmp_path / f"seeds/{name}.png", seeds)
-    (tmp_path / "photos/labels.csv").write_text("a.png,cat\nb.png,cat\n")
+    (tmp_path / "photos/labels.csv").write_text("a.png,cat\nb.png,cat\nc.png,\n")
+    # Without any class: all background, without maps of its own.
+    Image.fromarray(rgb.astype(np.uint8)).save(tmp_path / "photos/c.png")
     source = data.FolderSource(str(tmp_path / "photos"), tmp_path / "photos/labels.csv")
     config = tiny.get_config()
     config.crf.post_process = False
     config.graph.update(walk="dense", steps=16, longer_side=None, bucket=16, batch_size=2)
     config.gcn.epochs = 60
     given = ExternalMaps(None, tmp_path / "edges", tmp_path / "seeds", None)
-    assert label_folder(source, given, config, tmp_path / "out") == (2, [])
+    assert label_folder(source, given, config, tmp_path / "out") == (3, [])
     for name, box in zip("ab", boxes, strict=True):
         mask = data.read_mask(tmp_path / f"out/{name}.png")
         assert (mask[box] == 1).mean() > 0.9
         assert (mask[boxes.any(0) & ~box] == 0).mean() > 0.9
+    assert not data.read_mask(tmp_path / "out/c.png").any()
+    assert "3 photos, 1 class: cat 2, without any 1\n" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -74,9 +78,9 @@ def one_photo(tmp_path, monkeypatch):
     config = tiny.get_config()
 
     def label(scores, regions):
-        def batches(names, sizes, image, inputs, write, output, config):
+        def batches(names, sizes, present, image, inputs, write, output, config):
             del image, inputs, output, config
-            assert (list(names), list(sizes)) == (["a"], [(20, 24)])
+            assert (list(names), list(sizes)) == (["a"], [(20, 24)]) and present.all()
             ids, none = np.array([0, 1], np.uint8), np.zeros((5, 6), np.uint8)
             best = np.kron(scores.argmax(0), np.ones((2, 2))).astype(np.uint8)
             write(0, Labelled(ids, none, none, none, none, scores, best))

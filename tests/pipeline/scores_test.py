@@ -11,7 +11,7 @@ from wsgcn_jax.pipeline.boundary_labels import confident_labels
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS, confusions_by_threshold
 from wsgcn_jax.pipeline.inference import make_plans, network_size
-from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized
+from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized, best_class
 from wsgcn_jax.resize import resize_labels, resize_maps, resize_photo
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -117,3 +117,10 @@ def test_keys_differ_by_name_and_do_not_depend_on_anything_else():
     bits = {jax.random.bits(name_key(key, n)).item() for n in ("a", "b", "2007_000032", "2007_0")}
     assert len(bits) == 4
     assert jax.random.bits(name_key(key, "a")).item() in bits
+
+
+def test_scores_of_no_class_are_background():
+    none, ids = np.zeros((0, 3, 4), np.float32), np.zeros(0, np.uint8)
+    assert not argmax_labels(none, ids, 0.3).any()
+    labels, value = best_class(none, ids)
+    assert labels.shape == value.shape == (3, 4) and not labels.any() and not value.any()

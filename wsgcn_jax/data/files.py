@@ -1,13 +1,19 @@
 """Small habits of every reader and writer here: atomic writes, clear errors, safe names."""
 
 import difflib
+import hashlib
 import os
+import stat
+import unicodedata
 from collections.abc import Iterable
 
 from etils.epath import Path, PathLike
 
-from wsgcn_jax.folders import check_regular, in_bucket
+from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.types import DataError
+
+_NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line ends
+_SHOWN = 20  # names that an error lists
 
 
 def write_atomic(path: PathLike, data: bytes) -> None:
@@ -17,7 +23,9 @@ def write_atomic(path: PathLike, data: bytes) -> None:
     if in_bucket(target):
         target.write_bytes(data)
         return
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # A name of its own length: the target's may be the longest a folder takes.
+    digest = hashlib.sha256(target.name.encode()).hexdigest()[:16]
+    temporary = target.with_name(f".{digest}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, target)
@@ -41,24 +49,56 @@ def check_folder(path: PathLike, *, what: str, fix: str) -> None:
         raise DataError(f"{what} {path} is {wrong}; {fix}.")
 
 
-def read_bytes(path: PathLike, *, what: str, most: int | None = None) -> bytes:
+MAX_BYTES = 2**30
+"""Of any file that is read whole."""
+
+
+def check_file(path: PathLike, *, what: str, most: int = MAX_BYTES) -> None:
+    """Refuses what would never end when it is read, or would fill the memory.
+
+    Args:
+        path: a file on a disk, or in a bucket, where only its size is looked at.
+        what: what the file is for, to say in the error.
+        most: its largest size in bytes.
+
+    Raises:
+        DataError: it is missing, a folder, a pipe, a device, or larger.
+    """
+    kind = "a file"
+    try:
+        if in_bucket(path):
+            size = Path(path).stat().length
+        else:
+            status = os.stat(path)
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+    except FileNotFoundError as error:
+        raise DataError(f"{what} {path} is missing; add it or correct the list.") from error
+    except OSError as error:
+        raise DataError(f"{what} {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # a null character
+        raise DataError(f"{what} {path!r} is not a file name.") from error
+    if kind != "a file":
+        raise DataError(f"{what} {path} cannot be read: it is {kind}.")
+    if size > most:
+        raise DataError(f"{what} {path} has {size:,} bytes, more than {most:,}; make it smaller.")
+
+
+def read_bytes(path: PathLike, *, what: str, most: int = MAX_BYTES) -> bytes:
     """Reads a file, or says in one sentence why it cannot be read.
 
     Args:
         path: the file.
         what: what the file is for, to say in the error.
-        most: bytes that it may have; None: any number.
+        most: its largest size in bytes.
 
     Raises:
-        DataError: the file is missing, a folder, a pipe or device, too large, or unreadable.
+        DataError: the file is missing, a folder, a pipe, larger, or unreadable.
     """
+    check_file(path, what=what, most=most)
     try:
-        check_regular(path)
-        if most is not None and (length := Path(path).stat().length) > most:
-            raise DataError(f"{what} {path} has {length:,} bytes, more than {most:,}; replace it.")
         return Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{what} {path} is missing; add it or correct the list.") from error
     except OSError as error:
         raise DataError(f"{what} {path} cannot be read: {error.strerror}.") from error
 
@@ -82,6 +122,11 @@ def read_text(path: PathLike, *, what: str) -> str:
         raise DataError(f"{what} {path} is not UTF-8 text; save it as UTF-8.") from error
 
 
+def can_name(name: str) -> bool:
+    """Whether a text has no characters that a file's name should not have."""
+    return not any(unicodedata.category(c) in _NOT_IN_NAMES for c in name)
+
+
 def check_relative(name: str, *, where: str) -> None:
     """Refuses a file name that would leave the folder it belongs to.
 
@@ -93,8 +138,9 @@ def check_relative(name: str, *, where: str) -> None:
         DataError: the name is empty, absolute, climbs out with `..`, or cannot name a file.
     """
     parts = name.replace("\\", "/").split("/")
-    escapes = parts[0] == "" or ":" in parts[0] or ".." in parts
-    if escapes or not name.isprintable():
+    drive = parts[0].endswith(":") or parts[0][1:2] == ":"
+    escapes = parts[0] == "" or drive or ".." in parts
+    if escapes or not can_name(name):
         raise DataError(
             f"{where}: the name {name!r} leaves the photo folder or is not a file name; "
             "give a path inside the folder."
@@ -116,14 +162,25 @@ def unknown_name(name: str, known: Iterable[str], *, what: str, where: str) -> U
     names = list(known)
     near = near_name(name, names)
     hint = f", did you mean {near!r}?" if near else ""
-    there = f"there are {', '.join(names)}" if names else "there are none"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    there = f"there are {', '.join(names[:_SHOWN])}{more}" if names else "there are none"
     return UnknownNameError(f"{where}: unknown {what} {name!r}{hint} ({there}).")
 
 
-def stamp(path: PathLike) -> tuple[int, int] | None:
-    """Size and time of last change of a file, None where there is none."""
+def digest(path: PathLike) -> str | None:
+    """A hash of a file's content, so that a copy or a touched file counts as the same.
+
+    Args:
+        path: on a disk.
+
+    Returns:
+        The hash; of what is larger than `MAX_BYTES` or no file only its size, of nothing None.
+    """
     try:
         status = os.stat(path)
-    except OSError:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            return f"{status.st_size} bytes"
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns

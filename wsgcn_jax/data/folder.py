@@ -3,57 +3,62 @@
 import hashlib
 import json
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from wsgcn_jax.data.files import check_folder, check_relative, read_bytes, stamp
-from wsgcn_jax.data.labels import CsvLabels, read_csv_labels
+from wsgcn_jax.data.files import check_folder
+from wsgcn_jax.data.listed import ListedPhotos
+from wsgcn_jax.data.lists import read_list
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.types import DataError
 
-_VAL_LIST = "val.csv"
+_LIST = "labels.csv"
+_VAL_LIST = "val"
 
 
 class FolderSource:
-    """A folder of photos with a list `file,label label ...`.
+    """A folder of photos with a list of labels, in any form that `lists` reads.
 
     The classes are the labels in order of appearance. The split "train" is the list, "val" a
-    `val.csv` beside it where there is one. A photo in a sub-folder is named `sub__photo`.
+    `val.csv` (or with the list's own ending) beside it where there is one. A photo in a sub-folder
+    is named `sub__photo`. A photo without a label shows no class.
 
     Args:
         root: the folder the files of the list are in.
-        labels: the list, relative to the folder.
-        masks: a folder (relative too) of `PHOTO.png` masks; None: no truth.
+        labels: the list, relative to the folder; the folder itself: its sub-folders' names are
+            the labels; None: `labels.csv` where there is one, else the folder.
+        masks: a folder (relative too) of `PHOTO.png` masks; None: those that the list names or
+            draws, if it does.
         classes: the class names there are, "background" first; None: those of the list.
     """
 
     def __init__(
         self,
         root: str | os.PathLike[str],
-        labels: str | os.PathLike[str] = "labels.csv",
+        labels: str | os.PathLike[str] | None = None,
         masks: str | os.PathLike[str] | None = None,
         classes: tuple[str, ...] | None = None,
     ):
         self._root = Path(root)
-        self._list = self._root / labels
+        self._labels = labels
         self._masks = None if masks is None else self._root / masks
-        self._tables: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {}
+        self._splits: dict[str, ListedPhotos] = {}
         self._given = classes
-        self._classes: tuple[str, ...] = ()
 
     def classes(self) -> tuple[str, ...]:
         """ "background" and the labels in order of appearance."""
-        if not self._classes:
+        if not self._splits:
             self.listing()
-        return self._classes
+        return self._splits["train"].classes
+
+    def notes(self) -> tuple[str, ...]:
+        """What was recognised in the lists, and what a reader should look at."""
+        return tuple(note for split in self._splits.values() for note in split.notes)
 
     def fingerprint(self) -> str:
-        """A hash of the lists, and of the photos' and masks' sizes and times."""
+        """A hash of the lists, and of the photos' and masks' content."""
         self.listing()
-        content: list[object] = ["folder", 1, self._classes]
-        for split, table in self._tables.items():
-            for name, (file, labels) in table.items():
-                stamps = [stamp(path) for path in (self._root / file, self._mask(file)) if path]
-                content.append([split, name, file, labels, stamps])
+        content: list[object] = ["folder", 2, self.classes()]
+        content += [[name, split.content()] for name, split in self._splits.items()]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def listing(self) -> dict[str, tuple[str, ...]]:
@@ -65,16 +70,15 @@ class FolderSource:
         check_folder(self._root, what="the photo folder", fix="give another folder")
         if self._masks is not None:
             check_folder(self._masks, what="the mask folder", fix="give another or none")
-        train = read_csv_labels(self._list, self._given)
-        self._classes = train.classes
-        if len(self._classes) == 1:
-            raise DataError(f"{self._list} names no label; write `file,label label ...` a line.")
-        self._tables = {"train": _by_name(train, self._list)}
-        val_list = self._list.with_name(_VAL_LIST)
-        if val_list.is_file() and val_list != self._list:
-            val = read_csv_labels(val_list, self._classes)
-            self._tables["val"] = _by_name(val, val_list)
-        return {split: tuple(table) for split, table in self._tables.items()}
+        path = self._list()
+        train = self._read(path, self._given)
+        if len(train.classes) == 1:
+            raise DataError(f"{path} names no label; write `file,label label ...` a line.")
+        self._splits = {"train": train}
+        for val in dict.fromkeys((path.with_name(f"{_VAL_LIST}.csv"), _val_of(path))):
+            if path.is_file() and val.is_file() and val != path and "val" not in self._splits:
+                self._splits["val"] = self._read(val, train.classes)
+        return {name: split.names for name, split in self._splits.items()}
 
     def read(self, split: str, name: str) -> Photo:
         """Reads one photo, its mask and its labels.
@@ -82,28 +86,20 @@ class FolderSource:
         Raises:
             DataError: the photo or its mask cannot be read.
         """
-        file, labels = self._tables[split][name]
-        image = read_bytes(self._root / file, what="photo")
-        mask_path = self._mask(file)
-        mask = None
-        if mask_path is not None and mask_path.exists():
-            mask = read_bytes(mask_path, what="mask")
-        return Photo(image, labels, mask, (f"photo {self._root / file}", f"mask {mask_path}"))
+        return self._splits[split].read(name, self.classes())
 
-    def _mask(self, file: str) -> Path | None:
-        return None if self._masks is None else (self._masks / file).with_suffix(".png")
+    def _list(self) -> Path:
+        if self._labels is not None:
+            return self._root / self._labels
+        path = self._root / _LIST
+        holds_folders = any(p.is_dir() and p != self._masks for p in self._root.iterdir())
+        return self._root if holds_folders and not path.exists() else path
+
+    def _read(self, path: Path, classes: tuple[str, ...] | None) -> ListedPhotos:
+        leave_out = () if self._masks is None else (self._masks,)
+        found = read_list(path, self._root, classes=classes, leave_out=leave_out)
+        return ListedPhotos(self._root, found, self._masks)
 
 
-def _by_name(table: CsvLabels, path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Files and labels by the photo's name, which is unique and safe to name results after."""
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for file, labels, line in zip(table.files, table.labels, table.lines, strict=True):
-        where = f"{path}, line {line}"
-        check_relative(file, where=where)
-        name = str(PurePosixPath(file).with_suffix("")).replace("/", "__")
-        if name in found:
-            raise DataError(
-                f"{where}: {file} and {found[name][0]} share the name {name!r}; rename one."
-            )
-        found[name] = (file, labels)
-    return found
+def _val_of(path: Path) -> Path:
+    return path.with_name(_VAL_LIST + path.suffix)

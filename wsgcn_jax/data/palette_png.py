@@ -4,15 +4,16 @@ import io
 import os
 
 import numpy as np
-from etils.epath import Path
 from PIL import Image
 
 from wsgcn_jax.data.files import read_bytes, write_atomic
 from wsgcn_jax.data.labels import PALETTE
+from wsgcn_jax.data.photos import MAX_BYTES, open_image
 from wsgcn_jax.types import DataError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # PNG colour types
+_ID_OF_COLOUR = {int(np.dot(c, (1, 256, 65536))): i for i, c in enumerate(PALETTE.astype(int))}
 
 
 def encode_png(mask: np.ndarray) -> bytes:
@@ -33,8 +34,16 @@ def encode_png(mask: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def is_grey(data: bytes) -> bool:
+    """Whether a PNG file is grey without transparency, so that its values are class ids."""
+    return data[25] == _GREY
+
+
 def decode_png(data: bytes, *, name: str = "mask") -> np.ndarray:
-    """Decodes a mask from a palette PNG (indices) or an 8-bit greyscale PNG (values).
+    """Decodes a mask whose class ids are certain.
+
+    They are the indices of a palette PNG, the values of a grey one of any depth, or the places in
+    VOC's palette of a colour one that holds only such colours. Transparency must be none.
 
     Args:
         data: the PNG file.
@@ -44,22 +53,47 @@ def decode_png(data: bytes, *, name: str = "mask") -> np.ndarray:
         `[h, w] u8`.
 
     Raises:
-        DataError: not a PNG, broken, or its pixels are colours instead of class ids.
+        DataError: not a PNG, broken, other colours, or values above 255.
     """
     if data[:8] != _PNG_SIGNATURE or len(data) < 26:
         raise DataError(f"{name} is not a PNG; save masks as palette or 8-bit grey PNG.")
     depth, colour = data[24], data[25]
-    # Pillow stretches grey of fewer bits to 0..255, which would change the class ids.
-    if colour not in (_GREY, _PALETTE) or (colour == _GREY and depth != 8):
-        raise DataError(
-            f"{name} holds colours, not class ids (PNG colour type {colour}, {depth} bits); "
-            "save it as a palette or 8-bit grey PNG."
-        )
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+    with open_image(data, name=name, formats=["PNG"]) as image:
+        if colour == _PALETTE:
             return np.array(image, np.uint8)
-    except Exception as error:  # Pillow's decoders raise half a dozen unrelated types
-        raise DataError(f"{name} is a broken PNG ({error}); save it again.") from error
+        if colour == _GREY:
+            return _ids_of_grey(np.array(image), depth, name)
+        if depth == 8:
+            colours = np.array(image.convert("RGBA"))
+            if (colours[..., 3] == 255).all():
+                grey = colour & 2 == 0
+                ids = colours[..., 0] if grey else _ids_of_colours(colours[..., :3])
+                if ids is not None:
+                    return ids
+    raise DataError(
+        f"{name} holds colours that are not those of VOC's masks, or is transparent "
+        f"(PNG colour type {colour}, {depth} bits); save it as a palette or 8-bit grey PNG."
+    )
+
+
+def _ids_of_grey(values: np.ndarray, depth: int, name: str) -> np.ndarray:
+    """The values as they are in the file: of fewer than 8 bits Pillow stretches them to 255."""
+    if depth < 8:
+        bright = values.astype(np.uint8) if values.dtype != bool else values * np.uint8(255)
+        return (bright // (255 // (2**depth - 1))).astype(np.uint8)
+    if values.max() > 255:
+        raise DataError(f"{name} holds the value {values.max()}; class ids end at 255.")
+    return values.astype(np.uint8)
+
+
+def _ids_of_colours(colours: np.ndarray) -> np.ndarray | None:
+    """Places in VOC's palette of `[h, w, 3] u8`; None where a colour is not in it."""
+    codes = colours.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+    found, where = np.unique(codes, return_inverse=True)
+    ids = [_ID_OF_COLOUR.get(int(code)) for code in found]
+    if None in ids:
+        return None
+    return np.asarray(ids, np.uint8)[where].reshape(codes.shape)
 
 
 def write_mask(path: str | os.PathLike[str], mask: np.ndarray) -> None:
@@ -68,9 +102,9 @@ def write_mask(path: str | os.PathLike[str], mask: np.ndarray) -> None:
 
 
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a mask `[h, w] u8` from a palette or 8-bit grey PNG.
+    """Reads a mask `[h, w] u8` from a PNG (`decode_png`).
 
     Raises:
         DataError: the file is missing or holds no mask.
     """
-    return decode_png(read_bytes(Path(path), what="mask"), name=f"mask {path}")
+    return decode_png(read_bytes(path, what="mask", most=MAX_BYTES), name=f"mask {path}")

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from wsgcn_jax.data.palette_png import decode_png
+from wsgcn_jax.data.masks import check_mask
 from wsgcn_jax.data.photos import check_photo
-from wsgcn_jax.types import IGNORE, DataError, Skipped
+from wsgcn_jax.types import DataError, Skipped
 
 _DATASET = "photos"
 _VERSION = "1.0.0"
@@ -28,7 +28,7 @@ class Photo(NamedTuple):
 
     Attributes:
         image: the encoded photo.
-        labels: the ids of the classes present, ascending.
+        labels: the ids of the classes present, ascending; none: the photo shows no class.
         mask: the encoded mask, None where there is none.
         files: what to call image and mask in errors.
     """
@@ -47,6 +47,9 @@ class Source(Protocol):
 
     def classes(self) -> tuple[str, ...]:
         """Class names, "background" first."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What was recognised and what looks odd, a line each; known once it is listed."""
 
     def listing(self) -> dict[str, tuple[str, ...]]:
         """The photos' names by split; raises DataError for a fault of the set."""
@@ -106,7 +109,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
                 logging.info("storing %s: %d of %d", split, position, len(self._listing[split]))
             try:
                 photo = self._source.read(split, name)
-                height, width = _check(photo, num_classes)
+                (height, width), mask = _check(photo, num_classes)
             except DataError as error:
                 skipped.append(Skipped(name, str(error)))
                 continue
@@ -116,7 +119,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
                 {
                     "name": name,
                     "image": photo.image,
-                    "mask": photo.mask or b"",
+                    "mask": mask or b"",
                     "labels": np.isin(np.arange(1, num_classes), photo.labels),
                 },
             )
@@ -127,28 +130,14 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
             )
 
 
-def _check(photo: Photo, num_classes: int) -> tuple[int, int]:
-    """Height and width of a photo that can be used; DataError for one that cannot."""
-    image_file, mask_file = photo.files
-    height, width = check_photo(photo.image, name=image_file)
-    if not photo.labels:
-        raise DataError(f"{image_file} has no label; name at least one class for it.")
+def _check(photo: Photo, num_classes: int) -> tuple[tuple[int, int], bytes | None]:
+    """Size of a photo and its mask as it is stored; DataError for a photo that cannot be used."""
+    size = check_photo(photo.image, name=photo.files[0])
     if photo.mask is None:
-        return height, width
-    mask = decode_png(photo.mask, name=mask_file)
-    if mask.shape != (height, width):
-        raise DataError(
-            f"{mask_file} is {mask.shape[1]}x{mask.shape[0]}, its photo {width}x{height}; "
-            "save it at the photo's size."
-        )
-    present = np.unique(mask)
-    wrong = present[(present >= num_classes) & (present != IGNORE)]
-    if wrong.size:
-        raise DataError(
-            f"{mask_file} holds the class {wrong[0]}, but classes end at {num_classes - 1}; "
-            f"use 0..{num_classes - 1} and {IGNORE} for ignore."
-        )
-    return height, width
+        return size, None
+    return size, check_mask(
+        photo.mask, photo.image, size, photo.labels, num_classes=num_classes, files=photo.files
+    )
 
 
 def write_records(

@@ -90,6 +90,10 @@ class ShapesSource:
         """ "background" and the six badges."""
         return SHAPES_CLASSES
 
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: no list is read."""
+        return ()
+
     def fingerprint(self) -> str:
         """A hash of seed and counts."""
         content = ["shapes", _DRAWING, self._seed, self._counts]

@@ -163,5 +163,5 @@ def _read_index(folder: Path) -> dict[str, Any]:
         return index
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder} holds no whole data set ({error}); run prepare first."
+            f"{folder} holds no whole data set ({error}); delete it, and it is made again."
         ) from error

@@ -3,35 +3,41 @@
 import hashlib
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wsgcn_jax.data.files import (
     UnknownNameError,
     check_relative,
+    digest,
     read_bytes,
-    read_text,
-    stamp,
     unknown_name,
 )
 from wsgcn_jax.data.label_table import read_label_table
-from wsgcn_jax.data.labels import VOC_CLASSES, read_csv_labels, read_voc_xml
+from wsgcn_jax.data.labels import VOC_CLASSES
+from wsgcn_jax.data.lists import read_list
+from wsgcn_jax.data.lists.text import read_list_text
+from wsgcn_jax.data.lists.voc_xml import read_voc_xml
+from wsgcn_jax.data.photos import MAX_BYTES
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.types import DataError
 
 _LISTS = Path("ImageSets", "Segmentation")
 _CLS_LABELS = Path("ImageSets", "cls_labels.npy")
 _MASK_FOLDERS = ("SegmentationClassAug", "SegmentationClass")
+_FLAGS = ("-1", "0", "1", "+1")  # second column of a per-class list: whether the photo shows it
 
 
 class VocSource:
     """Photos of a VOC devkit: `JPEGImages`, optional masks, `ImageSets/Segmentation/*.txt`.
 
-    Masks come from `SegmentationClassAug` where it exists, else from `SegmentationClass`.
+    A photo's mask is that of `SegmentationClassAug` if it is there, else that of
+    `SegmentationClass`. A photo whose annotation names no object shows no class.
 
     Args:
         root: the folder that holds `JPEGImages`, e.g. `VOCdevkit/VOC2012`.
         splits: the lists to read.
-        labels: "xml" (`Annotations`), a path to `cls_labels.npy` or to a CSV, or None: xml
+        labels: "xml" (`Annotations`), a path to `cls_labels.npy`, to a list in another form
+            (`lists`) or to the folder of the per-class lists (`ImageSets/Main`), or None: xml
             where `Annotations` exists, else `ImageSets/cls_labels.npy`.
     """
 
@@ -44,25 +50,28 @@ class VocSource:
         self._root = Path(root)
         self._splits = tuple(splits)
         self._labels_option = labels
-        self._table: dict[str, tuple[int, ...]] | None = None
+        self._table: dict[str, tuple[int, ...]] = {}
+        self._notes: tuple[str, ...] = ()
 
     def classes(self) -> tuple[str, ...]:
         """The 21 classes of VOC."""
         return VOC_CLASSES
 
+    def notes(self) -> tuple[str, ...]:
+        """What was recognised in the list of labels."""
+        return self._notes
+
     def fingerprint(self) -> str:
-        """A hash of lists and label file, and of the photos' and masks' sizes and times."""
+        """A hash of lists and labels, and of the photos' and masks' content."""
         listing = self.listing()
-        content: list[object] = ["voc", 1, self._splits]
+        content: list[object] = ["voc", 2, self._splits, self._table]
         label_file = self._label_file()
-        if label_file is not None:
-            content.append(hashlib.sha256(read_bytes(label_file, what="labels file")).hexdigest())
         for split, names in listing.items():
             for name in names:
                 paths = [self._photo(name), self._mask(name)]
                 if label_file is None:
                     paths.append(self._annotation(name))
-                content.append([split, name, [stamp(path) for path in paths]])
+                content.append([split, name, [digest(path) for path in paths]])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def listing(self) -> dict[str, tuple[str, ...]]:
@@ -87,16 +96,18 @@ class VocSource:
             DataError: the photo or its labels cannot be read.
         """
         del split
-        image = read_bytes(self._photo(name), what="photo")
+        image = read_bytes(self._photo(name), what="photo", most=MAX_BYTES)
         mask_path = self._mask(name)
-        mask = read_bytes(mask_path, what="mask") if mask_path.exists() else None
-        if self._label_file() is None:
+        mask = None
+        if mask_path.exists():
+            mask = read_bytes(mask_path, what="mask", most=MAX_BYTES)
+        label_file = self._label_file()
+        if label_file is None:
             labels = read_voc_xml(self._annotation(name))
+        elif name not in self._table:
+            raise DataError(f"labels file {label_file} lacks {name}; add it there.")
         else:
-            found = (self._table or {}).get(name)
-            if found is None:
-                raise DataError(f"labels file {self._label_file()} lacks {name}; add it there.")
-            labels = found
+            labels = self._table[name]
         return Photo(image, labels, mask, (f"photo {self._photo(name)}", f"mask {mask_path}"))
 
     def _photo(self, name: str) -> Path:
@@ -106,8 +117,8 @@ class VocSource:
         return self._root / "Annotations" / f"{name}.xml"
 
     def _mask(self, name: str) -> Path:
-        folders = [folder for folder in _MASK_FOLDERS if (self._root / folder).is_dir()]
-        return self._root / (folders or _MASK_FOLDERS)[0] / f"{name}.png"
+        paths = [self._root / folder / f"{name}.png" for folder in _MASK_FOLDERS]
+        return next((path for path in paths if path.exists()), paths[-1])
 
     def _read_list(self, split: str) -> tuple[str, ...]:
         path = self._root / _LISTS / f"{split}.txt"
@@ -115,19 +126,15 @@ class VocSource:
             there = sorted(found.stem for found in path.parent.glob("*.txt"))
             raise unknown_name(split, there, what="split", where=f"{path} is missing")
         names: dict[str, int] = {}
-        for number, line in enumerate(read_text(path, what="list").splitlines(), start=1):
-            name = line.strip()
-            if not name:
-                continue
+        for number, line in enumerate(read_list_text(path)[0].splitlines(), start=1):
             where = f"{path}, line {number}"
-            check_relative(name, where=where)
-            if "/" in name or " " in name:
-                raise DataError(f"{where}: expected one name without folder, found {name!r}.")
+            name = _listed_name(line, where)
             if name in names:
                 raise DataError(
                     f"{where}: {name} is named twice (first on line {names[name]}); remove one."
                 )
-            names[name] = number
+            if name:
+                names[name] = number
         if not names:
             raise DataError(f"{path} is empty; write one photo name a line.")
         return tuple(names)
@@ -157,11 +164,15 @@ class VocSource:
             return {}
         if path.suffix == ".npy":
             return self._read_table(path, names)
-        table = read_csv_labels(path, VOC_CLASSES)
-        found = {Path(file).stem: ids for file, ids in zip(table.files, table.labels, strict=True)}
-        if len(found) != len(table.files):
-            raise DataError(f"{path} names a photo twice; put all its labels on one line.")
-        return found
+        found = read_list(path, self._root / "JPEGImages", classes=VOC_CLASSES)
+        self._notes = found.labelled.notes
+        table: dict[str, tuple[int, ...]] = {}
+        for row in found.labelled.rows:
+            name = PurePosixPath(row.file).stem
+            if name in table:
+                raise DataError(f"{path} names {name} twice; put all its labels on one line.")
+            table[name] = tuple(sorted(VOC_CLASSES.index(label) for label in row.labels or ()))
+        return table
 
     def _read_table(self, path: Path, names: set[str]) -> dict[str, tuple[int, ...]]:
         table = read_label_table(path)
@@ -184,3 +195,22 @@ class VocSource:
             raise
         except DataError:
             pass  # a fault of one photo: `read` meets it again and the photo is skipped
+
+
+def _listed_name(line: str, where: str) -> str:
+    """The photo that a line of a split's list names; "" for an empty line.
+
+    It is `NAME`, a row `NAME -1` of a per-class list, or a pair of paths as DeepLab's lists have
+    them (`/JPEGImages/NAME.jpg /SegmentationClassAug/NAME.png`), of which the first counts.
+    """
+    words = line.split()
+    if not words:
+        return ""
+    pair = len(words) == 2 and words[0].startswith(("/JPEGImages/", "JPEGImages/"))
+    name = PurePosixPath(words[0]).stem if pair else line.strip()
+    if len(words) == 2 and words[1] in _FLAGS:
+        name = words[0]
+    check_relative(name, where=where)
+    if "/" in name or " " in name:
+        raise DataError(f"{where}: expected one name without folder, found {name!r}.")
+    return name

@@ -96,15 +96,16 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         for i, name in enumerate(split.names)
         if name not in out and not (labels / f"{name}.png").exists()
     ]
-    usable = 0
+    usable = shown = 0
     for index in progress(todo, "boundary labels"):
         cam, class_ids = read_cams(context.folder("cams"), split.names[index])
         label_map = boundary_labels(
             split[index].image, cam, class_ids, settings, context.config.crf
         )
         data.write_mask(labels / f"{split.names[index]}.png", label_map)
+        shown += bool(len(class_ids))
         usable += bool((label_map == 0).any() and ((label_map > 0) & (label_map < IGNORE)).any())
-    for doubt in doubts_of_boundary_labels(usable, len(todo)):
+    for doubt in doubts_of_boundary_labels(usable, shown):
         log(doubt)
 
     net = network(context.key("boundary"), context.config)

@@ -27,9 +27,11 @@ def boundary_labels(
             whether as published or with exact kernels on a small grid, of at most `EXACT_CELLS`.
 
     Returns:
-        `[h, w] u8`; 255 where the readings disagree.
+        `[h, w] u8`; 255 where the readings disagree. A photo without classes is background.
     """
     size = (photo.shape[0], photo.shape[1])
+    if not len(class_ids):
+        return np.zeros(size, np.uint8)
     levels = (settings.foreground, settings.background)
     if not crf.ir_labels:
         return confident_labels(resize_maps(cam, size), class_ids, levels)

@@ -102,6 +102,7 @@ def _source(section: ConfigDict, splits: tuple[str, ...]) -> data.Source:
         return data.ShapesSource(num_train=section.num_train, num_val=section.num_val)
     if section.source == "voc":
         return data.VocSource(root, splits=splits, labels=section.labels)
+    if section.source == "coco":
+        return data.CocoSource(root, splits=splits, labels=section.labels)
     classes = section.classes and ("background", *section.classes)
-    labels = section.labels or "labels.csv"
-    return data.FolderSource(root, labels=labels, masks=section.masks, classes=classes)
+    return data.FolderSource(root, labels=section.labels, masks=section.masks, classes=classes)

@@ -15,7 +15,7 @@ from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.doubts import doubts_of_scores
 from wsgcn_jax.pipeline.progress import log, progress
-from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.scores import argmax_labels, best_class
 from wsgcn_jax.pipeline.workspace import read_arrays
 from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.seeds import SeedQuality
@@ -148,9 +148,9 @@ def _score_pseudo(
         arrays = read_arrays(folder / f"{example.name}.npz")
         cam, class_ids = read_cams(context.folder("cams"), example.name)
         walk = resize_maps(arrays["walk"], size)
-        walk /= max(float(walk.max()), 1e-5)
+        walk /= max(float(walk.max(initial=0)), 1e-5)
         for name, maps in (("cam", resize_maps(cam, size)), ("random_walk", walk)):
-            best, value = class_ids[maps.argmax(axis=0)], maps.max(axis=0)
+            best, value = best_class(maps, class_ids)
             swept[name] += confusions_by_threshold(truth, best, value, count)
         scores_on_photo = resize_maps(arrays["log_probs"], size, align_corners=True)
         gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["class_ids"]), count)

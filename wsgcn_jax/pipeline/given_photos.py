@@ -53,9 +53,9 @@ class Photos:
     def _check(self, name: str, given: ExternalMaps, forms: Counter[str]) -> Facts:
         photo = self._source.read("train", name)
         size = check_photo(photo.image, name=photo.files[0])
-        if not photo.labels:
-            raise DataError(f"{photo.files[0]} has no label; name at least one class.")
         facts = Facts(photo.labels, len(self._source.classes()), size)
+        if not photo.labels:
+            return facts  # all background: its maps are not read
         form = read_cams(given.cams, name, facts).form if given.cams else None
         if given.boundary:
             read_boundary(given.boundary, name, facts)

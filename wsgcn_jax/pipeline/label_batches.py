@@ -11,7 +11,7 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax.distributed import any_across_hosts
+from wsgcn_jax.distributed import any_across_hosts, host_shard
 from wsgcn_jax.pipeline.graph_inputs import Batch
 from wsgcn_jax.pipeline.inference import (
     Plan,
@@ -56,6 +56,7 @@ class Labelled(NamedTuple):
 def label_batches(
     names: Sequence[str],
     sizes: Sequence[tuple[int, int]],
+    present: np.ndarray,
     image: Callable[[int], np.ndarray],
     inputs: Callable[[Batch], PhotoInputs],
     write: Callable[[int, Labelled], None],
@@ -67,6 +68,8 @@ def label_batches(
     Args:
         names: of the photos.
         sizes: (height, width) of the photos.
+        present: `[photos, c - 1] bool`, which classes each shows. One that shows none is all
+            background, and neither decoded nor fitted.
         image: decodes the photo of an index, `[h, w, 3] u8`; asked once a photo.
         inputs: prepares a batch for the graph part.
         write: saves what was found in the photo of an index.
@@ -80,11 +83,11 @@ def label_batches(
     Raises:
         DataError: see `check_memory`.
     """
-    settings = config.graph
     given = [within(size, config.data.longer_side) for size in sizes]
-    seen = [network_size(size, longer_side_scale(size, settings.longer_side)) for size in given]
-    batch_size = photos_a_batch(settings.batch_size, _MEGABYTES)
-    plans = make_plans(seen, batch_size=batch_size, bucket=settings.bucket)
+    side = config.graph.longer_side
+    seen = [network_size(size, longer_side_scale(size, side)) for size in given]
+    _write_backgrounds(sizes, given, [grid_size(size) for size in seen], present, write, output)
+    plans = _plans_of_objects(seen, present, config)
     for warning in check_memory([grid_size(plan.shape) for plan in plans], config):
         log(warning)
     label = make_label_program(config)
@@ -159,3 +162,45 @@ def _labelled(
     boundary = np.asarray(maps.boundary[row, :height, :width])
     label_map = argmax_resized(scores, size, class_ids)
     return Labelled(class_ids, boundary, one.seeds, one.walk, one.log_probs, scores, label_map)
+
+
+def _plans_of_objects(
+    seen: Sequence[tuple[int, int]], present: np.ndarray, config: ConfigDict
+) -> list[Plan]:
+    """Batches of the photos that show a class."""
+    settings = config.graph
+    objects = np.flatnonzero(present.any(axis=1)).tolist()
+    batch_size = photos_a_batch(settings.batch_size, _MEGABYTES)
+    sizes = [seen[index] for index in objects]
+    plans = make_plans(sizes, batch_size=batch_size, bucket=settings.bucket)
+    return [plan._replace(indices=tuple(objects[i] for i in plan.indices)) for plan in plans]
+
+
+def _write_backgrounds(
+    sizes: Sequence[tuple[int, int]],
+    given: Sequence[tuple[int, int]],
+    grids: Sequence[tuple[int, int]],
+    present: np.ndarray,
+    write: Callable[[int, Labelled], None],
+    output: Callable[[int], Path],
+) -> None:
+    """Writes this host's share of the photos without any class: background, with certainty."""
+    empty = np.flatnonzero(~present.any(axis=1)).tolist()
+    if empty:
+        log(f"pseudo labels: {len(empty)} photos without any class are all background")
+    objects = present.shape[1]
+    for index in host_shard(empty):
+        if not output(index).exists():
+            grid = grids[index]
+            log_probs = np.full((1 + objects, *grid), -np.inf, np.float32)
+            log_probs[0] = 0
+            found = Labelled(
+                class_ids=np.zeros(1, np.uint8),
+                boundary=np.zeros(grid, np.float32),
+                seeds=np.zeros(grid, np.uint8),
+                walk=np.zeros((objects, *grid), np.float32),
+                log_probs=log_probs,
+                scores=np.ones((1, *given[index]), np.float32),
+                label_map=np.zeros(sizes[index], np.uint8),
+            )
+            write(index, found)

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
 from wsgcn_jax.data.class_list import check_classes, write_classes
+from wsgcn_jax.data.summary import describe
 from wsgcn_jax.pipeline import boundary as boundary_stage
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.cam_files import read_cams
@@ -79,11 +80,7 @@ def label_folder(
     """
     settings.check(config, sections=_SECTIONS)
     _check(given, source)
-    photos = Photos(source, given)
-    if not photos.names:
-        raise DataError(
-            f"all {len(photos.skipped)} photos were left out: {photos.skipped[0].reason}"
-        )
+    photos = _photos(source, given)
 
     def output(index: int) -> Path:
         name = photos.names[index]
@@ -99,8 +96,9 @@ def label_folder(
             found = vote(resize_maps(found, size), read_regions(given.regions, name, size))
             label_map = argmax_labels(found, photo.class_ids)
         data.write_mask(labels / f"{name}.png", label_map)
-        objects.append(bool(label_map.any()))
-        seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
+        if len(photo.class_ids) > 1:
+            objects.append(bool(label_map.any()))
+            seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
         if scores is not None:
             arrays = {"keys": photo.class_ids, "scores": found.astype(np.float16)}
             write_arrays(output(index), arrays)
@@ -109,6 +107,8 @@ def label_folder(
     key = name_key(jax.random.key(config.seed), "gcn")
     ids = np.arange(1, len(source.classes()))
     present = np.stack([np.isin(ids, facts.labels) for facts in photos.facts])
+    for line in (*source.notes(), describe(present, source.classes(), len(photos.skipped))):
+        log(line)
     inputs = partial(
         graph_inputs,
         key,
@@ -118,13 +118,27 @@ def label_folder(
         cam_features="cams" in node_features(config),
     )
     sizes = [facts.size for facts in photos.facts]
-    failed = label_batches(photos.names, sizes, photos.image, inputs, write, output, config)
+    failed = label_batches(
+        photos.names, sizes, present, photos.image, inputs, write, output, config
+    )
     for doubt in doubts_of_labels(objects, seeded):
         log(doubt)
-    warn_of_one_sided([labels / f"{name}.png" for name in photos.names])
+    each = zip(photos.names, photos.facts, strict=True)
+    warn_of_one_sided([labels / f"{name}.png" for name, facts in each if facts.labels])
     if len(failed) == len(photos.names):
         raise DataError(f"all photos were left out: {failed[0].reason}")
     return len(photos.names) - len(failed), [*photos.skipped, *failed]
+
+
+def _photos(source: data.Source, given: ExternalMaps) -> Photos:
+    """Looks at the photos; a DataError where none with a label can be used."""
+    photos = Photos(source, given)
+    if photos.skipped and not any(facts.labels for facts in photos.facts):
+        raise DataError(
+            f"all {len(photos.skipped)} photos with labels were left out: "
+            f"{photos.skipped[0].reason}"
+        )
+    return photos
 
 
 def _check(given: ExternalMaps, source: data.Source) -> None:

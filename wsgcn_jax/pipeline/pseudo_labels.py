@@ -43,8 +43,9 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         }
         write_arrays(mask(index).with_suffix(".npz"), arrays)
         data.write_mask(mask(index), photo.label_map)
-        objects.append(bool(photo.label_map.any()))
-        seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
+        if len(photo.class_ids) > 1:
+            objects.append(bool(photo.label_map.any()))
+            seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
 
     if is_primary():
         write_classes(folder, split.classes)
@@ -102,6 +103,7 @@ def label_split(
     return label_batches(
         names,
         [split.own_sizes[index] for index in kept],
+        split.labels[kept],
         lambda index: photos[kept[index]].image,
         inputs,
         lambda index, photo: write(kept[index], photo),

@@ -18,10 +18,23 @@ def argmax_labels(
     Returns:
         `[h, w] u8`.
     """
-    best = class_ids[scores.argmax(axis=0)]
-    if background is not None:
-        best = np.where(scores.max(axis=0) > background, best, 0)
-    return best.astype(np.uint8)
+    best, value = best_class(scores, class_ids)
+    return best if background is None else np.where(value > background, best, 0).astype(np.uint8)
+
+
+def best_class(scores: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gives every pixel the class of its highest score, and that score.
+
+    Args:
+        scores: `[k, h, w] f32`; k = 0 for a photo that shows no class.
+        class_ids: `[k] u8`.
+
+    Returns:
+        (`[h, w] u8`, `[h, w] f32`); 0 and 0 where there is no class.
+    """
+    if not len(class_ids):
+        return np.zeros(scores.shape[1:], np.uint8), np.zeros(scores.shape[1:], np.float32)
+    return class_ids[scores.argmax(axis=0)].astype(np.uint8), scores.max(axis=0)
 
 
 def argmax_resized(

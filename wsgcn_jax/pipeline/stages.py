@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
+from wsgcn_jax.data.summary import describe, shortcoming
 from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.pipeline import (
@@ -52,9 +53,23 @@ def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
     if is_primary() and not in_bucket(folder):
         data.prepare(context.source, folder)
     wait_for_all("prepared")
+    _describe(context)
     context.scored()  # its errors come now, not after hours
     names = {name for name in context.splits if name}
     return sorted({skip for name in names for skip in context.split(name).skipped})
+
+
+def _describe(context: Context) -> None:
+    """Says what was read, and what is odd about it."""
+    for note in context.source.notes():
+        log(note)
+    for name in dict.fromkeys(name for name in context.splits if name):
+        split = context.split(name)
+        log(f"{name}: {describe(split.labels, split.classes, len(split.skipped))}")
+    train = context.split(context.config.data.train_split)
+    lacks = shortcoming(train.labels, train.classes)
+    if lacks and context.config.classifier.get("head") != "imagenet":
+        log(lacks)
 
 
 # What the boundary network reads of `crf`: changing only how seeds or masks are refined must not

@@ -131,7 +131,8 @@ class _Labelled:
         size = layers.shown_size(example.image.shape[0], example.image.shape[1])
         cam, class_ids = read_cams(self._context.folder("cams"), example.name)
         walk = resize_maps(arrays["walk"], size)
-        walk = argmax_labels(walk / max(float(walk.max()), 1e-5), class_ids, self._threshold)
+        walk = walk / max(float(walk.max(initial=0)), 1e-5)
+        walk = argmax_labels(walk, class_ids, self._threshold)
         gcn = resize_maps(arrays["log_probs"], size, align_corners=True)
         drawn = {
             "cam": layers.class_scores(cam, class_ids, colours),

@@ -93,7 +93,7 @@ def class_scores(maps: np.ndarray, class_ids: np.ndarray, colours: np.ndarray) -
     """Draws score maps: the colour of the best class, the firmer the higher its score.
 
     Args:
-        maps: `[k, h, w] f32` in [0, 1].
+        maps: `[k, h, w] f32` in [0, 1]; k = 0 for a photo without any class.
         class_ids: `[k] u8`.
         colours: `[c, 3] u8`.
 
@@ -101,6 +101,8 @@ def class_scores(maps: np.ndarray, class_ids: np.ndarray, colours: np.ndarray) -
         A data URI.
     """
     maps = resize_maps(maps, shown_size(maps.shape[1], maps.shape[2]))
+    if not len(class_ids):
+        return _palette_png(np.zeros(maps.shape[1:], int), np.zeros((1, 4)))
     steps = min(_STEPS, 255 // len(class_ids))
     level = _level(maps.max(axis=0), steps)
     index = np.where(level > 0, maps.argmax(axis=0) * steps + level, 0)

@@ -34,20 +34,25 @@ RUN = (
 )
 
 DATA = (
-    Key("data.source", "shapes", Choice(("shapes", "voc", "folder")), "Where photos come from."),
+    Key(
+        "data.source",
+        "shapes",
+        Choice(("shapes", "voc", "coco", "folder")),
+        "Where photos come from.",
+    ),
     Key(
         "data.root",
         None,
         Text(),
-        "The devkit's VOC2012 folder (voc), or the folder of the photos (folder).",
+        "The devkit's VOC2012 folder (voc), that with annotations (coco), or that of the photos.",
         optional=True,
     ),
     Key(
         "data.labels",
         None,
         Text(),
-        "voc: `xml` or a file, None: Annotations or cls_labels.npy; folder: a CSV file, "
-        "None: labels.csv.",
+        "A list (docs/your-photos.md). voc: `xml` too, None: Annotations or cls_labels.npy; coco, "
+        "None: that in annotations; folder, None: labels.csv, or the names of sub-folders.",
         optional=True,
     ),
     Key("data.masks", None, Text(), "folder: where true masks are, if any.", optional=True),

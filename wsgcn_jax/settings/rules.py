@@ -49,7 +49,7 @@ def _shapes_are_drawn(values: Values) -> Iterator[tuple[str, str]]:
         return
     for key in ("data.root", "data.labels", "data.masks"):
         if values[key] is not None:
-            yield key, "None, for data.source=shapes draws its photos; choose folder or voc"
+            yield key, "None, for data.source=shapes draws its photos; choose folder, voc or coco"
     for key in ("data.train_split", "data.pseudo_split", "data.val_split", "data.score_split"):
         if values[key] not in ("train", "val", None):
             yield key, "one of train, val, for data.source=shapes has no other"

@@ -1,0 +1,90 @@
+"""Finding files: other spellings of their names, and names that would leave the folder."""
+
+import os
+import unicodedata
+
+import pytest
+
+from wsgcn_jax.data.files import check_relative, digest, read_bytes, write_atomic
+from wsgcn_jax.data.listed import result_name
+from wsgcn_jax.data.lists.finder import Finder
+from wsgcn_jax.types import DataError
+
+
+def test_spellings(tmp_path):
+    accent = unicodedata.normalize("NFD", "caf\u00e9.JPG")
+    for file in (accent, "sub/a b.jpg", "one.png", "two.jpg", "two.png", "Case.jpg", "case.jpg"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    find = Finder(tmp_path)
+    for spelling, file in {
+        "caf\u00e9.JPG": accent,
+        "caf\u00e9.jpg": accent,
+        "caf\u00e9": accent,
+        "sub\\a b.jpg": "sub/a b.jpg",
+        "./sub/a b.jpg": "sub/a b.jpg",
+        f"{tmp_path}/sub/a b.jpg": "sub/a b.jpg",
+        "/sub/a b.jpg": "sub/a b.jpg",
+        "one": "one.png",
+        "ONE.PNG": "one.png",
+        "case.jpg": "case.jpg",
+        # Two fit, or none: the name stays as it is, and the photo is missing.
+        "two": "two",
+        "CASE.jpg": "CASE.jpg",
+        "none.jpg": "none.jpg",
+    }.items():
+        assert find(spelling, where="list") == file
+        assert find.exists(spelling) == (tmp_path / file).exists()
+    assert find.renamed["ONE.PNG"] == "one.png" and not {"one", "one.png"} & set(find.renamed)
+
+
+OUTSIDE = ("../x.jpg", "a/../../x", "/etc/passwd", "C:\\x.jpg", "..\\x", "gs://b/c")
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "a\x00b", "a\nb", ""])
+def test_names_that_leave_the_folder(tmp_path, name):
+    with pytest.raises(DataError, match="line 1: the name") as caught:
+        Finder(tmp_path)(name, where="list, line 1")
+    assert str(caught.value).isprintable()
+
+
+def test_names_with_odd_spaces_are_names():
+    check_relative("Bild 10.00.00\u202fAM\u00a0(2).png", where="list")
+
+
+def test_pipes_devices_and_large_files_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2**40)
+    (tmp_path / "folder").mkdir()
+    for name, why in {
+        "pipe": "a pipe or a device",
+        "zero": "a pipe or a device",
+        "large": "more than 1,073,741,824",
+        "folder": "it is a folder",
+        "none": "is missing",
+        "x" * 300: "cannot be read: File name too long",
+    }.items():
+        with pytest.raises(DataError, match=why) as caught:
+            read_bytes(tmp_path / name, what="photo")
+        assert len(str(caught.value)) < 1000
+        digest(tmp_path / name)
+
+
+def test_content_decides_whether_a_file_is_the_same(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        (tmp_path / name).write_bytes(content)
+    os.utime(tmp_path / "c", (0, 0))
+    a, b, c, none = (digest(tmp_path / name) for name in "abcd")
+    assert a == c != b and none is None
+
+
+def test_results_of_long_names(tmp_path):
+    assert result_name("sub/a.b.jpg") == "sub__a.b"
+    long = result_name("/".join(["s" * 200, "\u00e9" * 120 + ".jpg"]))
+    other = result_name("/".join(["s" * 200, "\u00e9" * 121 + ".jpg"]))
+    assert long != other and long[:200] == other[:200] == "s" * 200
+    write_atomic(tmp_path / f"{long}.png", b"x")
+    write_atomic(tmp_path / f"{'y' * 251}.png", b"x")
+    assert sorted(len(path.name.encode()) <= 255 for path in tmp_path.iterdir()) == [True, True]

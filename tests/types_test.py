@@ -1,0 +1,17 @@
+"""Errors that users meet are lines of bounded length, whatever a file holds."""
+
+import pickle
+
+from wsgcn_jax.types import DataError, printable
+
+
+def test_text_of_errors_is_safe_to_print():
+    error = DataError("photo a\rb\x1b[31m\u202e\udce9.jpg is missing")
+    assert str(error) == r"photo a\rb\x1b[31m\u202e\udce9.jpg is missing"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert printable("caf\u00e9 \u732b.jpg") == "caf\u00e9 \u732b.jpg"
+
+
+def test_text_of_errors_is_bounded():
+    text = str(DataError("begin " + "x" * 10**6 + " end; do this."))
+    assert len(text) < 1100 and text.startswith("begin xxx") and text.endswith("xxx end; do this.")

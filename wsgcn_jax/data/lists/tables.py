@@ -1,0 +1,184 @@
+"""Tables of text: a photo and its labels a row, one column a class, per-class lists, pairs."""
+
+import os
+import re
+from pathlib import Path
+
+from wsgcn_jax.data.lists.dialect import (
+    LABEL_WORDS,
+    MASK_WORDS,
+    Cells,
+    Exists,
+    plain_word,
+    split_cells,
+)
+from wsgcn_jax.data.lists.rows import Listed, Row
+from wsgcn_jax.data.lists.text import read_list_text
+from wsgcn_jax.types import DataError
+
+_PRESENT = {"1": True, "1.0": True, "true": True, "yes": True}
+_ABSENT = {"0": False, "0.0": False, "-1": False, "false": False, "no": False, "": False}
+_ONE_HOT = _PRESENT | _ABSENT
+_NUMBER = re.compile(r"[-+]?\d+\.\d+")
+
+
+def read_table(path: str | os.PathLike[str], exists: Exists) -> Listed:
+    """Reads a list of text in whichever form it is.
+
+    Args:
+        path: the file.
+        exists: whether a spelling names a photo that is there.
+
+    Returns:
+        The list.
+
+    Raises:
+        DataError: unreadable, malformed, or without photos.
+    """
+    text, notes = read_list_text(path)
+    cells = split_cells(text, where=str(path), exists=exists)
+    if not cells.rows:
+        raise DataError(f"{path} names no photo; write one `file,label label ...` a line.")
+    if cells.comments:
+        notes = (*notes, f"{Path(path).name}: {cells.comments} lines of comment are passed over")
+    listed = _recognised(cells, str(path))
+    return listed._replace(notes=(*notes, *listed.notes))
+
+
+def _recognised(cells: Cells, path: str) -> Listed:
+    for line, row in cells.rows:
+        if cells.file >= len(row) or not row[cells.file]:
+            raise DataError(f"{path}, line {line}: expected `file,label label ...`, found {row}.")
+    said = f"columns separated by {cells.delimiter}"
+    if cells.header is not None:
+        said += f", with the header {','.join(cells.header)}"
+    if cells.header is not None and _is_one_hot(cells):
+        return _one_hot(cells, said, path)
+    if cells.header is None and _is_voc_list(cells):
+        return voc_list(cells, Path(path))
+    mask = _mask_column(cells)
+    if mask is not None and all(len(row) <= 2 for _, row in cells.rows):
+        rows = [
+            Row(row[0], None if len(row) > 1 else (), line, row[1] if len(row) > 1 else None)
+            for line, row in cells.rows
+        ]
+        return Listed(f"pairs of photo and mask, {said}", tuple(rows), exact=True)
+    return _label_list(cells, mask, said, path)
+
+
+def _label_list(cells: Cells, mask: int | None, said: str, path: str) -> Listed:
+    """A photo a row; its labels in the columns that the header calls so, else in all others."""
+    words = [plain_word(cell) for cell in cells.header or ()]
+    wanted = [i for i, word in enumerate(words) if word in LABEL_WORDS]
+    rows = []
+    for line, row in cells.rows:
+        columns = wanted or [i for i in range(len(row)) if i not in (cells.file, mask)]
+        fields = tuple(row[i] for i in columns if i < len(row) and row[i])
+        for field in fields:
+            if _NUMBER.fullmatch(field):
+                raise DataError(f"{path}, line {line}: {field} is a number, not a label.")
+        given = row[mask] if mask is not None and mask < len(row) else None
+        rows.append(Row(row[cells.file], fields, line, given or None))
+    if not cells.header and _is_nameless(cells):
+        raise DataError(
+            f"{path} is a table of 0 and 1 without class names; begin it with a header "
+            "`file,cat,dog`."
+        )
+    return Listed(f"a photo and its labels a line, {said}", tuple(rows))
+
+
+def _is_one_hot(cells: Cells) -> bool:
+    header = cells.header or ()
+    width = len(header)
+    numbers = {cell.lower() for _, row in cells.rows for cell in row[1:]}
+    return (
+        width > 1
+        and all(len(row) == width for _, row in cells.rows)
+        and numbers <= set(_ONE_HOT)
+        and any(number in _PRESENT for number in numbers)
+        and not any(plain_word(cell) in LABEL_WORDS for cell in header[1:])
+    )
+
+
+def _one_hot(cells: Cells, said: str, path: str) -> Listed:
+    header = cells.header or ()
+    names = [name for name in header[1:] if name.lower() != "background"]
+    if not all(header[1:]) or len(set(header)) != len(header):
+        raise DataError(f"{path}: the header names a column twice, or one not at all.")
+    rows = []
+    for line, row in cells.rows:
+        shown = [n for n, cell in zip(header[1:], row[1:], strict=True) if _ONE_HOT[cell.lower()]]
+        rows.append(Row(row[0], tuple(name for name in shown if name in names), line))
+    return Listed(f"one column a class, {said}", tuple(rows), exact=True, classes=tuple(names))
+
+
+def _is_nameless(cells: Cells) -> bool:
+    """Whether there are only zeros and ones where labels should be, in several columns."""
+    found = {cell for _, row in cells.rows for cell in row[1:]}
+    return found <= {"0", "1", "-1"} and {len(row) for _, row in cells.rows} - {1, 2} != set()
+
+
+def _is_voc_list(cells: Cells, *, absent: bool = True) -> bool:
+    """Whether all rows are `NAME -1`, 0 or 1; as `absent` asks, with a -1 among them."""
+    if not all(len(row) == 2 for _, row in cells.rows):
+        return False
+    second = {row[1] for _, row in cells.rows}
+    return second <= {"-1", "0", "1", "+1"} and ("-1" in second or not absent)
+
+
+def voc_list(cells: Cells, path: Path) -> Listed:
+    """Reads rows `NAME -1` of one class, whose name is that of the file: `cat_train.txt`.
+
+    Args:
+        cells: of the file.
+        path: the file.
+
+    Returns:
+        The list; 0, an object that is hard to see, counts as present.
+    """
+    name = path.stem.rpartition("_")[0] or path.stem
+    rows = tuple(Row(row[0], () if row[1] == "-1" else (name,), line) for line, row in cells.rows)
+    return Listed(f"VOC's list of one class ({name})", rows, exact=True, classes=(name,))
+
+
+def _mask_column(cells: Cells) -> int | None:
+    """The column of masks: the header calls it so, or it is the second and holds PNG files."""
+    for i, cell in enumerate(cells.header or ()):
+        if i and plain_word(cell) in MASK_WORDS:
+            return i
+    seconds = [row[1] for _, row in cells.rows if len(row) > 1]
+    if seconds and all(second.lower().endswith(".png") for second in seconds):
+        return 1
+    return None
+
+
+def read_voc_lists(folder: Path, exists: Exists) -> Listed:
+    """Reads a folder of VOC's per-class lists, `cat_train.txt` beside `dog_train.txt`.
+
+    Args:
+        folder: `ImageSets/Main`, for example.
+        exists: whether a spelling names a photo that is there.
+
+    Returns:
+        The photos of all lists; the classes are sorted by name.
+
+    Raises:
+        DataError: there is no such list.
+    """
+    rows: dict[str, set[str]] = {}
+    classes = set()
+    for path in sorted(folder.glob("*_*.txt")):
+        cells = split_cells(read_list_text(path)[0], where=str(path), exists=exists)
+        if cells.rows and _is_voc_list(cells, absent=False):
+            listed = voc_list(cells, path)
+            classes |= set(listed.classes or ())
+            for row in listed.rows:
+                rows.setdefault(row.file, set()).update(row.labels or ())
+    if not rows:
+        raise DataError(
+            f"{folder} is neither the photo folder nor one of VOC's lists (CLASS_SPLIT.txt of "
+            "`NAME -1`); give a list of labels."
+        )
+    found = (Row(f, tuple(sorted(names)), i) for i, (f, names) in enumerate(rows.items(), start=1))
+    form = f"VOC's lists of {len(classes)} classes"
+    return Listed(form, tuple(found), exact=True, classes=tuple(sorted(classes)))
