@@ -29,7 +29,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     program = configured_program(
         context.config,
         split.classes[1:],
-        np.asarray(split.labels.any(0)),
+        labelled,
         context.folder("classifier"),
     )
     plans = make_plans(
