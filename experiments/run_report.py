@@ -15,7 +15,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import read_scores
 from wsgcn_jax.pipeline.scores import argmax_labels
-from wsgcn_jax.pipeline.stages import STAGES
+from wsgcn_jax.pipeline.stages import STAGES, is_evaluated
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays
 from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.types import Example, Skipped
@@ -78,7 +78,7 @@ def seeds_text(scores: dict[str, Any]) -> str:
 
 
 def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path | None:
-    """Writes `report.html` once the run has been evaluated.
+    """Writes `report.html` once the configuration has been evaluated.
 
     Args:
         config: the whole configuration.
@@ -86,12 +86,11 @@ def write(config: ConfigDict, workdir: Path, skipped: Sequence[Skipped]) -> Path
         skipped: photos that were left out.
 
     Returns:
-        The path; None where the evaluation has not been run.
+        The path; None where this very configuration has not been evaluated.
     """
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
-    stamp = workspace.stamp("evaluate")
-    if stamp is None or not stamp.complete:
+    if not is_evaluated(context):
         return None
     scores = read_scores(workspace.folder("evaluate"))
     split = context.scored()

@@ -32,7 +32,7 @@ def main(_: Sequence[str]) -> int:
     keep_compiled_programs()
     try:
         join_hosts(log)
-        skipped = run_stages(flags.FLAGS.config, str(workdir))
+        skipped = run_stages(flags.FLAGS.config, str(workdir), overwrite=flags.FLAGS.overwrite)
         if not is_primary():
             return 0
         report = run_report.write(flags.FLAGS.config, workdir, skipped)
@@ -54,6 +54,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         flags.DEFINE_string(
             "workdir", None, "Where results go, a folder or gs://...; default workdir/CONFIG."
         )
+        flags.DEFINE_bool("overwrite", False, "Replace what other settings or photos made there.")
 
     see = "configs/default.py for every key"
     return parse_config_flags(argv, "configs/shapes.py", define, see)

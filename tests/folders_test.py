@@ -11,6 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from wsgcn_jax.data import read_mask, write_mask
 from wsgcn_jax.folders import absolute, disk_for, in_bucket
 from wsgcn_jax.pipeline.curves import Curves, read_curve
+from wsgcn_jax.pipeline.stamps import Recipe
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, write_arrays
 
 
@@ -49,10 +50,11 @@ def test_each_folder_of_a_bucket_has_its_own_disk(root, tmp_path):
 
 def test_stages_are_stamped_skipped_and_made_anew_in_a_bucket(root):
     workspace = Workspace(root)
-    workspace.run("cams", "a", lambda folder: write_arrays(folder / "x.npz", {}) or ())
+    made, other = Recipe("a", {}), Recipe("b", {})
+    workspace.run("cams", made, lambda folder: write_arrays(folder / "x.npz", {}) or ())
     assert Workspace(root).is_current("cams", "a")
     assert read_arrays(workspace.folder("cams") / "x.npz") == {}
-    workspace.run("cams", "b", lambda folder: ())
+    workspace.run("cams", other, lambda folder: (), overwrite=True)
     assert not (workspace.folder("cams") / "x.npz").exists()
 
 
@@ -68,6 +70,7 @@ def test_curves_go_on_in_a_bucket_from_another_machine(root, monkeypatch, tmp_pa
     for machine, steps in (("one", (1, 2)), ("two", (2, 3))):
         monkeypatch.setenv("WSGCN_JAX_CACHE", str(tmp_path / machine))
         curves = Curves(folder, "classifier", 3)
+        curves.begin(steps[0] - 1)
         for step in steps:
             curves(step, {"loss": 10.0 * step})
         curves.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from etils.epath import Path, PathLike
 
+from wsgcn_jax.checksums import content_hash
 from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.types import DataError
 
@@ -94,10 +95,6 @@ def unknown_name(name: str, known: Iterable[str], *, what: str, where: str) -> U
     return UnknownNameError(f"{where}: unknown {what} {name!r}{hint} ({there}).")
 
 
-def stamp(path: PathLike) -> tuple[int, int] | None:
-    """Size and time of last change of a file, None where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+def stamp(path: PathLike) -> str | None:
+    """What a file's content is known by, None where there is none: copies are the same photo."""
+    return content_hash(path)

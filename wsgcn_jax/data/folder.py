@@ -47,7 +47,7 @@ class FolderSource:
         return self._classes
 
     def fingerprint(self) -> str:
-        """A hash of the lists, and of the photos' and masks' sizes and times."""
+        """A hash of the lists, and of the photos' and masks' contents."""
         self.listing()
         content: list[object] = ["folder", 1, self._classes]
         for split, table in self._tables.items():

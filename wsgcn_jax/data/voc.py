@@ -52,7 +52,7 @@ class VocSource:
         return VOC_CLASSES
 
     def fingerprint(self) -> str:
-        """A hash of lists and label file, and of the photos' and masks' sizes and times."""
+        """A hash of lists, label file, photos and masks."""
         listing = self.listing()
         content: list[object] = ["voc", 1, self._splits]
         label_file = self._label_file()

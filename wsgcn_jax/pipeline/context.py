@@ -59,21 +59,9 @@ class Context:
         return folder
 
     def scored(self) -> data.Split:
-        """Opens the photos whose pseudo labels are scored and shown.
-
-        Raises:
-            DataError: one of them gets no pseudo label.
-        """
+        """Opens the photos whose pseudo labels are scored and shown."""
         section = self.config.data
-        split = self.split(section.score_split or section.pseudo_split)
-        if section.score_split:
-            others = set(split.names) - set(self.split(section.pseudo_split).names)
-            if others:
-                raise DataError(
-                    f"data.score_split: {len(others)} photos of {section.score_split!r} "
-                    f"({min(others)}) are not in data.pseudo_split={section.pseudo_split!r}"
-                )
-        return split
+        return self.split(section.score_split or section.pseudo_split)
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""

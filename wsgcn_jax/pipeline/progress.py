@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+from wsgcn_jax import interrupt
+
 T = TypeVar("T")
 
 
@@ -20,9 +22,13 @@ def progress(items: Sequence[T], what: str, *, every: float = 10.0) -> Iterator[
         items: what is worked on.
         what: a word for the line.
         every: seconds between lines.
+
+    Raises:
+        Interrupted: somebody asked the command to end.
     """
     start = last = time.monotonic()
     for done, item in enumerate(items):
+        interrupt.check()
         yield item
         now = time.monotonic()
         if now - last >= every or done + 1 == len(items):

@@ -1,0 +1,99 @@
+"""Ctrl-C and SIGTERM: the batch in hand is finished, then the command ends with one line.
+
+    with interrupt.guard():
+        for batch in batches:
+            interrupt.check()
+            work(batch)
+
+Python runs a signal's handler between two steps of its own, which may be minutes apart while a
+program is compiled. So a thread reads the signals as the system delivers them. Whatever is cut
+off is as it would be after `kill -9`: every artefact is written whole or not at all.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+LINE = "interrupted; the same command goes on"
+PATIENCE = 20.0
+"""Seconds for the batch in hand; a compilation takes longer and is cut off."""
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""What is listened to, and the exit status of each."""
+
+_received: list[int] = []
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody asked the command to end."""
+
+
+def requested() -> bool:
+    """Tells whether somebody asked the command to end."""
+    return bool(_received)
+
+
+def check() -> None:
+    """To be called between batches.
+
+    Raises:
+        Interrupted: somebody asked the command to end.
+    """
+    if requested():
+        raise Interrupted
+
+
+@contextlib.contextmanager
+def guard() -> Iterator[None]:
+    """Ends the process with one line and status 130 (SIGTERM: 143) once it was asked to end.
+
+    It ends at the next `check`, after `PATIENCE` seconds, or at once where it is asked twice.
+    Only the main thread may enter; jobs of several hosts leave SIGTERM to JAX once they are joined.
+    """
+    _received.clear()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    awake = signal.set_wakeup_fd(writer)
+    threading.Thread(target=_listen, args=(reader,), daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        leave()
+    finally:
+        signal.set_wakeup_fd(awake)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writer)  # ends the thread
+
+
+def leave() -> None:
+    """Ends the process at once: in an orderly exit threads of XLA and of loaders may crash."""
+    status = SIGNALS[signal.Signals(_received[0])] if _received else SIGNALS[signal.SIGINT]
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        print(LINE, file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+def _listen(reader: int) -> None:
+    """Takes signals until the other end of the pipe is closed."""
+    try:
+        while numbers := os.read(reader, 16):
+            for number in numbers:
+                if number in SIGNALS:
+                    _receive(number)
+    finally:
+        os.close(reader)
+
+
+def _receive(number: int) -> None:
+    _received.append(number)
+    if len(_received) > 1:
+        leave()
+    late = threading.Timer(PATIENCE, leave)
+    late.daemon = True
+    late.start()

@@ -1,0 +1,97 @@
+"""The files of a stage's folder: which are the stage's own, and clearing away only those."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from etils.epath import Path
+
+from wsgcn_jax.folders import in_bucket
+from wsgcn_jax.pipeline.progress import log
+
+STAMP = "stage.json"
+TRAINING = ("checkpoints/*", "tensorboard/*", "curves.jsonl", "damaged_*", "bad_batch_*")
+"""What only helps a training stage on. No other stage reads it, and nobody checks it."""
+
+_KEPT = "kept"
+_UNFINISHED = ("*.tmp", "*tmp-*")  # of files, and of Orbax's folders, that were being written
+
+
+def files_below(folder: Path) -> list[str]:
+    """Returns the relative paths of all files below a folder; a link counts as a file."""
+    if in_bucket(folder):
+        found = (path for path in folder.glob("**/*") if not path.is_dir())
+        return sorted(os.fspath(path.relative_to(folder)) for path in found)
+    names = []
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        names += [os.path.relpath(os.path.join(parent, n), folder) for n in (*files, *links)]
+    return sorted(names)
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Tells whether a relative path matches one of some patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def outputs(folder: Path, writes: Sequence[str]) -> list[str]:
+    """Returns what a finished stage has written for the next ones.
+
+    Args:
+        folder: of the stage.
+        writes: patterns of the files it writes.
+    """
+    passing = (STAMP, *TRAINING, *_UNFINISHED)
+    return [n for n in files_below(folder) if matches(n, writes) and not matches(n, passing)]
+
+
+def clear(folder: Path, own: Callable[[str], bool]) -> None:
+    """Empties a stage's folder; what no stage wrote is moved aside, into `kept` of the work folder.
+
+    Args:
+        folder: of the stage.
+        own: tells of a relative path whether the stage wrote that file.
+    """
+    if in_bucket(folder):
+        folder.rmtree()
+        return
+    foreign = []
+    for name in files_below(folder):
+        if name == STAMP or own(name) or matches(name, (*TRAINING, *_UNFINISHED)):
+            os.unlink(folder / name)
+        else:
+            foreign.append(name)
+    _move_aside(folder, foreign)
+    for parent, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):  # not empty: a link that is no file
+            os.rmdir(parent)
+
+
+def drop(folder: Path, names: Iterable[str]) -> None:
+    """Deletes damaged files; a folder that stands in place of one is moved aside."""
+    foreign = []
+    for name in names:
+        if os.path.isdir(folder / name) and not os.path.islink(folder / name):
+            foreign.append(name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    _move_aside(folder, foreign)
+
+
+def _move_aside(folder: Path, names: Sequence[str]) -> None:
+    aside = _free(folder.parent / _KEPT / folder.name)
+    for name in names:
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        os.rename(folder / name, aside / name)
+    if names:
+        log(f"[{folder.name}] what no stage wrote there was moved to {aside}")
+
+
+def _free(path: Path) -> Path:
+    """The path, or with the first number behind it that nothing has."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}_{number}")
+    return free
