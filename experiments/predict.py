@@ -24,6 +24,7 @@ from etils.epath import PathLike
 from PIL import Image
 
 from experiments.command import fail, fail_on_full_disk, log_skipped
+from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.data.files import read_bytes, write_atomic
@@ -37,6 +38,7 @@ STAMP = "predict.json"
 _ORIENTATION = 0x0112  # EXIF; from 5 on the photo lies on its side
 
 
+@interrupt.guard()
 def main(argv: Sequence[str]) -> int:
     """Predicts; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m experiments.predict", description=__doc__)

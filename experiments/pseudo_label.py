@@ -27,7 +27,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
-from wsgcn_jax import data
+from wsgcn_jax import data, interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
@@ -48,6 +48,7 @@ LAYOUTS = {
 _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 
 
+@interrupt.guard()
 def main(_: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     logging.set_verbosity(logging.WARNING)

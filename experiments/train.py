@@ -2,7 +2,8 @@
 
     python -m experiments.train [--config=configs/shapes.py] [--workdir=DIR] [--config.KEY=VALUE]
 
-Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
+Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out, 130 or
+143 interrupted by Ctrl-C or SIGTERM.
 """
 
 import json
@@ -15,6 +16,7 @@ from ml_collections import config_flags
 
 from experiments import run_report
 from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
+from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.distributed import is_primary, join_hosts
 from wsgcn_jax.folders import absolute
@@ -23,6 +25,7 @@ from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.types import DataError
 
 
+@interrupt.guard()
 def main(_: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every detail at INFO

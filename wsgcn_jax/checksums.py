@@ -43,6 +43,22 @@ def file_hash(path: PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_below(folder: Path) -> list[str]:
+    """Returns the relative paths of all files below a folder; a link counts as a file."""
+    if in_bucket(folder):
+        below = [
+            f"{path.name}/{name}" if path.is_dir() else path.name
+            for path in folder.iterdir()
+            for name in (files_below(path) if path.is_dir() else [""])
+        ]
+        return sorted(below)
+    names = []
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        names += [os.path.relpath(os.path.join(parent, n), folder) for n in (*files, *links)]
+    return sorted(names)
+
+
 def sums(folder: Path, names: Iterable[str]) -> dict[str, Sum]:
     """Sums the files of a folder up.
 

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the batch in hand is finished, then the command ends with one line.
 
-    with interrupt.guard():
+    @interrupt.guard()
+    def main(argv):
         for batch in batches:
             interrupt.check()
             work(batch)
@@ -51,8 +52,12 @@ def guard() -> Iterator[None]:
     """Ends the process with one line and status 130 (SIGTERM: 143) once it was asked to end.
 
     It ends at the next `check`, after `PATIENCE` seconds, or at once where it is asked twice.
-    Only the main thread may enter; jobs of several hosts leave SIGTERM to JAX once they are joined.
+    In another thread than the main one it does nothing. Jobs of several hosts leave SIGTERM to JAX
+    once they are joined.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _received.clear()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

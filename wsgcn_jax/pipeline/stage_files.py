@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from etils.epath import Path
 
+from wsgcn_jax.checksums import files_below
 from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.pipeline.progress import log
 
@@ -16,18 +17,6 @@ TRAINING = ("checkpoints/*", "tensorboard/*", "curves.jsonl", "damaged_*", "bad_
 
 _KEPT = "kept"
 _UNFINISHED = ("*.tmp", "*tmp-*")  # of files, and of Orbax's folders, that were being written
-
-
-def files_below(folder: Path) -> list[str]:
-    """Returns the relative paths of all files below a folder; a link counts as a file."""
-    if in_bucket(folder):
-        found = (path for path in folder.glob("**/*") if not path.is_dir())
-        return sorted(os.fspath(path.relative_to(folder)) for path in found)
-    names = []
-    for parent, folders, files in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        names += [os.path.relpath(os.path.join(parent, n), folder) for n in (*files, *links)]
-    return sorted(names)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

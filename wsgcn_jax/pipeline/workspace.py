@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 from etils.epath import Path
 
-from wsgcn_jax.checksums import damage, sums
+from wsgcn_jax.checksums import damage, files_below, sums
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import is_primary, wait_for_all
 from wsgcn_jax.folders import absolute, in_bucket
-from wsgcn_jax.pipeline.stage_files import STAMP, clear, drop, files_below, matches, outputs
+from wsgcn_jax.pipeline.stage_files import STAMP, clear, drop, matches, outputs
 from wsgcn_jax.pipeline.stamps import (
     Recipe,
     Stamp,

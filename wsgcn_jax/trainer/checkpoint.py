@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from etils.epath import Path, PathLike
 
-from wsgcn_jax.checksums import Sum, damage, sums
+from wsgcn_jax.checksums import Sum, damage, files_below, sums
 from wsgcn_jax.distributed import is_primary, wait_for_all
 from wsgcn_jax.folders import absolute, in_bucket
 from wsgcn_jax.types import DataError
@@ -180,8 +180,7 @@ def save_tree(path: Path, tree: Any) -> None:
     with _disk_errors(path), ocp.StandardCheckpointer() as writer:
         writer.save(path, tree, force=True)
     if is_primary() and not in_bucket(path):
-        names = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
-        (path / _SUMS).write_text(json.dumps(sums(path, map(str, names))))
+        (path / _SUMS).write_text(json.dumps(sums(path, files_below(path))))
 
 
 def load_tree(path: Path, template: Any) -> Any:
