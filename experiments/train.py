@@ -18,8 +18,9 @@ from experiments import run_report
 from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
 from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
-from wsgcn_jax.distributed import is_primary, join_hosts
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.folders import absolute
+from wsgcn_jax.hosts import join_hosts
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.types import DataError
