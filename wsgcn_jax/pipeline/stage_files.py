@@ -2,10 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from etils.epath import Path
+from PIL import Image
 
 from wsgcn_jax.checksums import files_below
 from wsgcn_jax.folders import in_bucket
@@ -35,6 +37,33 @@ def outputs(folder: Path, writes: Sequence[str]) -> list[str]:
     return [n for n in files_below(folder) if matches(n, writes) and not matches(n, passing)]
 
 
+def broken(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Finds files of an unfinished stage, which has no checksums of them, that cannot be read.
+
+    Args:
+        folder: of the stage.
+        names: relative paths; those of formats with checksums of their own are looked at.
+
+    Returns:
+        What is wrong with each.
+    """
+    if in_bucket(folder):
+        return {}
+    found = {}
+    for name in names:
+        try:
+            if name.endswith(".npz"):
+                with zipfile.ZipFile(folder / name) as archive:
+                    if archive.testzip() is not None:
+                        raise ValueError
+            elif name.endswith(".png"):
+                with Image.open(folder / name, formats=["PNG"]) as image:
+                    image.verify()
+        except Exception:  # zip, zlib and Pillow raise half a dozen unrelated types
+            found[name] = "cannot be read"
+    return found
+
+
 def clear(folder: Path, own: Callable[[str], bool]) -> None:
     """Empties a stage's folder; what no stage wrote is moved aside, into `kept` of the work folder.
 
@@ -57,10 +86,14 @@ def clear(folder: Path, own: Callable[[str], bool]) -> None:
             os.rmdir(parent)
 
 
-def drop(folder: Path, names: Iterable[str]) -> None:
-    """Deletes damaged files; a folder that stands in place of one is moved aside."""
+def drop(folder: Path, names: Collection[str]) -> None:
+    """Deletes damaged files; a folder that stands in place of one is moved aside.
+
+    A photo's mask goes with its arrays: it was written last and says that they are there.
+    """
     foreign = []
-    for name in names:
+    masks = [f"{name.removesuffix('.npz')}.png" for name in names if name.endswith(".npz")]
+    for name in (*names, *masks):
         if os.path.isdir(folder / name) and not os.path.islink(folder / name):
             foreign.append(name)
         else:

@@ -36,6 +36,18 @@ def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
     return sorted({skip for name in names for skip in context.split(name).skipped})
 
 
+def _label(context: Context, folder: Path) -> Sequence[Skipped]:
+    """Labels the photos; if all of them fail, so does the stage.
+
+    Raises:
+        DataError: no photo could be labelled.
+    """
+    skipped = pseudo_labels.run(context, folder)
+    if len(skipped) == len(context.split(context.config.data.pseudo_split)):
+        raise DataError(f"none of {len(skipped)} photos could be labelled; {skipped[0].reason}")
+    return skipped
+
+
 # What the boundary network reads of `crf`: changing only how seeds or masks are refined must not
 # train it again.
 _BOUNDARY_CRF = ("ir_labels", "kernel", "longer_side", "sigma_xy", "sigma_rgb", "weight")
@@ -56,7 +68,7 @@ STAGES = (
         "pseudo_labels",
         ("data", "cams", "boundary"),
         ("graph", "seeds", "crf", "gcn", "seed"),
-        pseudo_labels.run,
+        _label,
         ("*.png", "*.npz", "*.json"),
     ),
     Stage(

@@ -14,16 +14,9 @@ from wsgcn_jax import data
 from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline.curves import Curves
-<<<<<<< HEAD
 from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.trainer.loop import Loss, train
 from wsgcn_jax.trainer.optim import grouped_sgd
-from wsgcn_jax.types import DataError
-=======
-from wsgcn_jax.train.checkpoint import save_tree
-from wsgcn_jax.train.loop import Loss, train
-from wsgcn_jax.train.optim import grouped_sgd
->>>>>>> 35efb70 (Work folders: nothing is replaced unasked, what is damaged is made again, one run at a time)
 
 
 def batches(

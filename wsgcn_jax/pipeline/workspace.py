@@ -19,7 +19,7 @@ from wsgcn_jax.checksums import damage, files_below, sums
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import is_primary, wait_for_all
 from wsgcn_jax.folders import absolute, in_bucket
-from wsgcn_jax.pipeline.stage_files import STAMP, clear, drop, matches, outputs
+from wsgcn_jax.pipeline.stage_files import STAMP, broken, clear, drop, matches, outputs
 from wsgcn_jax.pipeline.stamps import (
     Recipe,
     Stamp,
@@ -144,16 +144,19 @@ class Workspace:
         folder, old = self.folder(stage), self.stamp(stage)
         state = self.state(stage, recipe.fingerprint, thorough=True)
         written = partial(matches, patterns=writes)
+        damaged = state.damaged
+        if state.kind == "unfinished":
+            damaged = broken(folder, outputs(folder, writes))
         if state.kind == "other" and not overwrite:
             raise DataError(f"{folder}: of other settings; give --overwrite or another --workdir")
         wait_for_all(f"{stage}: looked")
         spent = old.seconds if old and old.fingerprint == recipe.fingerprint else 0.0
         started = time.monotonic()
         if is_primary():
-            if state.kind == "other" or (state.damaged and not one_by_one):
+            if state.kind == "other" or (damaged and not one_by_one):
                 clear(folder, old.files.__contains__ if old and old.complete else written)
             else:
-                drop(folder, state.damaged)
+                drop(folder, damaged)
             folder.mkdir(exist_ok=True)
             write_stamp(folder, Stamp(*recipe, complete=False, seconds=spent))
         wait_for_all(f"{stage}: begun")
