@@ -1,4 +1,4 @@
-"""Damage at random places of a real finished run: the same result, or one line that says what to do."""
+"""Damage at random places of a finished run: the same result, or one line that says what to do."""
 
 import random
 import re
