@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator
 
 LINE = "interrupted; the same command goes on"
-PATIENCE = 20.0
+PATIENCE = 10.0
 """Seconds for the batch in hand; a compilation takes longer and is cut off."""
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
