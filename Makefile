@@ -1,18 +1,37 @@
-# Everything runs in a virtual environment of its own; Python 3.11 is all a machine needs.
-PYTHON ?= python3.11
+# Everything runs in a virtual environment of its own. A machine needs Python 3.11, 3.12 or 3.13: the
+# newest of them makes it, or any other by PYTHON=... A name may be there and not run (pyenv's).
+FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+fitting = $(foreach name,$(1),$(shell $(name) -c '$(FITS)' 2>/dev/null && echo $(name)))
+PYTHONS = $(call fitting,python3.13 python3.12 python3.11)
+PYTHON ?= $(firstword $(PYTHONS) $(call fitting,python3))
+# A version of JAX to install instead of the newest.
+JAX ?=
+OLDEST_JAX := $(shell sed -n 's/^ *jax>=//p' setup.cfg)
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= workdir/shapes
 
-.PHONY: demo test test-slow parity tpu-check lint clean
+.PHONY: demo test test-matrix test-slow parity tpu-check lint clean
+
+define check-python
+@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed: install one of them, with its module" \
+	"venv (python3-venv in Debian), or name yours, make $(or $(MAKECMDGOALS),demo) PYTHON=..." >&2; exit 1; }
+endef
+
 demo: $(VENV)/.installed  ## the whole road on the embedded data; see $(WORKDIR)/report.html
 	$(BIN)/python -m experiments.train --workdir=$(WORKDIR)
 
 test: $(VENV)/.installed  ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: $(VENV)/.installed  ## parity with torch, real photos
-	$(BIN)/pip install -q -e .[weights,test,torch]
+test-matrix:  ## the fast tests by every Python that is there, with the oldest and the newest JAX
+	$(check-python)
+	for python in $(PYTHONS); do for jax in $(OLDEST_JAX) ""; do \
+		$(MAKE) test PYTHON=$$python JAX=$$jax VENV=.venv-matrix/$$python-$${jax:-newest} || exit 1; \
+	done; done
+
+test-slow: $(VENV)/.installed  ## parity with torch, real photos, a browser
+	$(BIN)/pip install -q -e .[weights,test,torch,browser]
 	$(BIN)/python -m pytest -m slow
 
 parity: $(VENV)/.installed  ## every stage against the published numbers, as a table
@@ -27,15 +46,17 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 
 $(VENV)/.installed: setup.cfg pyproject.toml
+	$(check-python)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e .[weights,test]
+	$(BIN)/pip install -q -e .[weights,test] $(JAX:%=jax==%)
 	touch $@
 
 # In an environment of its own: this JAX looks for a TPU.
 $(VENV)-tpu/.installed: setup.cfg pyproject.toml
+	$(check-python)
 	$(PYTHON) -m venv $(VENV)-tpu
 	$(VENV)-tpu/bin/pip install -q -e .[tpu-check]
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-tpu workdir
+	rm -rf $(VENV) $(VENV)-tpu .venv-matrix workdir

@@ -1,1 +1,1 @@
-"""Configurations: `get_config()` gives a locked ConfigDict. They import nothing of the package."""
+"""Configurations: `get_config()` gives a locked ConfigDict. They import the settings only."""

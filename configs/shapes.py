@@ -5,14 +5,12 @@
 takes five minutes; expect 75 mIoU of the pseudo labels (GCN + CRF) and 50 of the segmenter on val.
 """
 
-from ml_collections import ConfigDict
-
-from configs import default
+from wsgcn_jax import settings
 
 
-def get_config(machine: str | None = None) -> ConfigDict:
+def get_config(machine: str | None = None) -> settings.ConfigDict:
     """Returns the embedded default."""
-    config = default.get_config()
+    config = settings.defaults()
     config.data.val_split = "val"
     # Photos are enlarged: the mark that tells the classes apart is 15 pixels, one cell of a CAM.
     config.classifier.update(
@@ -58,4 +56,4 @@ def get_config(machine: str | None = None) -> ConfigDict:
         eval_bucket=160,
         eval_batch_size=8,
     )
-    return default.fit_to(config, machine)
+    return settings.fit_to(config, machine)

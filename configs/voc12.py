@@ -47,14 +47,12 @@ sizes, for 10,582 photos of 375x500 on one accelerator that sustains 20 TFLOP/s.
                    3.9 h, 16 GB
 """
 
-from ml_collections import ConfigDict
-
-from configs import default
+from wsgcn_jax import settings
 
 
-def get_config(machine: str | None = None) -> ConfigDict:
+def get_config(machine: str | None = None) -> settings.ConfigDict:
     """Returns the paper's setting; set `data.root` and the weights of both backbones."""
-    config = default.get_config()
+    config = settings.defaults()
     config.data.update(
         source="voc",
         train_split="train_aug",
@@ -75,4 +73,4 @@ def get_config(machine: str | None = None) -> ConfigDict:
         eval_scales=(1.0, 0.75, 0.5),
         crf=True,
     )
-    return default.fit_to(config, machine)
+    return settings.fit_to(config, machine)

@@ -7,14 +7,12 @@ took 112 minutes; expect 77 mIoU of the pseudo labels of train (GCN + CRF) and 7
 on val, over background and the five animals.
 """
 
-from ml_collections import ConfigDict
-
-from configs import default
+from wsgcn_jax import settings
 
 
-def get_config(machine: str | None = None) -> ConfigDict:
+def get_config(machine: str | None = None) -> settings.ConfigDict:
     """Returns the setting for real photos on a small machine; set `data.root`."""
-    config = default.get_config()
+    config = settings.defaults()
     config.data.update(
         source="voc",
         train_split="train_aug",
@@ -63,4 +61,4 @@ def get_config(machine: str | None = None) -> ConfigDict:
         eval_scales=(0.6, 0.85),
     )
     config.report.classes = ("background", "cat", "cow", "dog", "horse", "sheep")
-    return default.fit_to(config, machine)
+    return settings.fit_to(config, machine)

@@ -5,15 +5,15 @@
 Exit status: 0 measured, 2 the input cannot be used.
 """
 
-import argparse
 import importlib
 import json
 import sys
 from pathlib import Path
 
-from experiments.command import fail
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.types import DataError
+
+from .command import Parser, fail
 
 BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
@@ -29,12 +29,12 @@ BENCHMARKS: dict[str, str] = {
 
 def main(argv: list[str]) -> int:
     """Runs one benchmark; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
+    parser = Parser(__doc__)
     parser.set_defaults(module=None)
     commands = parser.add_subparsers(metavar="NAME", required=True)
     for name, what in BENCHMARKS.items():
-        module = importlib.import_module(f"experiments.benchmarks.{name}")
-        command = commands.add_parser(name, help=what, description=module.__doc__)
+        module = importlib.import_module(f".benchmarks.{name}", __package__)
+        command = commands.add_parser(name, help=what, doc=module.__doc__)
         command.add_argument("--json", type=Path, help="also write the figures to this file")
         module.add_options(command)
         command.set_defaults(module=module)

@@ -1,17 +1,18 @@
-"""What the commands share: one line for what cannot be used, what was left out, exit statuses."""
+"""What the commands share: options and help, one line for what cannot be used, exit statuses."""
 
+import argparse
 import errno
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
-
-from configs import default
-from configs.default import RENAMED
+from wsgcn_jax.settings import did_you_mean
 from wsgcn_jax.types import Skipped
+
+PROGRAM = "wsgcn"
+"""The console script, which offers the commands as its first argument."""
 
 
 def fail(message: str) -> int:
@@ -36,55 +37,72 @@ def log_skipped(skipped: Sequence[Skipped]) -> int:
     return 3 if skipped else 0
 
 
-def parse_config_flags(
-    argv: Sequence[str], config: str, define: Callable[[], None], see: str
-) -> list[str]:
-    """Parses a command line with `--config`; a bad option ends with one line, no traceback.
-
-    `--config.KEY=None`, or nothing behind the equals sign, sets a key that may be None to None.
-    The flags are defined here, since config_flags looks at the command line while it defines.
+class Parser(argparse.ArgumentParser):
+    """Options of a command; one that is bad ends with one line and exit status 2.
 
     Args:
-        argv: the command line.
-        config: file of the default configuration.
-        define: defines the command's own flags.
-        see: where the user finds every option.
-
-    Returns:
-        What are no flags, behind the command's name.
+        doc: the docstring of the command's module. It says how the command is called, so there is
+            no other usage; what begins with "Exit status" comes behind the options.
+        options: argparse's own.
     """
-    emptied = [key for argument in argv[1:] if (key := _emptied_key(argument))]
-    argv = [argument for argument in argv if not _emptied_key(argument)]
-    try:
-        config_flags.DEFINE_config_file("config", config, "The configuration.")
-        define()
-        rest = flags.FLAGS(list(argv))
-        _ = flags.FLAGS.config.stages  # a file that failed to load says so on its first use
-        flags.FLAGS.config.update_from_flattened_dict(dict.fromkeys(emptied))
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "").split())
-        sys.exit(fail(f"{text}{_renamed(argv)} (see {see})"))
-    if len(rest) > 1:
-        sys.exit(fail(f"unknown argument {rest[1]!r}; options begin with --"))
-    return rest
+
+    def __init__(self, doc: str, **options: Any) -> None:
+        above, status, below = as_called(doc).partition("Exit status")
+        super().__init__(
+            usage=argparse.SUPPRESS,
+            description=above.strip(),
+            epilog=" ".join((status + below).split()) or None,
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+            **options,
+        )
+        self.others: tuple[str, ...] = ()
+        """How options begin that the caller parses from what is left."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses what it knows; an unknown option is named before a missing one."""
+        args = sys.argv[1:] if args is None else args
+        args = sorted(args, key=lambda argument: argument == "--helpfull")  # it reads --config
+        for name in (argument.partition("=")[0] for argument in args):
+            if not name.startswith("-") and self._subparsers is not None:
+                break  # the rest are another parser's
+            known = name in self._option_string_actions or name.startswith(self.others)
+            if name.startswith("--") and not known:
+                near = did_you_mean(name[2:], [key[2:] for key in self._option_string_actions])
+                hint = near and did_you_mean(name, self._option_string_actions)
+                self.error(f"unknown option {name}{hint}")
+        return super().parse_known_args(args, namespace)
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parses all; exits where something is left."""
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unknown argument {rest[0]!r}; options begin with --")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the command with one line."""
+        sys.exit(fail(f"{message} (--help lists the options)"))
 
 
-def _emptied_key(argument: str) -> str | None:
-    """Returns the key that an argument sets to None, among those that may be."""
-    match = re.fullmatch(r"--?config\.([\w.]+)=(None|none|)", argument)
-    return match[1] if match and match[1] in _OPTIONAL else None
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the docstrings."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100)
 
 
-def _renamed(argv: Sequence[str]) -> str:
-    """Says how keys are called that older configurations had under another name."""
-    keys = (match[1] for a in argv if (match := re.match(r"--?config\.([\w.]+)", a)))
-    return "".join(f"; {k} is called {RENAMED[k]}" for k in keys if k in RENAMED)
-
-
-_OPTIONAL = frozenset(
-    f"{section}.{key}"
-    for section, keys in default.get_config().items()
-    if isinstance(keys, ConfigDict)
-    for key, value in keys.items()
-    if value is None
-)
+def as_called(text: str) -> str:
+    """Names the commands in a text as the user called this one: as modules, or after `wsgcn`."""
+    if Path(sys.argv[0]).stem == PROGRAM:
+        return re.sub(
+            r"(python -m )?experiments\.(\w+)",
+            lambda found: f"{PROGRAM} {found[2].replace('_', '-')}",
+            text,
+        )
+    package = __package__ or "experiments"
+    return re.sub(r"experiments\.(?=\w)", f"{package}.", text)

@@ -9,17 +9,17 @@ IN is a .pth/.pt file of either format or a .safetensors; OUT becomes an Orbax f
 Exit status: 0 converted, 2 the file cannot be used.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.command import fail
 from wsgcn_jax.models.published import Tensor, convert, recognise
 from wsgcn_jax.models.published_kinds import KINDS
 from wsgcn_jax.models.weight_files import read_weights
 from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
+
+from .command import Parser, fail
 
 _ORBAX_FILE = "_CHECKPOINT_METADATA"
 
@@ -27,8 +27,7 @@ _ORBAX_FILE = "_CHECKPOINT_METADATA"
 def main(argv: Sequence[str]) -> int:
     """Converts one file; returns the exit status."""
     kinds = "; ".join(f"{key}: {kind.what}" for key, kind in KINDS.items())
-    parser = argparse.ArgumentParser(prog="python -m experiments.convert", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = Parser(__doc__)
     parser.add_argument("source", metavar="IN", help="the weight file")
     parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write")
     parser.add_argument("--as", dest="kind", choices=KINDS, metavar="KIND", help=kinds)

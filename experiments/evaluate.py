@@ -8,7 +8,6 @@ list), else from the folder that `experiments.predict` wrote, else VOC's. Exit s
 measured, 2 the input cannot be used.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -18,19 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command import fail
-from experiments.predict import STAMP
 from wsgcn_jax import data
 from wsgcn_jax.data.files import check_relative, read_text, unknown_name, write_atomic
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.types import IGNORE, DataError
+
+from .command import Parser, fail
+from .predict import STAMP
 
 _NAMED = 5
 
 
 def main(argv: Sequence[str]) -> int:
     """Scores; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.evaluate", description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--pred", type=Path, required=True, help="folder of predicted masks")
     parser.add_argument("--truth", type=Path, required=True, help="folder of true masks")
     parser.add_argument("--classes", help="file with a name a line, or names; all, in order of id")

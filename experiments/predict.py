@@ -7,7 +7,6 @@ palette PNG of the photo's size; a photo that has one already is left as it is. 
 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
 
-import argparse
 import errno
 import hashlib
 import json
@@ -23,15 +22,16 @@ from absl import logging
 from etils.epath import PathLike
 from PIL import Image
 
-from experiments.command import fail, fail_on_full_disk, log_skipped
 from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
-from wsgcn_jax.data.files import read_bytes, write_atomic
+from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
 from wsgcn_jax.types import DataError, Skipped
+
+from .command import Parser, fail, fail_on_full_disk, log_skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 STAMP = "predict.json"
@@ -41,7 +41,7 @@ _ORIENTATION = 0x0112  # EXIF; from 5 on the photo lies on its side
 @interrupt.guard()
 def main(argv: Sequence[str]) -> int:
     """Predicts; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.predict", description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--checkpoint", required=True, help="of a trained segmenter")
     parser.add_argument("--images", type=Path, required=True, help="folder of photos")
     parser.add_argument("--out", type=Path, required=True, help="where the masks go")
@@ -107,8 +107,7 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
 
 def _photos(images: Path, out: Path) -> list[Path]:
     """The photos below a folder, relative to it; each mask's name must be one photo's only."""
-    if not images.is_dir():
-        raise DataError(f"the photo folder {images} is missing; give another by --images.")
+    check_folder(images, what="the photo folder", fix="give another by --images")
     if out.resolve().is_relative_to(images.resolve()):
         raise DataError(f"{out} lies in {images}: masks would be taken for photos; move --out.")
     files: dict[Path, Path] = {}

@@ -1,9 +1,7 @@
 """Pseudo labels for a folder of photos, from anybody's maps or a trained run.
 
     python -m experiments.pseudo_label --images DIR --labels labels.csv --out DIR \\
-        [--cams DIR] [--boundary DIR] [--seeds DIR] [--checkpoint RUN] [--classes cat,dog] \\
-        [--scores] [--layout plain|irnet|wsgcn|voc-server] \\
-        [--config=configs/default.py] [--config.KEY=VALUE]
+        [--cams DIR] [--boundary DIR] [--seeds DIR] [--checkpoint RUN] [options]
 
 `labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
 [k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
@@ -19,14 +17,15 @@ colour and position, which is not what the paper has.
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
 
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
+from absl import logging
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
 from wsgcn_jax import data, interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.files import write_atomic
@@ -35,7 +34,11 @@ from wsgcn_jax.folders import absolute, disk_for
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
 from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
+
+from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .config_options import add_config_options, override
 
 LAYOUTS = {
     "plain": "",
@@ -49,22 +52,23 @@ _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 
 
 @interrupt.guard()
-def main(_: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
+    options, keys = _parser().parse_known_args(argv)
     logging.set_verbosity(logging.WARNING)
-    keep_compiled_programs()
-    options = flags.FLAGS
     given = (options.cams, options.boundary, options.seeds, options.checkpoint)
     external = ExternalMaps(*(v and Path(v) for v in given))
     out = Path(options.out)
     try:
-        classes = _classes(Path(options.labels), external.run, options.config)
+        config = override(load_config(options.config), keys)
+        keep_compiled_programs()
+        classes = _classes(options.classes, Path(options.labels), external.run, config)
         source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
-        _claim(out, options.config, external, classes)
+        _claim(out, config, external, classes)
         done, skipped = label_folder(
             source,
             external,
-            options.config,
+            config,
             out / LAYOUTS[options.layout],
             out / "scores" if options.scores else None,
         )
@@ -76,9 +80,11 @@ def main(_: Sequence[str]) -> int:
     return log_skipped(skipped)
 
 
-def _classes(labels: Path, run: Path | None, config: ConfigDict) -> tuple[str, ...]:
-    if flags.FLAGS.classes:
-        return (BACKGROUND, *(name.strip() for name in flags.FLAGS.classes.split(",")))
+def _classes(
+    given: str | None, labels: Path, run: Path | None, config: ConfigDict
+) -> tuple[str, ...]:
+    if given:
+        return (BACKGROUND, *(name.strip() for name in given.split(",")))
     if run is not None:
         return data.load(disk_for(run / "data"), config.data.pseudo_split).classes
     named = read_csv_labels(labels).classes
@@ -105,27 +111,31 @@ def _claim(out: Path, config: ConfigDict, external: ExternalMaps, classes: Seque
         raise DataError(f"{out} cannot be written ({error.strerror}); name another.") from error
 
 
-def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses the command line; exits where an option is bad."""
-
-    def define() -> None:
-        for name, what, needed in (
-            ("images", "Folder of the photos.", True),
-            ("labels", "CSV list `file,label label ...`.", True),
-            ("out", "Folder to write.", True),
-            ("cams", "Folder of CAMs.", False),
-            ("boundary", "Folder of boundary maps.", False),
-            ("seeds", "Folder of partial labels.", False),
-            ("classes", "Names of the classes, in the order of their ids.", False),
-            ("checkpoint", "Work folder of a trained run.", False),
-        ):
-            flags.DEFINE_string(name, None, what, required=needed)
-        flags.DEFINE_alias("edges", "boundary")  # its name in version 0.1
-        flags.DEFINE_bool("scores", False, "Also write the scores, as NPZ.")
-        flags.DEFINE_enum("layout", "plain", list(LAYOUTS), "Where label maps go below --out.")
-
-    return parse_config_flags(argv, "configs/default.py", define, "--help and configs/default.py")
+def _parser() -> Parser:
+    parser = Parser(__doc__)
+    for name, what, needed in (
+        ("--images", "folder of the photos", True),
+        ("--labels", "CSV list `file,label label ...`", True),
+        ("--out", "folder to write", True),
+        ("--cams", "folder of CAMs", False),
+        ("--boundary", "folder of boundary maps", False),
+        ("--seeds", "folder of partial labels", False),
+        ("--checkpoint", "work folder of a trained run", False),
+    ):
+        parser.add_argument(name, metavar="PATH", help=what, required=needed)
+    parser.add_argument("--edges", dest="boundary", help=argparse.SUPPRESS)  # as in version 0.1
+    parser.add_argument("--classes", metavar="NAMES", help="in the order of their ids")
+    parser.add_argument("--scores", action="store_true", help="also write the scores, as NPZ")
+    parser.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default="plain",
+        metavar="NAME",
+        help=f"where label maps go below --out: {', '.join(LAYOUTS)}",
+    )
+    add_config_options(parser, "default")
+    return parser
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    sys.exit(main(sys.argv[1:]))

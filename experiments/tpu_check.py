@@ -1,16 +1,15 @@
-"""Compiles the programs of a configuration for a TPU v5e on a machine without one.
+"""Compiles the programs of configs/voc12.py for a TPU v5e on a machine without one.
 
-    python -m experiments.tpu_check [--config=configs/voc12.py] [--only NAME ...] [--json=FILE]
+    python -m experiments.tpu_check [--only NAME ...] [--json=FILE]
 
-Needs `pip install -e .[tpu-check]`, whose compiler for TPUs needs no TPU (`make tpu-check` does
-it). Prints for each program how long the compiler takes, what the chip's memory holds, and what a
-photo costs: traffic to that memory, operations, and the time below which the chip cannot be, at
-its peaks of 197 TFLOP/s in bfloat16 and 819 GB/s. Nothing is run, and no weights are needed.
+Needs the compiler for TPUs of `jax[tpu]`, which needs no TPU (`make tpu-check` installs it). Prints
+for each program how long the compiler takes, what the chip's memory holds, and what a photo costs:
+traffic to that memory, operations, and the time below which the chip cannot be, at its peaks of
+197 TFLOP/s in bfloat16 and 819 GB/s. Nothing is run, and no weights are needed.
 
 Exit status: 0 all compile and fit in 16 GB, 1 one does not, 2 there is no compiler.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -23,9 +22,11 @@ from unittest import mock
 
 import jax
 
-from experiments import tpu_programs
-from experiments.command import fail
 from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.extras import how_to_install
+
+from . import tpu_programs
+from .command import Parser, fail
 
 FLOPS, BYTES_PER_SECOND, HBM = 197e12, 819e9, 16e9
 TOPOLOGIES = {1: "v5e:2x2", 8: "v5e:2x4"}  # the smallest there is has four chips; one is used
@@ -34,7 +35,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "coll
 
 def main(argv: Sequence[str]) -> int:
     """Compiles; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.tpu_check", description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of " + ", ".join(NAMES))
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         devices = {count: _devices(count) for count in TOPOLOGIES}
     except Exception as error:  # the compiler's library raises what it likes
-        return fail(f'no compiler for TPUs ({str(error)[:200]}); pip install "jax[tpu]"')
+        return fail(f"no compiler for TPUs ({str(error)[:200]}); {how_to_install('tpu-check')}")
     figures: dict[str, Any] = {}
     for name in options.only or NAMES:
         figures[name] = _check(tpu_programs.PROGRAMS[name], devices)

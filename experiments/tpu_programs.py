@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from configs import voc12
 from wsgcn_jax.crf import GCN_PROBABILITIES, refine
 from wsgcn_jax.distributed import shardings, spread_program
 from wsgcn_jax.models.backbone import make_backbone
@@ -26,6 +25,7 @@ from wsgcn_jax.pipeline.inference import ScaledPhotos, grid_size, network_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.pipeline.predict import multi_scale_probabilities
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.trainer.loop import Loss, TrainState, make_update
 from wsgcn_jax.trainer.optim import grouped_sgd
 
@@ -58,7 +58,7 @@ Maker = Callable[[Devices], Program]
 
 
 def _config() -> ConfigDict:
-    return voc12.get_config().unlock()
+    return load_config("voc12").unlock()
 
 
 def _shape(*shape: int, dtype: Any = jnp.float32) -> Any:

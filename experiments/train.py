@@ -1,68 +1,148 @@
 """From labelled photos to masks: runs the stages of a configuration.
 
-    python -m experiments.train [--config=configs/shapes.py] [--workdir=DIR] [--config.KEY=VALUE]
+    python -m experiments.train                                   # the embedded data
+    python -m experiments.train --photos=DIR [--labels=FILE]      # your own photos
+    python -m experiments.train --config=voc_animals --config.data.root=PATH/VOC2012
+
+A run that was stopped is resumed by the same command; it ends with a table and report.html.
 
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out, 130 or
 143 interrupted by Ctrl-C or SIGTERM.
 """
 
+import argparse
+import contextlib
 import json
+import sys
 import time
 from collections.abc import Sequence
 
-from absl import app, flags, logging
+from absl import logging
 from etils.epath import Path
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
-from experiments import run_report
-from experiments.command import fail, fail_on_full_disk, log_skipped, parse_config_flags
 from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
+from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.hosts import join_hosts
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
+
+from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .config_options import add_config_options, override
+from .report import table_text, write_report
+
+_DEFAULT = "shapes"
+_DATA_NOTE = "data.txt"
+"""Says in a work folder that nobody named what data it is of."""
 
 
 @interrupt.guard()
-def main(_: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
+    options, keys = _parser().parse_known_args(argv)
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every detail at INFO
-    name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    workdir = absolute(flags.FLAGS.workdir or Path("workdir") / name)
     started = time.monotonic()
+    try:
+        config = make_config(options, keys)
+        workdir = make_workdir(options, config)
+    except DataError as error:
+        return fail(str(error))
     keep_compiled_programs()
     try:
         join_hosts(log)
-        skipped = run_stages(flags.FLAGS.config, str(workdir), overwrite=flags.FLAGS.overwrite)
+        log(f"work folder: {workdir}")
+        skipped = run_stages(config, str(workdir), overwrite=options.overwrite)
         if not is_primary():
             return 0
-        report = run_report.write(flags.FLAGS.config, workdir, skipped)
+        report = write_report(config, workdir, skipped)
     except (DataError, FloatingPointError) as error:
         return fail(str(error))
     except OSError as error:
         return fail_on_full_disk(error, workdir)
     if report is not None:
-        print(run_report.table_text(json.loads((workdir / "scores.json").read_text())))
+        print(table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")
     log(f"{time.monotonic() - started:.0f} s")
     return log_skipped(skipped)
 
 
-def parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parses the command line; exits where an option is bad."""
+def make_config(options: argparse.Namespace, keys: Sequence[str]) -> ConfigDict:
+    """Makes the configuration of a run.
 
-    def define() -> None:
-        flags.DEFINE_string(
-            "workdir", None, "Where results go, a folder or gs://...; default workdir/CONFIG."
-        )
-        flags.DEFINE_bool("overwrite", False, "Replace what other settings or photos made there.")
+    Args:
+        options: those of the command line.
+        keys: its `--config.KEY=VALUE`, which have the last word.
 
-    see = "configs/default.py for every key"
-    return parse_config_flags(argv, "configs/shapes.py", define, see)
+    Raises:
+        DataError: an option cannot be used.
+    """
+    config = load_config(_config_name(options))
+    if options.photos is not None:
+        config.data.update(source="folder", root=options.photos)
+        config.data.update(labels=options.labels, masks=options.masks)
+    elif options.labels is not None or options.masks is not None:
+        raise DataError("--labels and --masks belong to --photos=DIR; name the folder of photos")
+    return override(config, keys)
+
+
+def make_workdir(options: argparse.Namespace, config: ConfigDict) -> Path:
+    """Names the work folder; one that nobody named is never taken from a run of other data.
+
+    Raises:
+        DataError: the folder that goes by this data's name holds networks of other data.
+    """
+    if options.workdir:
+        return absolute(options.workdir)
+    name = absolute(options.photos).name if options.photos else Path(_config_name(options)).stem
+    workdir = absolute(Path("workdir") / name.partition(":")[0])
+    data = f"{config.data.source} {config.data.root and absolute(config.data.root)}"
+    note = workdir / _DATA_NOTE
+    with contextlib.suppress(OSError):  # the first stage says what is wrong with the folder
+        other = note.read_text() if note.exists() and (workdir / "classifier").exists() else data
+        if other != data:
+            raise DataError(
+                f"{workdir} holds a run of other data, {other}; name another folder by --workdir"
+            )
+        write_atomic(note, data.encode())
+    return workdir
+
+
+def _config_name(options: argparse.Namespace) -> str:
+    return options.config or ("photos" if options.photos else _DEFAULT)
+
+
+def _parser() -> Parser:
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--photos", metavar="DIR", help="folder of your own photos; --config is photos then"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="CSV `file,label label ...` or JSON (default: labels.csv in DIR, else the names of "
+        "DIR's sub-folders)",
+    )
+    parser.add_argument("--masks", metavar="DIR", help="true masks of the photos, if there are any")
+    parser.add_argument(
+        "--workdir",
+        metavar="DIR",
+        help="where results go, a folder or gs://... (default: workdir/NAME, of the photos' folder "
+        "or of the configuration)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what other settings or photos made in the work folder",
+    )
+    add_config_options(parser, _DEFAULT)
+    parser.set_defaults(config=None)  # it depends on --photos
+    return parser
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    sys.exit(main(sys.argv[1:]))

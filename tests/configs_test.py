@@ -1,15 +1,13 @@
 """The configurations: all load, all are locked, none has a key of its own."""
 
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
 
-from configs import default
-from experiments import command
+from wsgcn_jax import settings
+from wsgcn_jax.settings import inputs
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem != "__init__")
@@ -23,20 +21,19 @@ def _keys(config, prefix=""):
         )
 
 
-KNOWN = set(_keys(default.get_config()))
+KNOWN = set(_keys(settings.defaults()))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_has_the_known_keys_and_their_types(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     assert set(_keys(config)) == KNOWN
-    if name != "default":
-        assert config.is_locked
-        with pytest.raises(AttributeError):
-            config.gcn.epoch = 1
+    assert config.is_locked
+    with pytest.raises(AttributeError):
+        config.gcn.epoch = 1
     for key in KNOWN:
         section, _, last = key.rpartition(".")
-        ours, usual = ((c[section] if section else c)[last] for c in (config, default.get_config()))
+        ours, usual = ((c[section] if section else c)[last] for c in (config, settings.defaults()))
         assert usual is None or type(ours) is type(usual), key
 
 
@@ -44,7 +41,7 @@ def test_a_configuration_has_the_known_keys_and_their_types(name):
 def test_a_machine_changes_batches_and_formats_only(name):
     module = importlib.import_module(f"configs.{name}")
     usual = module.get_config()
-    for machine, batch in default.BATCHES.items():
+    for machine, batch in settings.BATCHES.items():
         config = module.get_config(machine)
         assert config.is_locked and config.graph.batch_size == batch
         assert config.segmenter.bfloat16 == (machine != "cpu")
@@ -61,35 +58,10 @@ def test_a_machine_changes_batches_and_formats_only(name):
 
 
 def test_all_networks_train_by_the_same_keys():
-    common = set(default._training().keys())
+    common = {key.name.split(".")[1] for key in inputs.training("any")}
     for name in TRAINED:
-        assert common <= set(default.get_config()[name].keys())
+        assert common <= set(settings.defaults()[name].keys())
 
 
 def test_old_names_lead_to_known_keys():
-    assert set(default.RENAMED.values()) <= KNOWN and not set(default.RENAMED) & KNOWN
-
-
-def _parse(*options):
-    code = (
-        "import sys; from absl import flags; from experiments.command import parse_config_flags\n"
-        "parse_config_flags(sys.argv, 'configs/test.py', lambda: None, 'configs/default.py')\n"
-        "c = flags.FLAGS.config; print(c.data.val_split, c.crf.longer_side, c.gcn.epochs)\n"
-    )
-    run = [sys.executable, "-W", "ignore", "-c", code, *options]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
-    return done.returncode, (done.stdout + done.stderr).strip()
-
-
-def test_the_command_line_sets_optional_keys_to_none_and_names_what_was_renamed():
-    options = ("--config.data.val_split=", "--config.crf.longer_side=None", "--config.gcn.epochs=3")
-    assert _parse(*options) == (0, "None None 3")
-    status, said = _parse("--config.segmenter.test_scales=(1.0,)")
-    assert status == 2 and said.startswith("error: ") and len(said.splitlines()) == 1
-    assert "segmenter.test_scales is called segmenter.eval_scales" in said
-
-
-@pytest.mark.parametrize("key", ["gcn.epochs", "data.train_split"])
-def test_other_keys_cannot_be_none(key):
-    assert command._emptied_key(f"--config.{key}=None") is None
-    assert command._emptied_key("--config.data.root=") == "data.root"
+    assert set(settings.RENAMED.values()) <= KNOWN and not set(settings.RENAMED) & KNOWN

@@ -116,7 +116,7 @@ def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
     config.classifier.epochs = config.boundary.epochs = 0
     config.crf.update(partial_labels=False, ir_labels=False, post_process=False)
     config.cams.bucket = 16
-    config.graph.update(batch_size=2, longer_side=0, bucket=16)
+    config.graph.update(batch_size=2, longer_side=None, bucket=16)
     config.gcn.epochs = 60
     assert run_stages(config, str(work)) == []
     changed = (

@@ -1,34 +1,44 @@
-"""The report: well-formed, self-contained, every picture intact."""
+"""The page about a run: escaped, self-contained, below its size; layers and choices are right."""
 
 import base64
+import hashlib
 import io
+import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
+from etils.epath import Path
 from PIL import Image
 
-from experiments.report import colour_mask, heat, write_report
+from experiments import report
+from experiments.report import cards, layers, page, record, run, tables
+from experiments.report.cards import Card
+from wsgcn_jax.settings import defaults
+from wsgcn_jax.types import DataError, Skipped
 
-PALETTE = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]], np.uint8)
-VOID = {"meta", "img", "line", "polyline", "circle"}
+VOID = {"meta", "img", "line", "polyline", "input"}
+COLOURS = np.array([[9, 9, 9], [250, 0, 0], [0, 250, 0]], np.uint8)
+HOSTILE = "</script><script>alert(1)</script>&<i>\"'"
 
 
 class Outline(HTMLParser):
-    """Checks that tags close in order, and collects them and the text."""
+    """Checks that tags close in order, and collects them, their attributes and the text."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.tags: list[str] = []
-        self.text: list[str] = []
-        self.feed(page)
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.inside: dict[str, str] = {}
+        self.feed(text)
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         self.tags.append(tag)
+        self.attributes += attrs
         if tag not in VOID:
             self.open.append(tag)
 
@@ -36,88 +46,199 @@ class Outline(HTMLParser):
         assert tag in VOID or self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        self.text += data
 
 
-def page(path: Path, **changes: object) -> str:
-    picture = np.random.default_rng(0).integers(0, 256, (13, 17, 3), np.uint8)
-    content: dict = {
-        "title": "a <b> & c",
-        "intro": "two\nlines",
-        "tables": [("scores", ["labels", "mIoU"], [["CAM", "41.5"], ["<i>", "52.0"]])],
-        "curves": {"loss": [(0, 2.0), (10, 1.0), (20, float("nan")), (30, 0.5)]},
-        "gallery": [("photo 1", [("photo", picture), ("truth", picture[::-1])])],
-        "legend": [("cat", (128, 0, 0))],
+def _card(name: str = "photo", **changes: object) -> Card:
+    pixel = "data:image/png;base64,AAAA"
+    return {
+        "name": name,
+        "split": "train",
+        "size": [4, 3],
+        "classes": [1],
+        "score": 50.0,
+        "iou": {1: 50.0},
+        "doubt": None,
+        "photo": pixel,
+        "layers": {"final": pixel},
+        **changes,
     }
-    write_report(path, **{**content, **changes})
-    return path.read_text(encoding="utf-8")
 
 
-def test_page_is_well_formed_escaped_and_needs_nothing_else(tmp_path: Path) -> None:
-    text = page(tmp_path / "report.html")
-    outline = Outline(text)
-    assert "<i>" not in text and "a <b> & c" in outline.text
-    assert outline.tags.count("img") == 2 and outline.tags.count("svg") == 1
-    assert {"41.5", "CAM", "cat", "unlabelled", "photo 1"} <= set(outline.text)
-    for address in re.findall(r'(?:src|href)="([^"]*)"', text):
-        assert address.startswith("data:image/png;base64,")
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+def _page(name: str = "cat", **changes: object) -> str:
+    gallery = {"layers": cards.LAYERS, "classes": {1: [name, "red"]}, "photos": [_card(name)]}
+    content = page.Page(
+        title=name,
+        subtitle="two words",
+        tiles=[("labels", "77.5", name)],
+        sections=[
+            ("scores", name, page.table(["IoU", name], [[name, "41.5"]], shades={(0, 1): 0.4})),
+            ("curves", "Training", page.chart(name, [(0, 2.0), (10, 1.0)])),
+        ],
+        gallery=gallery,
+    )
+    return page.render(content._replace(**changes)).decode()
 
 
-def test_pictures_survive_unchanged(tmp_path: Path) -> None:
-    text = page(tmp_path / "report.html")
-    expected = np.random.default_rng(0).integers(0, 256, (13, 17, 3), np.uint8)
-    found = re.findall(r"base64,([^\"]*)", text)
-    for data, picture in zip(found, (expected, expected[::-1]), strict=True):
-        decoded = Image.open(io.BytesIO(base64.b64decode(data)))
-        np.testing.assert_array_equal(np.asarray(decoded), picture)
+def _decode(uri: str) -> np.ndarray:
+    kind, data = uri.split(",")
+    assert kind in ("data:image/png;base64", "data:image/webp;base64")
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        return np.asarray(image.convert("RGBA"))
 
 
-def test_curve_starts_high_and_ends_low(tmp_path: Path) -> None:
-    text = page(tmp_path / "report.html")
-    (line,) = re.findall(r'points="([^"]*)"', text)
-    points = np.array([[float(v) for v in p.split(",")] for p in line.split()])
-    assert len(points) == 3  # the NaN is left out
-    assert (np.diff(points[:, 0]) > 0).all() and (np.diff(points[:, 1]) > 0).all()
-    np.testing.assert_allclose(points[:, 0].min(), 52.0)
+def test_the_page_is_well_formed_and_needs_nothing_else() -> None:
+    outline = Outline(_page())
+    assert {"svg", "table", "dialog", "noscript"} <= set(outline.tags)
+    assert all(text in outline.text for text in ("41.5", "77.5", "two words"))
+    assert not [value for key, value in outline.attributes if key == "src" and value]
+    assert all(v.startswith("#") for k, v in outline.attributes if k == "href")
+    assert not re.search(r"https?://|@import|url\(", _page())
 
 
-def test_empty_parts_leave_no_trace(tmp_path: Path) -> None:
-    curves = {"one": [(5, 1.0)], "none": [], "lost": [(0, float("nan"))]}
-    outline = Outline(page(tmp_path / "a.html", curves=curves, gallery=[], tables=[]))
-    assert outline.tags.count("svg") == 1
-    assert "img" not in outline.tags and "table" not in outline.tags
-    bare = Outline(page(tmp_path / "b.html", curves={}, gallery=[], tables=[], legend=[]))
-    assert "h2" not in bare.tags
+@pytest.mark.parametrize("part", ["</style>", HOSTILE, "<!--", "\u2028\udc80"])
+def test_names_are_text_wherever_they_stand(part: str) -> None:
+    plain, hostile = Outline(_page("cat")), Outline(_page(part))
+    assert hostile.tags == plain.tags
+    (found,) = re.findall(r'id="data">(.*?)</script>', _page(part), re.DOTALL)
+    assert json.loads(found)["photos"][0]["name"] == part
 
 
-def test_failed_write_keeps_the_old_page(tmp_path: Path) -> None:
-    old = page(tmp_path / "report.html")
-    with pytest.raises((TypeError, ValueError)):
-        page(tmp_path / "report.html", gallery=[("bad", [("x", np.zeros((4, 4, 7)))])])
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == old
+def test_only_the_pages_own_script_may_run() -> None:
+    text = _page()
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    (allowed,) = re.findall(r"script-src 'sha256-([^']*)'", text)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert len(script) == 1 and digest == allowed
+    assert "innerHTML" not in script[0] and "eval(" not in script[0]
 
 
-def test_masks_are_painted_with_the_palette() -> None:
-    mask = np.array([[0, 1], [2, 255]], np.uint8)
-    painted = colour_mask(mask, PALETTE)
-    np.testing.assert_array_equal(painted.reshape(4, 3)[:3], PALETTE)
-    assert painted[1, 1].min() > 200 and painted[1, 1].std() == 0
-    image = np.full((2, 2, 3), 101, np.uint8)
-    over = colour_mask(mask, PALETTE, image)
-    np.testing.assert_array_equal(over[0], [[101, 101, 101], [114, 50, 50]])
-    np.testing.assert_array_equal(over[1, 1], [101, 101, 101])
+def test_a_curve_falls_as_its_values_do_and_is_thinned() -> None:
+    text = page.chart("loss", [(0, 2.0), (10, 1.0), (20, float("nan")), (30, 0.5)])
+    faint, firm = re.findall(r'points="([^"]*)"', text)
+    points = np.array([[float(v) for v in p.split(",")] for p in faint.split()])
+    assert len(points) == 3 and faint == firm  # the NaN is left out
+    assert (np.diff(points, axis=0) > 0).all()
+    assert page.chart("lost", [(0, float("nan"))]) == page.chart("none", []) == ""
+    long = page.chart("long", [(i, 1 / (i + 1)) for i in range(9000)])
+    assert len(long) < 15_000 and ">0<" in long and ">8999<" in long
 
 
-def test_masks_take_a_full_voc_palette() -> None:
-    palette = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
-    painted = colour_mask(np.array([[254, 255]], np.uint8), palette)
-    assert painted[0, 0, 0] == 254 and painted[0, 1, 0] == 211
+def test_a_class_map_shows_every_region_and_leaves_background_clear() -> None:
+    mask = np.zeros((12, 12), np.uint8)
+    mask[2:9, 2:9], mask[10:] = 1, 255
+    drawn = _decode(layers.class_map(mask, COLOURS))
+    assert drawn[0, 0, 3] == 0
+    np.testing.assert_array_equal(drawn[5, 5, :3], COLOURS[1])
+    assert 0 < drawn[5, 5, 3] < drawn[2, 5, 3] == 255  # the outline is firm
+    assert drawn[11, 0, 3] > 0 and drawn[11, 0, :3].min() > 200
+    seeds = _decode(layers.class_map(mask, COLOURS, background=True))
+    assert seeds[0, 0, 3] > 0 and seeds[11, 0, 3] == 0
 
 
-def test_heat_brightens_and_takes_anything() -> None:
-    ramp = heat(np.linspace(0, 1, 50)[None])
-    assert (np.diff(ramp.astype(int).sum(axis=-1)) >= 0).all() and ramp.dtype == np.uint8
-    odd = heat(np.array([[np.nan, -3.0, 9.0]]))
-    np.testing.assert_array_equal(odd[0, :2], ramp[0, [0, 0]])
-    np.testing.assert_array_equal(odd[0, 2], ramp[0, -1])
+def test_a_class_map_takes_more_classes_than_a_palette_has_outlines() -> None:
+    mask = np.arange(255, dtype=np.uint8).reshape(15, 17)
+    colours = np.arange(255 * 3, dtype=np.uint8).reshape(255, 3)
+    np.testing.assert_array_equal(
+        _decode(layers.class_map(mask, colours)).reshape(255, 4)[1:, :3], colours[1:]
+    )
+
+
+def test_score_maps_take_the_best_classs_colour_and_grow_firmer() -> None:
+    ramp = np.linspace(0, 1, 40, dtype=np.float32)[None]
+    maps = np.stack([np.concatenate([ramp, 0 * ramp]), np.concatenate([0 * ramp, ramp])])
+    drawn = _decode(layers.class_scores(maps, np.array([1, 2]), COLOURS)).astype(int)
+    for row, k in ((0, 1), (1, 2)):
+        np.testing.assert_array_equal(drawn[row, -1, :3], COLOURS[k])
+        assert drawn[row, 0, 3] == 0 and (np.diff(drawn[row, :, 3]) >= 0).all()
+    glow = _decode(layers.glow(np.array([[np.nan, -3.0, 0.5, 9.0]])))[0, :, 3]
+    assert glow[0] == glow[1] == 0 < glow[2] < glow[3]
+
+
+def test_errors_are_told_apart() -> None:
+    mask = np.array([[0, 1, 1, 1, 255, 2]], np.uint8)
+    truth = np.array([[1, 0, 2, 1, 1, 255]], np.uint8)
+    drawn = _decode(layers.error_map(mask, truth))[0]
+    kinds = (layers.MISSED, layers.INVENTED, layers.CONFUSED)
+    np.testing.assert_array_equal(drawn[:3, :3], kinds)
+    assert (drawn[:3, 3] > 0).all() and not drawn[3:, 3].any()
+
+
+def test_pictures_are_small_and_colours_differ() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8)
+    assert _decode(layers.photo(photo)).shape == (288, 384, 4)
+    assert layers.shown_size(3000, 1) == (384, 1) and layers.shown_size(30, 40) == (30, 40)
+    colours = layers.class_colours(20).astype(int)
+    apart = np.abs(colours[:, None] - colours[None]).sum(axis=-1) + 999 * np.eye(20, dtype=int)
+    assert apart.min() > 40 and colours.max(axis=1).min() > 150  # bright ones
+
+
+def test_the_worst_photos_come_first_and_none_twice() -> None:
+    names = [f"{i:02}" for i in range(40)]
+    found = cards.chosen(names, ["33", "02", "gone"], 9)
+    assert found[:2] == ["33", "02"] and len(set(found)) == 9 and found[2] == "00"
+    assert found[-1] == "39"
+    assert sorted(cards.chosen(names, ["05"], 99)) == names
+    assert cards.chosen(names, names, 3) == names[:3] and cards.chosen([], [], 3) == []
+
+
+def test_no_more_photos_than_fit() -> None:
+    noise = np.random.default_rng(0)
+    picture = layers.photo(noise.integers(0, 256, (384, 384, 3), np.uint8))
+    endless = (_card(str(i), photo=picture) for i in range(1337))
+    taken = cards.fitting(endless, 500_000)
+    size = len(page.script_json(taken))
+    assert 500_000 - len(page.script_json(taken[0])) - 10 < size <= 500_000
+    assert next(endless)["name"] == str(len(taken) + 1)  # no more than one in vain
+
+
+def test_what_is_taken_for_what() -> None:
+    confusion = [[6, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 9]]
+    ids, share = tables.shares(confusion, 9)
+    assert ids == [0, 1, 3]
+    np.testing.assert_allclose(share, [[0.75, 0.25, 0], [1, 0, 0], [0, 0, 1]])
+    assert tables.shares(confusion, 2)[0] == [0, 3]
+
+
+def test_without_truth_there_is_no_table() -> None:
+    empty = {"train": {}, "val": {}}
+    assert run._scores(empty, ["background", "cat"]) == []
+    entry = {"miou": 60.0, "iou": {"background": 80.0, "<b>": 40.0}}
+    sections = run._scores({"train": {"gcn": entry}, "val": {}}, ["background", "<b>"])
+    assert [name for name, _, _ in sections] == ["scores"]
+    assert "&lt;b&gt;" in sections[0][2] and "60.0" in sections[0][2]
+
+
+def test_a_long_list_of_photos_left_out_is_cut() -> None:
+    ((_, heading, text),) = run._left_out([Skipped(f"p{i}", "<broken>") for i in range(5000)])
+    assert "5000" in heading and "and 4800 more" in text and "<broken>" not in text
+
+
+def test_a_record_gives_the_settings_back(tmp_path) -> None:
+    config = defaults()
+    config.data.update(source="folder", root="/photos", val_split="val")
+    config.report.update(photos=7, classes=("background", "cat"))
+    written = record.write_record(Path(tmp_path), config)
+    assert record.read_record(Path(tmp_path)) == written
+    assert written.settings().to_dict() == config.to_dict()
+    assert {"jax", "numpy", "Python"} <= set(written.versions)
+    changed = {key: (value, usual) for key, value, usual in record.changed_settings(written.config)}
+    assert changed["report.photos"] == ("7", str(defaults().report.photos))
+    assert set(changed) == {
+        *("data.source", "data.root", "data.val_split", "report.photos", "report.classes")
+    }
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"command": 3}', '{"other": 1}'])
+def test_the_command_says_in_one_line_what_is_no_run(tmp_path, capsys, content) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    assert report.main([f"--workdir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and "run.json" in error
+
+
+def test_settings_of_another_version_are_refused() -> None:
+    strange = record.Record("train", "", "", {}, {"report": {"photos": "many"}})
+    with pytest.raises(DataError, match="another version"):
+        strange.settings()

@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wsgcn_jax.compiler import convolution_options
+from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def describe_devices() -> str:
     if found:
         raise DataError(
             f"{found[0]} is an accelerator, but JAX could not start it: it is busy, or JAX is "
-            'installed without it (pip install "jax[cuda13]" or "jax[tpu]"); '
+            f"installed without it ({how_to_install('jax[cuda13]')}, or 'jax[tpu]'); "
             "JAX_PLATFORMS=cpu runs on the CPU"
         )
     return f"{several}CPU{hosts}: no accelerator was found"

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -25,7 +25,7 @@ class _Job(NamedTuple):
     """Who takes part: a description, and the options of `jax.distributed.initialize`."""
 
     what: str
-    options: dict[str, int]
+    options: dict[str, Any]
 
 
 def join_hosts(log: Callable[[str], None] = lambda line: None) -> None:
@@ -50,7 +50,7 @@ def join_hosts(log: Callable[[str], None] = lambda line: None) -> None:
     if job is not None:
         log(f"{job.what}: waiting for the others, {patience} s at the most")
     what = job.what if job is not None else "this host"
-    options = job.options if job is not None else {}
+    options: dict[str, Any] = job.options if job is not None else {}
     try:
         with _watched(what, patience):
             jax.distributed.initialize(**options, initialization_timeout=patience + _GRACE)

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks import relabel as relabelling
-from experiments.benchmarks.relabel import make_config, percent, relabel
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.label_batches import Labelled
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import Example
+
+from . import relabel as relabelling
+from .relabel import make_config, percent, relabel
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as configured": {},

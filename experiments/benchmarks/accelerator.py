@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import voc_animals
 from wsgcn_jax.crf import BOUNDARY_LABELS, Kernel, refine
 from wsgcn_jax.distributed import describe_devices
 from wsgcn_jax.pipeline.inference import grid_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import label_options
+from wsgcn_jax.settings import load_config
 
 PARTS = ("label", "crf")
 FORMS = ("tiles", "gather")
@@ -92,7 +92,7 @@ def _measured(function: Callable[..., Any], photos: int, *arrays: Any) -> dict[s
 
 
 def _label(form: str, batch: int, epochs: int, grid: tuple[int, int]) -> dict[str, float]:
-    config = voc_animals.get_config().unlock()
+    config = load_config("voc_animals").unlock()
     config.gcn.epochs, config.graph.form = epochs, form
     one = partial(label_photo, **label_options(config))
     return _measured(jax.vmap(one), batch, drawn_inputs(batch, grid))

@@ -22,6 +22,7 @@ from PIL import Image, ImageFilter
 
 from wsgcn_jax.crf import BOUNDARY_LABELS, Kernel, refine
 from wsgcn_jax.data.shapes import render
+from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
 
 _BATCH = 8
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         densecrf = importlib.import_module("pydensecrf.densecrf")
     except ImportError:
         densecrf = None
-        print("pydensecrf2 is missing: only ours is timed (pip install -e .[crf])")
+        print(f"pydensecrf2 is missing: only ours is timed ({how_to_install('crf')})")
     photos = _photos(options)
     crf = partial(refine, settings=BOUNDARY_LABELS, kernel=options.kernel)
     figures: dict[str, Any] = {"shape": list(options.size), "seconds": {}}

@@ -19,14 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.benchmarks import torch_networks
 from wsgcn_jax.compiler import convolution_options
+from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.models.backbone import make_backbone
 from wsgcn_jax.models.boundary import BoundaryNet
 from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.models.resnet import RESNET50, RESNET101
 from wsgcn_jax.trainer.loop import TrainState, make_update
+
+from . import torch_networks
 
 GOAL = 1.2
 
@@ -88,7 +90,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     torch = torch_networks.torch
     cores = len(os.sched_getaffinity(0))
     if torch is None:
-        print("PyTorch is missing: only ours are timed (pip install -e .[torch])")
+        print(f"PyTorch is missing: only ours are timed ({how_to_install('torch')})")
     else:
         torch.set_num_threads(cores)
     peak = _peak(torch, options.rounds + 2)

@@ -16,13 +16,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from configs import voc_animals
 from wsgcn_jax.gcn.losses import gcn_losses
 from wsgcn_jax.gcn.model import GCNParams, dropout_mask, init_gcn
 from wsgcn_jax.graph.affinity import affinity_graph
 from wsgcn_jax.graph.laplacian import laplacian_graph, laplacian_stencil
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.positions import node_positions
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
 FIXED: Mapping[str, Any] = MappingProxyType(
@@ -43,7 +43,7 @@ _FREE = frozenset(
 
 def comparable_config() -> ConfigDict:
     """Returns configs/voc_animals.py with nothing in it that the published algorithm lacks."""
-    config = voc_animals.get_config().unlock()
+    config = load_config("voc_animals").unlock()
     config.update_from_flattened_dict(dict(FIXED))
     return config
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.relabel import add_options as add_options
-from experiments.benchmarks.relabel import make_config, percent, relabel
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS
 from wsgcn_jax.pipeline.label_batches import Labelled
@@ -18,6 +16,9 @@ from wsgcn_jax.pipeline.label_program import full_scores
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import Example
+
+from .relabel import add_options as add_options
+from .relabel import make_config, percent, relabel
 
 PUBLISHED_THRESHOLD = 0.25
 

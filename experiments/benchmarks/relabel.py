@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from configs import voc_animals
 from wsgcn_jax.metrics import confusion_matrix, mean_iou
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.label_batches import Labelled
 from wsgcn_jax.pipeline.pseudo_labels import label_split
 from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError, Example
 
 Look = Callable[[Example, Labelled], Mapping[str, np.ndarray]]
@@ -33,7 +33,7 @@ def make_config(options: argparse.Namespace) -> ConfigDict:
     """Returns the run's configuration, unlocked."""
     if options.photos < 1:
         raise DataError("--photos must be at least 1")
-    config = voc_animals.get_config().unlock()
+    config = load_config("voc_animals").unlock()
     config.data.root = str(options.root)
     return config
 

@@ -18,14 +18,15 @@ import jax
 import numpy as np
 from etils.epath import Path as EPath
 
-from configs import voc_animals
-from experiments.benchmarks.walk_inputs import make_cases
-from experiments.emulated_rounding import MANTISSA_BITS, emulate
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import label_options
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
+from wsgcn_jax.settings import load_config
+
+from ..emulated_rounding import MANTISSA_BITS, emulate
+from .walk_inputs import make_cases
 
 NONE = "none"
 FORMS = ("gather", "tiles")
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         `tf32_min` and `bf16_min`, percent of labels equal to float32's on the worst photo, and
         the percent of each photo.
     """
-    config = voc_animals.get_config().unlock()
+    config = load_config("voc_animals").unlock()
     config.gcn.epochs, config.graph.form = options.epochs, options.form
     cases = make_cases(
         options.root,
@@ -86,7 +87,7 @@ def _label(rounding: str, folder: str, epochs: str, form: str) -> None:
     """Labels the photos of a folder; a process of its own."""
     if rounding != NONE:
         emulate(rounding)
-    config = voc_animals.get_config().unlock()
+    config = load_config("voc_animals").unlock()
     config.gcn.epochs, config.graph.form = int(epochs), form
     one = jax.jit(partial(label_photo, **label_options(config)))
     for path in sorted(Path(folder).glob("[0-9]*.npz")):

@@ -20,19 +20,20 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments.benchmarks.published import Published, comparable_config, run_published
-from experiments.benchmarks.walk_inputs import Case, make_cases, resized
-from experiments.benchmarks.walk_memory import peak_megabytes
-from experiments.benchmarks.walk_profile import profile, seconds
 from wsgcn_jax import data
 from wsgcn_jax.metrics import confusion_matrix, mean_iou
 from wsgcn_jax.pipeline.label_photo import PhotoOutputs
 from wsgcn_jax.pipeline.label_program import make_label_program
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.scores import argmax_labels
-from wsgcn_jax.pipeline.workspace import fingerprint_of, read_arrays, write_arrays
+from wsgcn_jax.pipeline.stamps import fingerprint_of, read_arrays, write_arrays
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
+
+from .published import Published, comparable_config, run_published
+from .walk_inputs import Case, make_cases, resized
+from .walk_memory import peak_megabytes
+from .walk_profile import profile, seconds
 
 AREAS = (0.25, 0.5, 1.0, 2.0)
 BATCHES = (1, 4, 16)

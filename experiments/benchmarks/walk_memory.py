@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.published import comparable_config, run_published
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.pipeline.label_program import make_label_program
+
+from .published import comparable_config, run_published
 
 
 def peak_megabytes(kind: str, grid: tuple[int, int], batch: int) -> float:
@@ -27,7 +28,7 @@ def peak_megabytes(kind: str, grid: tuple[int, int], batch: int) -> float:
         grid: rows and columns of nodes.
         batch: photos.
     """
-    module = "experiments.benchmarks.walk_memory"
+    module = f"{__package__}.walk_memory"
     command = [sys.executable, "-W", "ignore", "-m", module, kind, *map(str, (*grid, batch))]
     # Freed arrays must go back to the system, or the first run's would hide the second's.
     env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}

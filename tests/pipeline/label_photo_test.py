@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from pipeline import tiny_labels
 
-from configs import test as tiny
 from wsgcn_jax.crf import PARTIAL_LABELS
 from wsgcn_jax.pipeline.label_photo import label_photo, seeds_of_cams, seeds_of_walk
-from wsgcn_jax.pipeline.label_program import each_photo, make_label_program
-from wsgcn_jax.types import DataError
+from wsgcn_jax.pipeline.label_program import each_photo
 
 OPTIONS = {"radius": 3, "steps": 64, "basis": 16, "epochs": 40, "learning_rate": 0.1}
 RULES = {
@@ -68,21 +66,3 @@ def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
     np.testing.assert_allclose(
         np.exp(at_once.log_probs), np.exp(after_each_other.log_probs), atol=1e-3
     )
-
-
-@pytest.mark.parametrize(
-    ("section", "key"), [("graph", "walk"), ("seeds", "rule"), ("crf", "kernel")]
-)
-def test_an_unknown_word_is_refused(section, key):
-    config = tiny.get_config().unlock()
-    config[section][key] = "wlak"
-    with pytest.raises(DataError, match=f"{section}.{key}: 'wlak' is none of"):
-        make_label_program(config)
-
-
-@pytest.mark.parametrize("odds", [0.0, -1.0, float("nan")])
-def test_odds_that_leave_no_object_or_no_number_are_refused(odds):
-    config = tiny.get_config().unlock()
-    config.gcn.foreground_odds = odds
-    with pytest.raises(DataError, match=r"gcn\.foreground_odds: .* must be above 0"):
-        make_label_program(config)

@@ -1,13 +1,15 @@
 """The whole pipeline at its smallest: every stage, the scores, the report, skipping, resuming."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
+from etils.epath import Path
 
 from configs import test as tiny
-from experiments import run_report
+from experiments import report
 from wsgcn_jax import data
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.stages import run_stages
@@ -45,15 +47,38 @@ def test_scores_and_report(workdir):
     for split, key in (("train", "cam"), ("train", "random_walk"), ("train", "gcn")):
         assert 0 <= scores[split][key]["miou"] <= 100
     assert "background" in scores["val"]["segmenter"]["iou"]
-    report = run_report.write(tiny.get_config(), workdir, [])
-    page = report.read_text()
-    assert page.count("data:image/png;base64") >= 2 * 8
     worst = scores["worst"]
     assert set(worst["train"]) <= set(data.load(workdir / "data", "train").names)
     assert worst["val"]
-    for name in (*worst["train"], *worst["val"]):
-        assert f"worst: {name}" in page
-    assert "random walk" in run_report.table_text(scores)
+    assert "random walk" in report.table_text(scores)
+    page = report.write_report(tiny.get_config(), Path(workdir), [])
+    photos = json.loads(re.findall(r'id="data">(.*?)</script>', page.read_text())[0])["photos"]
+    ids = re.findall(r' id="([^"]*)"', page.read_text())
+    assert len(ids) == len(set(ids)) and {"scores", "confusion", "settings", "about"} <= set(ids)
+    shown = [(photo["split"], photo["name"]) for photo in photos]
+    count = tiny.get_config().report.photos
+    expected = [("train", n) for n in worst["train"]], [("val", n) for n in worst["val"]]
+    assert shown == [turn for pair in zip(*expected, strict=False) for turn in pair][: 2 * count]
+    drawn = {"cam", "seeds", "boundary", "walk", "gcn", "final", "truth", "errors"}
+    assert set(photos[0]["layers"]) == drawn
+    assert set(photos[1]["layers"]) == {"final", "truth", "errors"}
+
+
+def test_the_report_keeps_to_its_size_by_fewer_photos(workdir, monkeypatch):
+    config = tiny.get_config()
+    whole = report.write_report(config, Path(workdir), []).read_text()
+    monkeypatch.setattr(report.run, "MOST_BYTES", len(whole) - 1000)
+    page = report.write_report(config, Path(workdir), []).read_text()
+    assert len(page) <= len(whole) - 1000
+    assert 0 < page.count("data:image/webp") < whole.count("data:image/webp")
+
+
+def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys):
+    page = report.write_report(tiny.get_config(), Path(workdir), [])
+    before = page.read_bytes()
+    page.unlink()
+    assert report.main([f"--workdir={workdir}"]) == 0
+    assert page.read_bytes() == before and str(page) in capsys.readouterr().out
 
 
 def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(workdir, tmp_path):
@@ -107,5 +132,5 @@ def test_a_part_needs_the_stages_before_it(tmp_path):
     with pytest.raises(DataError, match=r"'cams' needs 'data'"):
         run_stages(config, str(tmp_path))
     config.stages = "camms"
-    with pytest.raises(DataError, match="no stage 'camms'"):
+    with pytest.raises(DataError, match=r"stages='camms': must be .*did you mean 'cams'"):
         run_stages(config, str(tmp_path))

@@ -128,13 +128,6 @@ def test_true_photos_are_those_with_a_mask():
         TruePhotos(photos[:1])
 
 
-def test_other_supervision_is_refused(tmp_path):
-    config = tiny.get_config()
-    config.segmenter.supervision = "half"
-    with pytest.raises(DataError, match="'half' is neither pseudo nor truth"):
-        run_stages(config, str(tmp_path / "work"))
-
-
 @pytest.mark.slow
 def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
     config = tiny.get_config()

@@ -26,6 +26,22 @@ def write_atomic(path: PathLike, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: PathLike, *, what: str, fix: str) -> None:
+    """Refuses what is no folder.
+
+    Args:
+        path: the folder.
+        what: what it is for, to say in the error.
+        fix: what the user can do.
+
+    Raises:
+        DataError: it is missing, or a file.
+    """
+    if not Path(path).is_dir():
+        wrong = "a file, no folder" if Path(path).exists() else "missing"
+        raise DataError(f"{what} {path} is {wrong}; {fix}.")
+
+
 def read_bytes(path: PathLike, *, what: str) -> bytes:
     """Reads a file, or says in one sentence why it cannot be read.
 
@@ -82,15 +98,21 @@ def check_relative(name: str, *, where: str) -> None:
         )
 
 
+def near_name(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that was probably meant; None where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 class UnknownNameError(DataError):
     """A label or split that the set does not have: wrong for the set, not for one photo."""
 
 
 def unknown_name(name: str, known: Iterable[str], *, what: str, where: str) -> UnknownNameError:
-    """The error for a name that is not in a list, with the nearest one that is."""
+    """The error for a name that is not in a list, with the one that is near, if any."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    hint = f", did you mean {near[0]!r}?" if near else ""
+    near = near_name(name, names)
+    hint = f", did you mean {near!r}?" if near else ""
     there = f"there are {', '.join(names)}" if names else "there are none"
     return UnknownNameError(f"{where}: unknown {what} {name!r}{hint} ({there}).")
 

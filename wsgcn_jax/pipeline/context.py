@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from wsgcn_jax import data
 from wsgcn_jax.folders import disk_for
 from wsgcn_jax.pipeline.workspace import Workspace
-from wsgcn_jax.types import DataError
 
 
 class Context:
@@ -32,7 +31,7 @@ class Context:
             workspace: the work folder.
 
         Raises:
-            DataError: the source is unknown or its folder is missing.
+            DataError: the source's folder is missing.
         """
         self.config = config
         self.workspace = workspace
@@ -83,10 +82,6 @@ def _source(section: ConfigDict, splits: tuple[str, ...]) -> data.Source:
     root = os.path.expanduser(section.root or "")
     if section.source == "shapes":
         return data.ShapesSource(num_train=section.num_train, num_val=section.num_val)
-    if section.source not in ("voc", "folder"):
-        raise DataError(f"data.source: {section.source!r} is none of shapes, voc, folder")
-    if not root:
-        raise DataError("data.root is not set; give the folder by --config.data.root=DIR")
     if section.source == "voc":
         return data.VocSource(root, splits=splits, labels=section.labels)
     return data.FolderSource(root, labels=section.labels or "labels.csv", masks=section.masks)

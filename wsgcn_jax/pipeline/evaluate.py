@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from etils.epath import Path
 
-from wsgcn_jax import data
+from wsgcn_jax import data, settings
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
@@ -56,16 +56,23 @@ def publish(context: Context) -> None:
 
 
 def class_ids_of(names: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
-    """Returns the ids of the classes that are scored; all where none are named.
+    """Returns the ids of the classes that are scored.
+
+    Args:
+        names: of the data set's classes, in the order of their ids.
+        wanted: `report.classes`; None: all.
 
     Raises:
-        DataError: there is no such class.
+        DataError: the data set has no such class.
     """
     if wanted is None:
         return list(range(len(names)))
     for name in wanted:
         if name not in names:
-            raise DataError(f"report.classes: no class {name!r}; there are {', '.join(names)}")
+            near = settings.did_you_mean(name, names)
+            raise DataError(
+                f"report.classes: no class {name!r}{near}; there are {', '.join(names)}"
+            )
     return [names.index(name) for name in wanted]
 
 

@@ -63,9 +63,6 @@ def label_batches(
 
     Returns:
         The photos whose scores are not finite, on whichever host; nothing is written for them.
-
-    Raises:
-        DataError: see `make_label_program`.
     """
     settings = config.graph
     seen = [network_size(size, longer_side_scale(size, settings.longer_side)) for size in sizes]

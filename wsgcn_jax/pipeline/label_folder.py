@@ -11,7 +11,7 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax import data
+from wsgcn_jax import data, settings
 from wsgcn_jax.pipeline import boundary as boundary_stage
 from wsgcn_jax.pipeline import cams as cams_stage
 from wsgcn_jax.pipeline import classifier as classifier_stage
@@ -46,6 +46,8 @@ from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_labels, resize_map
 from wsgcn_jax.types import DataError, Skipped
 
+_SECTIONS = ("seed", "backbone", "cams", "crf", "graph", "seeds", "gcn")
+
 
 def label_folder(
     source: data.Source,
@@ -70,8 +72,9 @@ def label_folder(
         (number of photos with a label map, photos that were left out).
 
     Raises:
-        DataError: the photos' list, the maps or the run cannot be used.
+        DataError: the settings, the photos' list, the maps or the run cannot be used.
     """
+    settings.check(config, sections=_SECTIONS)
     for folder in given:
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder} is no folder; correct the path.")

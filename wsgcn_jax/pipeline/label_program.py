@@ -19,7 +19,6 @@ from wsgcn_jax.pipeline.label_photo import (
     seeds_of_walk,
 )
 from wsgcn_jax.resize import resize_maps
-from wsgcn_jax.types import DataError
 
 _BUCKET = 128  # pixels, at least, to which photos are padded for the CRF
 
@@ -30,21 +29,7 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
     Args:
         config: the whole configuration (`graph`, `seeds`, `crf`, `gcn` are read).
 
-    Raises:
-        DataError: `graph.walk`, `seeds.rule` or `crf.kernel` names nothing, or
-            `gcn.foreground_odds` is not positive.
     """
-    for name, value, choices in (
-        ("graph.walk", config.graph.walk, ("dense", "fast")),
-        ("graph.form", config.graph.form or "gather", ("gather", "tiles")),
-        ("seeds.rule", config.seeds.rule, ("cam", "walk")),
-        ("crf.kernel", config.crf.kernel or "lattice", ("lattice", "attention", "exact")),
-    ):
-        if value not in choices:
-            raise DataError(f"{name}: {value!r} is none of {', '.join(choices)}")
-    odds = config.gcn.foreground_odds
-    if not odds > 0:
-        raise DataError(f"gcn.foreground_odds: {odds} must be above 0 (published: 1)")
     names = ("radius", "beta", "steps", "walk", "form", "basis", "symmetrise", "laplacian_radius")
     graph = {name: config.graph[name] for name in names}
     return {**graph, **config.gcn.to_dict(), "seed_rule": _seed_rule(config)}
@@ -75,9 +60,6 @@ def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutpu
 
     Args:
         config: the whole configuration.
-
-    Raises:
-        DataError: see `label_options`.
     """
     one = partial(label_photo, **label_options(config))
     program = over_devices(lambda _, photos: each_photo(one, photos))

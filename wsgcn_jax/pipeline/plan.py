@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 def make_plan(
     workspace: Workspace,
-    needs: Mapping[str, Sequence[str]],
+    needs: dict[str, tuple[str, ...]],
     recipes: Mapping[str, Recipe],
     wanted: set[str],
     *,

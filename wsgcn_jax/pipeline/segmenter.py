@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.crf import DEEPLAB, refine
-from wsgcn_jax.models.backbone import BACKBONES, normalise, packaged_weights
+from wsgcn_jax.models.backbone import normalise, packaged_weights
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
@@ -67,24 +67,8 @@ def backbone_name(config: ConfigDict) -> str:
 
 
 def needs_classifier(config: ConfigDict) -> bool:
-    """Tells whether the segmenter starts from the run's own classifier.
-
-    Raises:
-        DataError: it shall, but its backbone is another one; or there is no such backbone.
-    """
-    name = backbone_name(config)
-    if name not in BACKBONES:
-        raise DataError(
-            f"segmenter.backbone: there is no {name!r}; use one of {', '.join(BACKBONES)}"
-        )
-    if config.segmenter.init != CLASSIFIER:
-        return False
-    if name != config.backbone.name:
-        raise DataError(
-            f"segmenter.init: the classifier's backbone is {config.backbone.name}, the segmenter's "
-            f"{name}; leave out segmenter.backbone or segmenter.init"
-        )
-    return True
+    """Tells whether the segmenter starts from the run's own classifier."""
+    return config.segmenter.init == CLASSIFIER
 
 
 def check_start(config: ConfigDict) -> None:

@@ -1,7 +1,7 @@
 """The order of the stages, what each one reads, and running them."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax import data
+from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
 from wsgcn_jax.distributed import any_across_hosts, describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import in_bucket
@@ -99,8 +99,6 @@ def _needs(config: ConfigDict) -> dict[str, tuple[str, ...]]:
     supervises it, the segmenter may start from the classifier.
     """
     supervision = config.segmenter.supervision
-    if supervision not in ("pseudo", "truth"):
-        raise DataError(f"segmenter.supervision: {supervision!r} is neither pseudo nor truth")
     needs = {stage.name: stage.needs for stage in STAGES}
     start = ("classifier",) if segmenter.needs_classifier(config) else ()
     masks = ("data",) if supervision == "truth" else needs["segmenter"]
@@ -117,8 +115,7 @@ def recipes(context: Context) -> dict[str, Recipe]:
         Recipes by stage.
 
     Raises:
-        DataError: the photos cannot be listed, or the segmenter's section of the configuration
-            contradicts itself.
+        DataError: the photos cannot be listed, or the segmenter cannot start as it shall.
     """
     needs, found = _needs(context.config), dict[str, Recipe]()
     for stage in STAGES:
@@ -171,10 +168,11 @@ def run_stages(config: ConfigDict, workdir: str, *, overwrite: bool = False) -> 
         Every photo that a stage left out, with the reason.
 
     Raises:
-        DataError: the input or the work folder cannot be used, a stage's name is unknown, a stage
-            that was asked for needs one that is not current, the folder holds what other settings
-            made, or another run works there.
+        DataError: the configuration, the input or the work folder cannot be used, a stage that was
+            asked for needs one that is not current, the folder holds what other settings made, or
+            another run works there.
     """
+    settings.check(config)
     wanted = _wanted(config.stages)
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
@@ -187,10 +185,20 @@ def run_stages(config: ConfigDict, workdir: str, *, overwrite: bool = False) -> 
         _carry_out(context, plan, made_of, overwrite=overwrite)
         if is_primary() and workspace.is_current("evaluate", made_of["evaluate"].fingerprint):
             evaluate.publish(context)
+    return left_out(workspace, made_of)
+
+
+def left_out(workspace: Workspace, made_of: Mapping[str, Recipe] | None = None) -> list[Skipped]:
+    """Returns the photos that the stages of a work folder left out, each once.
+
+    Args:
+        workspace: the work folder.
+        made_of: only of stages made by these recipes; None: of all.
+    """
     skipped: dict[Skipped, None] = {}
-    for name, recipe in made_of.items():
-        stamp = workspace.stamp(name)
-        if stamp is not None and stamp.fingerprint == recipe.fingerprint:
+    for stage in STAGES:
+        stamp = workspace.stamp(stage.name)
+        if stamp and (made_of is None or stamp.fingerprint == made_of[stage.name].fingerprint):
             skipped.update(dict.fromkeys(stamp.skipped))
     return list(skipped)
 
@@ -237,9 +245,6 @@ def _locked_by_all(root: Path) -> Iterator[None]:
 
 
 def _wanted(stages: str) -> set[str]:
-    names = [stage.name for stage in STAGES]
-    wanted = names if stages == "all" else [name.strip() for name in stages.split(",")]
-    for name in wanted:
-        if name not in names:
-            raise DataError(f"--config.stages: no stage {name!r}; there are {', '.join(names)}")
-    return set(wanted)
+    if stages == "all":
+        return {stage.name for stage in STAGES}
+    return {name.strip() for name in stages.split(",")}

@@ -117,7 +117,7 @@ def run_training(
         source: random access to the training photos.
         transform: augmentation.
         loss: the objective.
-        settings: the section; the keys of `configs/default.py`'s `_training` are read. Without
+        settings: the section; the keys of `settings.inputs.training` are read. Without
             epochs the weights are kept as they are.
         rates: learning rate of each group of parameters.
         group_of: path of a parameter -> its group.

@@ -18,6 +18,7 @@ from etils.epath import Path
 from wsgcn_jax.checksums import damage, files_below, sums
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import is_primary, wait_for_all
+from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.folders import absolute, in_bucket
 from wsgcn_jax.pipeline.stage_files import STAMP, broken, clear, drop, matches, outputs
 from wsgcn_jax.pipeline.stamps import (
@@ -63,8 +64,8 @@ class Workspace:
                 raise
             reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"{self.root}: the bucket cannot be written ({reason}); is `pip install "
-                "wsgcn-jax[gcs]` done, and are you logged in?"
+                f"{self.root}: the bucket cannot be written ({reason}); log in, or, if gcsfs is "
+                f"missing: {how_to_install('gcs')}"
             ) from error
 
     def folder(self, stage: str) -> Path:

@@ -1,0 +1,7 @@
+"""`python -m experiments.report`."""
+
+import sys
+
+from .command import main
+
+sys.exit(main(sys.argv[1:]))

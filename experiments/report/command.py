@@ -1,0 +1,40 @@
+"""Writes the page of a finished run once more, from what its work folder holds.
+
+    python -m experiments.report --workdir=DIR
+
+Nothing is computed: the stages must be done. Exit status: 0 written, 2 the folder cannot be used,
+3 written, but the run had left photos out.
+"""
+
+from collections.abc import Sequence
+
+from wsgcn_jax.folders import absolute
+from wsgcn_jax.pipeline.stages import left_out
+from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.types import DataError
+
+from ..command import Parser, fail, fail_on_full_disk, log_skipped
+from .record import read_record
+from .run import write_report
+
+
+def main(argv: Sequence[str]) -> int:
+    """Writes `report.html`; returns the exit status."""
+    parser = Parser(__doc__)
+    parser.add_argument("--workdir", required=True, help="work folder of a run, or gs://...")
+    workdir = absolute(parser.parse_args(argv).workdir)
+    try:
+        record = read_record(workdir)
+        skipped = left_out(Workspace(workdir))
+        path = write_report(record.settings(), workdir, skipped, record=record)
+        if path is None:
+            raise DataError(
+                f"{workdir}: the run is not finished; start its command again, which goes on "
+                f"where it stopped: {record.command}"
+            )
+    except DataError as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail_on_full_disk(error, workdir)
+    print(f"report: {path}")
+    return log_skipped(skipped)

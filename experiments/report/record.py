@@ -1,0 +1,136 @@
+"""What a run was: `run.json` in its work folder, with command, settings, versions and devices."""
+
+import json
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from etils.epath import Path
+from ml_collections import ConfigDict
+
+from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.distributed import describe_devices
+from wsgcn_jax.settings import defaults
+from wsgcn_jax.types import DataError
+
+_FILE = "run.json"
+_PACKAGES = (
+    "wsgcn-jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "tensorflow-datasets",
+    "numpy",
+    "pillow",
+)
+
+
+class Record(NamedTuple):
+    """What a run was.
+
+    Attributes:
+        command: the command line.
+        date: when it ended, UTC.
+        devices: what it ran on.
+        versions: of Python, the system and the packages, by name.
+        config: the whole configuration as JSON.
+    """
+
+    command: str
+    date: str
+    devices: str
+    versions: dict[str, str]
+    config: dict[str, Any]
+
+    def settings(self) -> ConfigDict:
+        """Returns the configuration.
+
+        Raises:
+            DataError: it is not one of this version.
+        """
+        config = defaults()
+        try:
+            config.update(self.config)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            text = " ".join(str(error).split())
+            raise DataError(
+                f"{_FILE} is of another version ({text}); start the run's command again: "
+                f"{self.command}"
+            ) from error
+        return config.lock()
+
+
+def write_record(workdir: Path, config: ConfigDict) -> Record:
+    """Writes what this process runs with to the work folder, and returns it."""
+    program, *arguments = sys.orig_argv
+    record = Record(
+        command=shlex.join([Path(program).name, *arguments]),
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        devices=describe_devices(),
+        versions=_versions(),
+        config=json.loads(config.to_json_best_effort()),
+    )
+    write_atomic(workdir / _FILE, json.dumps(record._asdict(), indent=1).encode())
+    return record
+
+
+def read_record(workdir: Path) -> Record:
+    """Reads what a run was.
+
+    Raises:
+        DataError: the folder holds no such file, or it is damaged.
+    """
+    path = workdir / _FILE
+    try:
+        record = Record(**json.loads(path.read_text()))
+        texts = (record.command, record.date, record.devices)
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("not a text")
+        if not isinstance(record.versions, dict) or not isinstance(record.config, dict):
+            raise ValueError("not a table")
+        return record
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path} is missing or damaged; is {workdir} the work folder of a finished run? If so, "
+            "start its command again: it skips what is done and writes the report"
+        ) from error
+
+
+def changed_settings(config: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Says what differs from the defaults.
+
+    Args:
+        config: the whole configuration as JSON.
+
+    Returns:
+        (key, value, default) in order of the keys.
+    """
+    usual = all_settings(json.loads(defaults().to_json_best_effort()))
+    mine = all_settings(config)
+    return [(k, v, usual.get(k, "")) for k, v in mine.items() if v != usual.get(k)]
+
+
+def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Returns every key, as `--config.KEY` names it, and its value in words."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= all_settings(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(tuple(value) if isinstance(value, list) else value)
+    return flat
+
+
+def _versions() -> dict[str, str]:
+    versions = {"Python": platform.python_version(), "system": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,70 @@
+"""`wsgcn`, the commands behind it, and what their help has in common."""
+
+import importlib
+import sys
+
+import pytest
+
+from experiments import cli
+from wsgcn_jax import __version__
+
+
+def _run(*arguments):
+    try:
+        return cli.main(arguments)
+    except SystemExit as stopped:
+        return stopped.code
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_the_commands_are_listed_on_a_screen(arguments, capsys):
+    assert _run(*arguments) == 0
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) <= 24
+    assert all(f"\n  {name} " in said for name in cli.COMMANDS)
+
+
+def test_version(capsys):
+    assert _run("--version") == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("trian", "did you mean 'train'?"),
+        ("zzz", "there are train, "),
+        ("--zz", "there are "),
+    ],
+)
+def test_an_unknown_command_is_one_line(name, hint, capsys):
+    assert _run(name) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: unknown command {name!r}; {hint}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/wsgcn", "/src/experiments/train.py"])
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_says_what_was_typed(command, program, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [program])
+    assert _run(command, "--help") == 0
+    said = capsys.readouterr().out
+    as_module = f"python -m experiments.{command.replace('-', '_')}"
+    assert (f"    wsgcn {command}" in said) == program.endswith("wsgcn")
+    assert (f"    {as_module}" in said) != program.endswith("wsgcn")
+    assert len(said.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_unknown_options_come_before_missing_ones(command, capsys):
+    assert _run(command, "--hlep") == 2
+    assert capsys.readouterr().err == (
+        "error: unknown option --hlep; did you mean '--help'? (--help lists the options)\n"
+    )
+
+
+def test_a_command_is_imported_when_it_is_called(monkeypatch):
+    called = []
+    found = importlib.import_module("experiments.convert")
+    monkeypatch.setattr(found, "main", lambda rest: called.append(rest) or 3)
+    assert _run("convert", "a", "--as=b") == 3 and called == [["a", "--as=b"]]

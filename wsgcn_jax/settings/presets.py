@@ -1,0 +1,66 @@
+"""The default configuration, what machines change of it, and older names of keys."""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import FieldReference
+
+from wsgcn_jax.settings.keys import KEYS
+
+RENAMED = {
+    "classifier.frozen_taps": "classifier.frozen_stages",
+    "crf.boundary_labels": "crf.ir_labels",
+    "crf.masks": "crf.post_process",
+    "crf.seeds": "crf.partial_labels",
+    "gcn.object_odds": "gcn.foreground_odds",
+    "segmenter.frozen_taps": "segmenter.frozen_stages",
+    "segmenter.rate_every": "segmenter.learning_rate_interval",
+    "segmenter.test_batch_size": "segmenter.eval_batch_size",
+    "segmenter.test_bucket": "segmenter.eval_bucket",
+    "segmenter.test_longer_side": "segmenter.eval_longer_side",
+    "segmenter.test_scales": "segmenter.eval_scales",
+}
+"""Keys of older configurations and their names here, for the error about an unknown key."""
+
+BATCHES = {"cpu": 4, "gpu": 64, "tpu": 32}
+"""Photos that the graph part labels together, by machine."""
+
+
+def defaults() -> ConfigDict:
+    """Returns every key with its default, unlocked, so that a configuration can change them.
+
+    A ConfigDict keeps the types: text for a number is an error where it is written.
+    """
+    config = ConfigDict()
+    for key in KEYS:
+        *section, name = key.name.split(".")
+        place = config
+        for part in section:
+            if part not in place:
+                place[part] = ConfigDict()
+            place = place[part]
+        place[name] = (
+            FieldReference(key.default, field_type=key.kind.type) if key.optional else key.default
+        )
+    return config
+
+
+def fit_to(config: ConfigDict, machine: str | None) -> ConfigDict:
+    """Sets batch sizes and number formats for a machine: `--config=configs/voc12.py:tpu`.
+
+    Args:
+        config: unlocked; changed in place.
+        machine: cpu, gpu or tpu; None leaves the configuration as it is.
+
+    Returns:
+        The configuration, locked.
+
+    Raises:
+        ValueError: there is no such machine.
+    """
+    if machine is not None and machine not in BATCHES:
+        raise ValueError(f"no preset {machine!r}; there are {', '.join(BATCHES)}")
+    if machine is not None:
+        config.graph.batch_size = BATCHES[machine]
+    if machine in ("gpu", "tpu"):
+        config.cams.batch_size = 16
+        config.segmenter.update(bfloat16=True, eval_batch_size=16)
+    return config.lock()
