@@ -1,5 +1,6 @@
 """Folders in a bucket: what is written there, and what stays on a disk. The bucket is in memory."""
 
+import errno
 import os
 
 import fsspec
@@ -9,10 +10,11 @@ from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
 from wsgcn_jax.data import read_mask, write_mask
-from wsgcn_jax.folders import absolute, disk_for, in_bucket
+from wsgcn_jax.folders import absolute, disk_errors, disk_for, in_bucket
 from wsgcn_jax.pipeline.curves import Curves, read_curve
 from wsgcn_jax.pipeline.stamps import Recipe
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, write_arrays
+from wsgcn_jax.types import DataError
 
 
 class _Bucket(MemoryFileSystem):
@@ -40,6 +42,21 @@ def test_paths_know_where_they_are(tmp_path, monkeypatch):
     assert os.fspath(absolute("gs://b/x")) == "gs://b/x"
     assert os.fspath(absolute("x")) == str(tmp_path / "x")
     assert disk_for(absolute("x")) == absolute("x")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (OSError(errno.ENOSPC, "x"), True),
+        (RuntimeError("Failed to finalize: write() failed: No space left on device"), True),
+        (RuntimeError("something else"), False),
+        (DataError("No space left, says a photo"), False),
+    ],
+)
+def test_a_full_disk_is_one_line_whoever_reports_it(tmp_path, error, is_full):
+    with pytest.raises(DataError if is_full else type(error)) as caught, disk_errors(tmp_path):
+        raise error
+    assert ("the disk is full; make room" in str(caught.value)) == is_full
 
 
 def test_each_folder_of_a_bucket_has_its_own_disk(root, tmp_path):

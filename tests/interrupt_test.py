@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -21,7 +22,7 @@ def left(monkeypatch):
 
     def leave(status):
         statuses.append(status)
-        if len(statuses) == 1:
+        if threading.current_thread() is threading.main_thread():
             raise _Left
 
     monkeypatch.setattr(interrupt.os, "_exit", leave)
@@ -79,6 +80,17 @@ def test_a_batch_without_an_end_is_cut_off(left, monkeypatch):
                 break
             time.sleep(0.01)
         assert left == [143]
+        raise _Left
+
+
+def test_a_compilation_is_cut_off(left, monkeypatch):
+    monkeypatch.setattr(interrupt, "_LOOKS", 0.01)
+    code = compile("def wait(left):\n while not left: pass", f"/x/{interrupt._COMPILER}", "exec")
+    exec(code, names := {})
+    with pytest.raises(_Left), interrupt.guard():
+        _send(signal.SIGINT)
+        names["wait"](left)
+        assert left == [130]
         raise _Left
 
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
 from wsgcn_jax.distributed import any_across_hosts, describe_devices, is_primary, wait_for_all
-from wsgcn_jax.folders import in_bucket
+from wsgcn_jax.folders import disk_errors, in_bucket
 from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline import boundary, cams, classifier, evaluate, pseudo_labels, segmenter
 from wsgcn_jax.pipeline.context import Context
@@ -213,7 +213,8 @@ def _carry_out(
             continue
         state = plan.todo[stage.name]
         log(f"[{stage.name}]{f' {state}; it is made again' if state.damaged else ''}")
-        with products_of_networks(context.config.backbone.precision):
+        precision = context.config.backbone.precision
+        with products_of_networks(precision), disk_errors(context.workspace.root):
             context.workspace.run(
                 stage.name,
                 made_of[stage.name],

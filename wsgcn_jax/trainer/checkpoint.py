@@ -3,12 +3,9 @@
 Orbax keeps no checksums, so ours lie beside its arrays: what was flipped on the disk is found.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -19,7 +16,7 @@ from etils.epath import Path, PathLike
 
 from wsgcn_jax.checksums import Sum, damage, files_below, sums
 from wsgcn_jax.distributed import is_primary, wait_for_all
-from wsgcn_jax.folders import absolute, in_bucket
+from wsgcn_jax.folders import absolute, disk_errors, full_disk, in_bucket
 from wsgcn_jax.types import DataError
 
 _SUMS = "checksums.json"
@@ -38,7 +35,7 @@ class Checkpoints:
         """
         self._folder = absolute(folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def save(self, step: int, state: Any, data: dict[str, Any]) -> None:
@@ -54,7 +51,7 @@ class Checkpoints:
         """
         _check_room(self._folder, state)
         note = {"place": data, "digest": _digest(state, data)}
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -115,23 +112,11 @@ class Checkpoints:
         Raises:
             DataError: the disk is full.
         """
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             try:
                 self._manager.wait_until_finished()
             finally:
                 self._manager.close()
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk, which every layer reports in a way of its own, into one sentence."""
-    try:
-        yield
-    except Exception as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left" in str(error) or "quota exceeded" in str(error):
-            raise DataError(_full(folder)) from error
-        raise
 
 
 def _digest(state: Any, data: dict[str, Any]) -> str:
@@ -155,14 +140,7 @@ def _check_room(folder: Path, tree: Any) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + _SPARE
     if shutil.disk_usage(there).free < needed:
-        raise DataError(_full(folder))
-
-
-def _full(folder: Path) -> str:
-    return (
-        f"{folder}: the disk is full; make room and start the same command again: it goes on from "
-        "the newest checkpoint"
-    )
+        raise DataError(full_disk(folder))
 
 
 def save_tree(path: Path, tree: Any) -> None:
@@ -177,7 +155,7 @@ def save_tree(path: Path, tree: Any) -> None:
     """
     path = absolute(path)
     _check_room(path, tree)
-    with _disk_errors(path), ocp.StandardCheckpointer() as writer:
+    with disk_errors(path), ocp.StandardCheckpointer() as writer:
         writer.save(path, tree, force=True)
     if is_primary() and not in_bucket(path):
         (path / _SUMS).write_text(json.dumps(sums(path, files_below(path))))
