@@ -32,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     name, *rest = arguments or ["--help"]
-    if name in COMMANDS:
-        module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    if (command := name.replace("_", "-")) in COMMANDS:
+        module = importlib.import_module(f".{command.replace('-', '_')}", __package__)
         return int(module.main(rest))
     if name in ("-h", "--help", "--version"):
-        listed = "\n".join(f"  {command:<14}{what}" for command, what in COMMANDS.items())
+        listed = "\n".join(f"  {key:<14}{what}" for key, what in COMMANDS.items())
         print(__version__ if name == "--version" else f"{__doc__}\ncommands:\n{listed}")
         return 0
     hint = did_you_mean(name, COMMANDS) or f"; there are {', '.join(COMMANDS)}"

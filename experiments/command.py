@@ -65,11 +65,13 @@ class Parser(argparse.ArgumentParser):
         """Parses what it knows; an unknown option is named before a missing one."""
         args = sys.argv[1:] if args is None else args
         args = sorted(args, key=lambda argument: argument == "--helpfull")  # it reads --config
-        for name in (argument.partition("=")[0] for argument in args):
+        for name, equals, value in (argument.partition("=") for argument in args):
             if not name.startswith("-") and self._subparsers is not None:
                 break  # the rest are another parser's
-            known = name in self._option_string_actions or name.startswith(self.others)
-            if name.startswith("--") and not known:
+            known = name in self._option_string_actions
+            if (known and equals and not value) or not name:  # as --photos=$FORGOTTEN gives it
+                self.error(f"{name or 'an argument'} has no value")
+            if name.startswith("--") and not known and not name.startswith(self.others):
                 near = did_you_mean(name[2:], [key[2:] for key in self._option_string_actions])
                 hint = near and did_you_mean(name, self._option_string_actions)
                 self.error(f"unknown option {name}{hint}")

@@ -2,10 +2,12 @@
 
     python -m experiments.evaluate --pred=DIR --truth=DIR [--classes=FILE|NAMES] [--json=FILE]
 
-Both folders hold palette or grey PNGs of the same names and sizes. Class names, background
-first, in the order of their ids: from --classes (a file with one a line, or a comma-separated
-list), else from the folder that `experiments.predict` wrote, else VOC's. Exit status: 0
-measured, 2 the input cannot be used.
+Both folders hold palette or grey PNGs of the same names and sizes. Class names in the order of
+their ids come from --classes (a file with one a line, a comma-separated list, or `voc`; background
+comes first, named or not), else from the `classes.json` that the commands here write beside masks,
+else they are VOC's. Pixels without a prediction (255) are left out, as published; where there are
+any, the scores with them as background stand beside. Exit status: 0 measured, 2 the input cannot
+be used.
 """
 
 import json
@@ -18,14 +20,15 @@ from typing import Any
 import numpy as np
 
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import check_classes, parse_classes, read_classes
 from wsgcn_jax.data.files import check_relative, read_text, unknown_name, write_atomic
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.types import IGNORE, DataError
 
 from .command import Parser, fail
-from .predict import STAMP
 
 _NAMED = 5
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,22 +36,23 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(__doc__)
     parser.add_argument("--pred", type=Path, required=True, help="folder of predicted masks")
     parser.add_argument("--truth", type=Path, required=True, help="folder of true masks")
-    parser.add_argument("--classes", help="file with a name a line, or names; all, in order of id")
+    parser.add_argument("--classes", help="file with a name a line, names, or voc; all, by id")
     parser.add_argument("--average", help="names of the classes to average; default: all")
     parser.add_argument("--list", type=Path, help="file with the names to score; default: all true")
+    parser.add_argument(
+        "--allow-missing", action="store_true", help="leave out true masks without a prediction"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
     try:
-        classes = _classes(options.classes, options.pred)
+        names = _names(options.truth, options.list)
+        classes = _classes(options.classes, options.pred, options.truth)
         averaged = [
             _id(name, classes) for name in (options.average or "").split(",") if name.strip()
         ]
+        names = _predicted(options.pred, names, allow_missing=options.allow_missing)
         scores = evaluate(
-            options.pred,
-            options.truth,
-            classes,
-            averaged or list(range(len(classes))),
-            _names(options.truth, options.list),
+            options.pred, options.truth, classes, averaged or list(range(len(classes))), names
         )
         print(text(scores))
         if options.json:
@@ -74,21 +78,14 @@ def evaluate(
         In percent: `miou` over the classes that occur in the truth, `miou_all` which also counts
         classes only predicted, as 0, `iou` by class name (those in truth or prediction),
         `pixel_accuracy`, and `labelled`, the share of the scored pixels with a prediction: the
-        others (255) are left out of everything else. And `photos`, their number.
+        others (255) are left out of everything else. Where there are such, `as_background` has
+        the first four with them as background. And `photos`, their number.
 
     Raises:
         DataError: a mask is missing, unreadable, of another size or holds unknown classes.
     """
-    missing = [name for name in names if not (pred / f"{name}.png").is_file()]
-    if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        raise DataError(
-            f"{pred} lacks {len(missing)} of {len(names)} masks: "
-            f"{', '.join(f'{name}.png' for name in missing[:_NAMED])}{more}; predict them, or "
-            "score fewer by --list."
-        )
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    scored = 0
+    unlabelled = np.zeros(len(classes), np.int64)
     for name in names:
         true = _read(truth / f"{name}.png", len(classes))
         mask = _read(pred / f"{name}.png", len(classes))
@@ -98,17 +95,31 @@ def evaluate(
                 f"{true.shape[1]}x{true.shape[0]}; predict at the photo's size."
             )
         confusion += confusion_matrix(true, mask, len(classes))
-        scored += int((true != IGNORE).sum())
+        lost = true[(mask == IGNORE) & (true != IGNORE)]
+        unlabelled += np.bincount(lost, minlength=len(classes))
     if not confusion.any():
         raise DataError(f"{truth}: no pixel has both a true class and a prediction.")
+    scored = confusion.sum() + unlabelled.sum()
+    scores = {
+        **_figures(confusion, classes, averaged),
+        "labelled": _percent(confusion.sum() / scored),
+        "photos": len(names),
+    }
+    if unlabelled.any():
+        confusion[:, 0] += unlabelled
+        scores["as_background"] = _figures(confusion, classes, averaged)
+    return scores
+
+
+def _figures(
+    confusion: np.ndarray, classes: Sequence[str], averaged: Sequence[int]
+) -> dict[str, Any]:
     each = iou(confusion)
     return {
         "miou": _percent(mean_iou(confusion, classes=averaged)),
         "miou_all": _percent(mean_iou(confusion, definition="all", classes=averaged)),
         "iou": {classes[k]: _percent(each[k]) for k in averaged if np.isfinite(each[k])},
         "pixel_accuracy": _percent(np.trace(confusion) / confusion.sum()),
-        "labelled": _percent(confusion.sum() / scored),
-        "photos": len(names),
     }
 
 
@@ -124,6 +135,11 @@ def text(scores: dict[str, Any]) -> str:
     for key, name in names.items():
         value = "none" if scores[key] is None else f"{scores[key]:6.2f}"
         lines.append(f"{name:<30}{value}")
+    beside = scores.get("as_background")
+    if beside is not None:
+        lines.append("with unlabelled pixels as background:")
+        for key in ("miou", "miou_all", "pixel_accuracy"):
+            lines.append(f"  {names[key]:<28}{beside[key]:6.2f}")
     lines.append(f"{'photos':<30}{scores['photos']:6d}")
     return "\n".join(lines)
 
@@ -145,10 +161,12 @@ def _read(path: Path, classes: int) -> np.ndarray:
 
 
 def _names(truth: Path, listed: Path | None) -> list[str]:
+    """Names of the masks to score, without suffix: those of a list, or all true ones."""
     if not truth.is_dir():
         raise DataError(f"the folder of true masks {truth} is missing; give another by --truth.")
     if listed is not None:
-        names = read_text(listed, what="list").split()
+        lines = [line.strip() for line in read_text(listed, what="list").splitlines()]
+        names = [_without_suffix(line) for line in lines if line]
         for name in names:
             check_relative(name, where=str(listed))
     else:
@@ -159,18 +177,41 @@ def _names(truth: Path, listed: Path | None) -> list[str]:
     return names
 
 
-def _classes(given: str | None, pred: Path) -> tuple[str, ...]:
-    """The names from the command line, from the predictions' folder, or VOC's."""
-    if given is None:
-        try:
-            return tuple(json.loads((pred / STAMP).read_text())["classes"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return data.VOC_CLASSES
-    listed = read_text(Path(given), what="class list").splitlines() if Path(given).is_file() else ()
-    names = tuple(name.strip() for name in listed or given.split(",") if name.strip())
-    if len(set(names)) != len(names) or not 2 <= len(names) <= 255:
-        raise DataError(f"--classes={given}: give 2 to 255 different names, background first.")
-    return names
+def _without_suffix(name: str) -> str:
+    """A list may name photos or masks as files; a dot elsewhere belongs to the name."""
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in _SUFFIXES else name
+
+
+def _predicted(pred: Path, names: Sequence[str], *, allow_missing: bool) -> list[str]:
+    """The names that have a prediction; DataError where some have none and that is not allowed."""
+    missing = [name for name in names if not (pred / f"{name}.png").is_file()]
+    if not missing:
+        return list(names)
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    said = (
+        f"{pred} lacks {len(missing)} of {len(names)} masks: "
+        f"{', '.join(f'{name}.png' for name in missing[:_NAMED])}{more}"
+    )
+    if not allow_missing or len(missing) == len(names):
+        raise DataError(
+            f"{said}; predict them, name those to score by --list, or leave them out by "
+            "--allow-missing."
+        )
+    print(f"{said}; left out", file=sys.stderr)
+    lacking = set(missing)
+    return [name for name in names if name not in lacking]
+
+
+def _classes(given: str | None, pred: Path, truth: Path) -> tuple[str, ...]:
+    """The names from the command line, from the list beside either kind of masks, or VOC's."""
+    if given is not None:
+        classes = parse_classes(given)
+    else:
+        classes = read_classes(pred) or read_classes(truth) or data.VOC_CLASSES
+    for folder in (pred, truth):
+        check_classes(folder, classes)
+    return classes
 
 
 def _id(name: str, classes: Sequence[str]) -> int:

@@ -25,7 +25,9 @@ from PIL import Image
 from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
+from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
+from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
@@ -76,8 +78,14 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
         DataError: a folder cannot be used.
     """
     files = _photos(images, out)
+    check_output(
+        (out, *{(out / file).parent for file in files}), {"the network's folder": checkpoint}
+    )
+    check_foreign(out, STAMP)
     segmenter = load_segmenter(absolute(checkpoint))
+    check_classes(out, segmenter.description.classes)
     _stamp(out, segmenter, crf=crf)
+    write_classes(out, segmenter.description.classes)
     skipped, readable, sizes = [], [], []
     for file in files:
         try:
@@ -102,6 +110,8 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
         refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if crf else None,
     )
     skipped += [Skipped(str(readable[index]), reason) for index, reason in broken]
+    if len(skipped) == len(files):
+        raise DataError(f"all {len(files)} photos were left out: {skipped[0].reason}")
     return skipped
 
 
@@ -119,6 +129,13 @@ def _photos(images: Path, out: Path) -> list[Path]:
         other = files.setdefault(file.with_suffix(""), file)
         if other != file:
             raise DataError(f"{images}: {other} and {file} would share one mask; rename one.")
+    real = images.resolve()
+    for file in files.values():
+        if (out / file).parent.resolve().is_relative_to(real):
+            raise DataError(
+                f"{out / file.parent} leads into {images}: masks would lie among photos; "
+                "move --out."
+            )
     if not files:
         raise DataError(f"{images} holds no photo ({', '.join(SUFFIXES)}); give another folder.")
     return list(files.values())

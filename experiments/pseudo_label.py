@@ -1,18 +1,22 @@
 """Pseudo labels for a folder of photos, from anybody's maps or a trained run.
 
     python -m experiments.pseudo_label --images DIR --labels labels.csv --out DIR \\
-        [--cams DIR] [--boundary DIR] [--seeds DIR] [--checkpoint RUN] [options]
+        [--cams DIR] [--boundary DIR] [--seeds DIR] [--regions DIR] [--checkpoint RUN] [options]
 
-`labels.csv` lists `file,label label ...`. CAMs are `NAME.npy` (IRNet's) or `NAME.npz` (`cam`
-[k, h, w] in 0..1, `keys` [k] class ids), boundary maps `NAME.png` (grey, white = boundary) or
-`NAME.npz` (`boundary` [h, w]). --seeds are partial labels, `NAME.png` of the photo's size with 255
-where nothing is known; they make CAMs needless. Class ids 1, 2, ... follow --classes (names, commas
-between); without it they are the run's where there is a run, else VOC's if all labels are VOC's
-names, else the order of appearance in the list.
+`labels.csv` lists `file,label label ...`. CAMs are files of IRNet, PSA, SEAM, CLIP-ES, MCTformer
+or WeTr (`NAME.npy`), arrays [k, h, w] (`.npy`, `.npz`), or masks (`.png`); a line says what they
+were taken for. Boundary maps are `NAME.png` (grey, white = boundary) or `.npz`. --seeds are partial
+labels, `NAME.png` of the photo's size with 255 where nothing is known, or probabilities with
+background (`.npy`, `.npz`); they make CAMs needless. --regions are SAM's (`NAME.json`, or PNGs):
+every pixel of a region takes the mean of the region's final scores.
 
-What is missing, the networks of RUN (a work folder of experiments.train, with its --config) make.
-The GCN's node features are RUN's boundary network's too; without RUN they are random waves of
-colour and position, which is not what the paper has.
+Class ids 1, 2, ... follow --classes (names, commas between; `voc`: the 20 of VOC); without it they
+are the run's where there is a run, else the order of appearance in the list, as in training.
+
+What is missing, the networks of RUN (a work folder of experiments.train) make, and RUN's own
+configuration counts; --config.KEY changes single keys of it. The GCN's node features are RUN's
+boundary network's too; without RUN they are random waves of colour and position, which is not what
+the paper has.
 
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
@@ -28,12 +32,16 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data, interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
+from wsgcn_jax.data.class_list import parse_classes
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.data.labels import BACKGROUND, VOC_CLASSES, read_csv_labels
+from wsgcn_jax.data.labels import read_csv_labels
+from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.folders import absolute, disk_for
+from wsgcn_jax.pipeline import run_settings
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
 from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.run_settings import RunSettings
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
@@ -48,6 +56,8 @@ LAYOUTS = {
 }
 """Where below --out the label maps go; scores go to `scores`."""
 
+_SETTINGS = "settings.json"
+_DEFAULT = "default"
 _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 
 
@@ -56,39 +66,72 @@ def main(argv: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     options, keys = _parser().parse_known_args(argv)
     logging.set_verbosity(logging.WARNING)
-    given = (options.cams, options.boundary, options.seeds, options.checkpoint)
+    given = (options.cams, options.boundary, options.seeds, options.checkpoint, options.regions)
     external = ExternalMaps(*(v and Path(v) for v in given))
     out = Path(options.out)
+    masks = out / LAYOUTS[options.layout]
     try:
-        config = override(load_config(options.config), keys)
+        _check_folders(out, masks, external, options)
+        run = None if external.run is None else run_settings.load(external.run)
+        config = override(_config(run, external.run, options.config), keys)
         keep_compiled_programs()
-        classes = _classes(options.classes, Path(options.labels), external.run, config)
+        classes = _classes(options.classes, Path(options.labels), run, external.run, config)
         source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
         _claim(out, config, external, classes)
-        done, skipped = label_folder(
-            source,
-            external,
-            config,
-            out / LAYOUTS[options.layout],
-            out / "scores" if options.scores else None,
-        )
+        scores = out / "scores" if options.scores else None
+        done, skipped = label_folder(source, external, config, masks, scores)
     except DataError as error:
         return fail(str(error))
     except OSError as error:
         return fail_on_full_disk(error, out)
-    print(f"{out / LAYOUTS[options.layout]}: {done} photos labelled")
+    print(f"{masks}: {done} photos labelled")
     return log_skipped(skipped)
 
 
+def _check_folders(
+    out: Path, masks: Path, external: ExternalMaps, options: argparse.Namespace
+) -> None:
+    """Refuses an output folder in which something else lies."""
+    read = {
+        "the photos' folder": options.images,
+        "the labels' folder": Path(absolute(options.labels)).parent,
+        "the CAMs' folder": external.cams,
+        "the boundary maps' folder": external.boundary,
+        "the partial labels' folder": external.seeds,
+        "the regions' folder": external.regions,
+        "the run's folder": external.run,
+    }
+    check_output((out, masks, out / "scores"), read)
+    if not (out / _SETTINGS).exists():
+        check_foreign(masks, _SETTINGS)
+
+
+def _config(run: RunSettings | None, root: Path | None, name: str | None) -> ConfigDict:
+    """The run's own configuration, else the file that is named, else the default."""
+    if run is None or root is None:
+        return load_config(name or _DEFAULT)
+    if name is not None:
+        raise DataError(
+            f"--config={name}: the networks of {root} go with that run's own configuration; leave "
+            "it out, and change single keys by --config.KEY=VALUE"
+        )
+    return run_settings.apply(run, load_config(_DEFAULT), root)
+
+
 def _classes(
-    given: str | None, labels: Path, run: Path | None, config: ConfigDict
+    given: str | None, labels: Path, run: RunSettings | None, root: Path | None, config: ConfigDict
 ) -> tuple[str, ...]:
+    own = run.classes if run is not None else ()
+    if root is not None and run is None:
+        own = data.load(disk_for(root / "data"), config.data.pseudo_split).classes
     if given:
-        return (BACKGROUND, *(name.strip() for name in given.split(",")))
-    if run is not None:
-        return data.load(disk_for(run / "data"), config.data.pseudo_split).classes
-    named = read_csv_labels(labels).classes
-    classes = VOC_CLASSES if set(named) <= set(VOC_CLASSES) else named
+        classes = parse_classes(given)
+        if own and classes != own:
+            raise DataError(
+                f"--classes: the networks of {root} know {', '.join(own[1:])}; leave --classes out"
+            )
+    else:
+        classes = own or read_csv_labels(labels).classes
     log("class ids: " + ", ".join(f"{i} {name}" for i, name in enumerate(classes)))
     return classes
 
@@ -100,9 +143,10 @@ def _claim(out: Path, config: ConfigDict, external: ExternalMaps, classes: Seque
         "classes": list(classes),
         "seed": config.seed,
         "config": {name: config[name].to_dict() for name in _SECTIONS},
+        "longer_side": config.data.longer_side,
     }
     text = json.dumps(note, indent=1).encode()
-    path = out / "settings.json"
+    path = out / _SETTINGS
     try:
         if path.exists() and path.read_bytes() != text:
             raise DataError(f"{out} holds labels of another setting; name another --out.")
@@ -120,11 +164,12 @@ def _parser() -> Parser:
         ("--cams", "folder of CAMs", False),
         ("--boundary", "folder of boundary maps", False),
         ("--seeds", "folder of partial labels", False),
+        ("--regions", "folder of regions that vote on the scores", False),
         ("--checkpoint", "work folder of a trained run", False),
     ):
         parser.add_argument(name, metavar="PATH", help=what, required=needed)
     parser.add_argument("--edges", dest="boundary", help=argparse.SUPPRESS)  # as in version 0.1
-    parser.add_argument("--classes", metavar="NAMES", help="in the order of their ids")
+    parser.add_argument("--classes", metavar="NAMES", help="in the order of their ids; or voc")
     parser.add_argument("--scores", action="store_true", help="also write the scores, as NPZ")
     parser.add_argument(
         "--layout",
@@ -133,7 +178,8 @@ def _parser() -> Parser:
         metavar="NAME",
         help=f"where label maps go below --out: {', '.join(LAYOUTS)}",
     )
-    add_config_options(parser, "default")
+    add_config_options(parser, _DEFAULT)
+    parser.set_defaults(config=None)  # a run brings its own
     return parser
 
 

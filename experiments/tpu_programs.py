@@ -19,7 +19,7 @@ from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.models.network import Module, Network, variable_shapes
 from wsgcn_jax.pipeline import boundary, classifier, segmenter
-from wsgcn_jax.pipeline.cams import multi_scale_cams
+from wsgcn_jax.pipeline.cam_sources import multi_scale_cams
 from wsgcn_jax.pipeline.graph_inputs import mirrored_boundary
 from wsgcn_jax.pipeline.inference import ScaledPhotos, grid_size, network_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
@@ -58,7 +58,9 @@ Maker = Callable[[Devices], Program]
 
 
 def _config() -> ConfigDict:
-    return load_config("voc12").unlock()
+    config = load_config("voc12").unlock()
+    config.cams.batch_size = config.graph.batch_size = 4  # whatever would fit on this machine
+    return config
 
 
 def _shape(*shape: int, dtype: Any = jnp.float32) -> Any:

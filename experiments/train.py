@@ -113,7 +113,7 @@ def make_workdir(options: argparse.Namespace, config: ConfigDict) -> Path:
 
 
 def _config_name(options: argparse.Namespace) -> str:
-    return options.config or ("photos" if options.photos else _DEFAULT)
+    return options.config or (_DEFAULT if options.photos is None else "photos")
 
 
 def _parser() -> Parser:

@@ -8,6 +8,7 @@ from golden_weights import golden
 
 from experiments import evaluate as command
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import write_classes
 
 METRIC = golden("metric")
 
@@ -54,10 +55,29 @@ def test_unlabelled_predictions_are_counted(folders, tmp_path):
     lost = known[0][: len(mask) // 2].sum() / sum(k.sum() for k in known)
     scores = json.loads((tmp_path / "s.json").read_text())
     assert scores["labelled"] == pytest.approx(100 * (1 - lost), abs=1e-3)
+    # Beside it, the same masks with background there.
+    data.write_mask(folders[0] / "0.png", np.where(mask == 255, 0, mask).astype(np.uint8))
+    assert _run(*folders, f"--json={tmp_path}/filled.json") == 0
+    filled = json.loads((tmp_path / "filled.json").read_text())
+    assert {key: filled[key] for key in scores["as_background"]} == scores["as_background"]
+    assert "as_background" not in filled and scores["miou"] > filled["miou"]
+
+
+def test_ten_right_pixels_are_no_perfect_score(tmp_path, capsys):
+    truth = np.zeros((40, 50), np.uint8)
+    truth[:, 20:] = 1
+    mask = np.full_like(truth, 255)
+    mask[0, 20:30] = 1
+    for folder, content in (("pred", mask), ("truth", truth)):
+        data.write_mask(tmp_path / folder / "a.png", content)
+    assert _run(tmp_path / "pred", tmp_path / "truth", "--classes=cat") == 0
+    out = capsys.readouterr().out
+    assert "100.00" in out and "with unlabelled pixels as background:" in out
+    assert "pixel accuracy               40.50" in out  # 800 of background and 10, of 2000
 
 
 def test_names_averages_and_lists(folders, tmp_path):
-    names = [f"c{i}" for i in range(21)]
+    names = ["background", *(f"c{i}" for i in range(1, 21))]
     (tmp_path / "names.txt").write_text("\n".join(names))
     present = [i for i in np.unique(METRIC["gt_0"]) if i != 255][:2]
     (tmp_path / "list.txt").write_text("0\n")
@@ -87,6 +107,12 @@ def test_what_cannot_be_scored_is_one_line(folders, tmp_path, capsys):
     assert "missing" in message(pred, tmp_path / "nothing")
     assert "holds class" in message(pred, truth, "--classes=background,cat")
     assert "different names" in message(pred, truth, "--classes=cat,cat")
+    assert "different names" in message(pred, truth, "--classes=cat,background,dog")
+    write_classes(pred, ("background", "cat"))
+    assert "names 2 classes, but here are 3" in message(pred, truth, "--classes=cat,dog")
+    (pred / "classes.json").write_text("{}")
+    assert "classes.json is damaged" in message(pred, truth)
+    (pred / "classes.json").unlink()
     assert "unknown class 'cow '"[:-2] in message(pred, truth, "--average=background,cows")
     data.write_mask(pred / "1.png", METRIC["pred_1"][:-1])
     assert "1.png is" in message(pred, truth)
@@ -95,3 +121,34 @@ def test_what_cannot_be_scored_is_one_line(folders, tmp_path, capsys):
     assert "lacks 1 of 4 masks: 1.png" in message(pred, truth)
     (truth / "1.png").unlink()
     assert "2.png" in message(pred, truth)
+
+
+def test_truth_without_prediction_is_named_and_may_be_left_out(folders, tmp_path, capsys):
+    pred, truth = folders
+    (pred / "1.png").unlink()
+    (pred / "3.png").unlink()
+    assert _run(pred, truth) == 2
+    error = capsys.readouterr().err
+    assert "lacks 2 of 4 masks: 1.png, 3.png; predict them, name those to score by --list" in error
+    assert _run(pred, truth, "--allow-missing", f"--json={tmp_path}/s.json") == 0
+    assert "lacks 2 of 4 masks" in capsys.readouterr().err
+    (tmp_path / "list.txt").write_text("0.jpg\n\n 2.JPEG\n")
+    assert _run(pred, truth, f"--list={tmp_path}/list.txt", f"--json={tmp_path}/l.json") == 0
+    assert (tmp_path / "s.json").read_text() == (tmp_path / "l.json").read_text()
+    assert json.loads((tmp_path / "s.json").read_text())["photos"] == 2
+    for name in ("0", "2"):
+        (pred / f"{name}.png").unlink()
+    assert _run(pred, truth, "--allow-missing") == 2
+
+
+def test_class_names_come_from_the_list_beside_the_masks(folders, tmp_path):
+    pred, truth = folders
+    own = ("background", *(f"thing {i}" for i in range(1, 21)))
+    for folder in (truth, pred):
+        write_classes(folder, own)
+        assert _run(pred, truth, f"--json={tmp_path}/s.json") == 0
+        assert set(json.loads((tmp_path / "s.json").read_text())["iou"]) <= set(own)
+    # Background comes first, named or not, so that no name moves.
+    for given in (own, own[1:]):
+        assert _run(pred, truth, f"--classes={','.join(given)}") == 0
+    assert _run(pred, truth, f"--classes={','.join(own[1:-1])}") == 2

@@ -12,6 +12,7 @@ from PIL import Image
 
 from experiments import predict as command
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import read_classes
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, seen_size
@@ -104,6 +105,7 @@ def test_every_photo_gets_a_mask_of_its_size(masks):
         assert mask.shape == size
         labels |= set(np.unique(mask))
     assert len(labels) > 1 and labels <= {0, 1, 2}
+    assert read_classes(out) == DESCRIPTION.classes
 
 
 def test_masks_are_the_networks(masks, trained, photos):
@@ -171,6 +173,35 @@ def test_what_cannot_be_used_is_one_line(masks, trained, photos, tmp_path, capsy
         text = json.dumps({**raw, key: value})
         (other / "segmenter/network.json").write_text(text)
         assert "damaged" in message("--checkpoint", other, *images, "--out", tmp_path / "o")
+
+
+def test_no_photo_and_no_mask_of_others_is_touched(trained, photos, tmp_path, capsys):
+    good = ("--checkpoint", trained, "--images", photos)
+    (tmp_path / "link").symlink_to(photos)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(photos / "sub")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "one.png").touch()
+    before = {path: path.stat().st_mtime_ns for path in photos.rglob("*")}
+    for out, said in (
+        (photos, "move --out"),
+        (tmp_path / "link", "move --out"),
+        (tmp_path / "out", "masks would lie among photos"),
+        (trained, "is the network's folder"),
+        (tmp_path / "foreign", "which this command did not make"),
+    ):
+        assert _run(*good, "--out", out) == 2
+        assert said in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in photos.rglob("*")}
+
+
+def test_a_folder_of_broken_photos_is_an_error(trained, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_text("no photo")
+    assert (
+        _run("--checkpoint", trained, "--images", tmp_path / "photos", "--out", tmp_path / "o") == 2
+    )
+    assert capsys.readouterr().err.startswith("error: all 1 photos were left out: photo ")
 
 
 def test_weights_of_another_network_are_refused(trained, tmp_path):

@@ -1,36 +1,49 @@
 """The command that labels a folder from given maps: what it writes, what it leaves out."""
 
-import subprocess
-import sys
-from pathlib import Path
+import contextlib
+import io
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from configs import test as tiny
+from experiments import pseudo_label as command
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import read_classes
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.resize import resize_maps
 
-ROOT = Path(__file__).parents[1]
 SIZE = (60, 77)
 
 
-def _run(folder, *arguments):
-    command = [
-        *(sys.executable, "-m", "experiments.pseudo_label", "--config=configs/test.py"),
-        *(
-            "--config.crf.partial_labels=False",
-            "--config.gcn.epochs=60",
-            "--config.graph.batch_size=2",
-        ),
-        *("--images", folder, "--labels", folder / "labels.csv", "--out", folder / "out"),
-        *arguments,
-    ]
-    return subprocess.run(
-        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stderr: str
+
+
+SETTINGS = (
+    "--config=test",
+    "--config.crf.partial_labels=False",
+    "--config.gcn.epochs=60",
+    "--config.graph.batch_size=2",
+)
+
+
+def _run(folder, *arguments, settings=SETTINGS):
+    """Runs the command in this process."""
+    out = () if any("--out" in str(a) for a in arguments) else ("--out", folder / "out")
+    options = ("--images", folder, "--labels", folder / "labels.csv", *out, *settings, *arguments)
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            status = command.main([str(option) for option in options])
+        except SystemExit as error:
+            status = error.code
+    return Done(status, said.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +77,7 @@ def folder(tmp_path_factory):
     return root
 
 
-MAPS = ("--cams", "{}/cams", "--edges", "{}/edges")
+MAPS = ("--cams", "{}/cams", "--edges", "{}/edges", "--classes=voc")
 
 
 def _maps(folder):
@@ -76,7 +89,9 @@ def test_labels_scores_and_what_is_left_out(folder):
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr and "8 cat" in done.stderr
     labels = folder / "out/results/VOC2012/Segmentation/comp6_test_cls"
-    assert {path.name for path in labels.iterdir()} == {"a.png", "b.png"}
+    assert {path.name for path in labels.iterdir()} == {"a.png", "b.png", "classes.json"}
+    assert read_classes(labels) == data.VOC_CLASSES
+    assert "CAMs of 2 photos: an .npz of cam and keys; class ids as in masks" in done.stderr
     for name in ("no_cam", "bad_cam", "bad_edge", "broken", "unlabelled", "absent"):
         assert f"left out: {name}: " in done.stderr
     assert "6 photos were left out" in done.stderr
@@ -90,9 +105,9 @@ def test_labels_scores_and_what_is_left_out(folder):
             assert arrays["keys"].tolist() == [0, 8] and arrays["scores"].shape == (2, *SIZE)
             np.testing.assert_array_equal(arrays["keys"][arrays["scores"].argmax(0)], mask)
     # A second run finds all done.
-    before = [path.stat().st_mtime_ns for path in sorted(labels.iterdir())]
+    before = [path.stat().st_mtime_ns for path in sorted(labels.glob("*.png"))]
     assert _run(folder, *_maps(folder), "--scores", "--layout", "voc-server").returncode == 3
-    assert [path.stat().st_mtime_ns for path in sorted(labels.iterdir())] == before
+    assert [path.stat().st_mtime_ns for path in sorted(labels.glob("*.png"))] == before
     other = _run(folder, *_maps(folder), "--config.gcn.hidden=8")
     assert other.returncode == 2 and "labels of another setting" in other.stderr
 
@@ -119,15 +134,17 @@ def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
     config.graph.update(batch_size=2, longer_side=None, bucket=16)
     config.gcn.epochs = 60
     assert run_stages(config, str(work)) == []
-    changed = (
-        "crf.post_process=False",
-        "cams.bucket=16",
-        "graph.longer_side=None",
-        "graph.bucket=16",
-    )
-    options = [f"--config.{change}" for change in changed]
-    done = _run(photos, "--checkpoint", work, "--scores", *options)
+    # The run's own settings count: no other file, and single keys only.
+    refused = _run(photos, "--checkpoint", work, settings=["--config=default"])
+    assert refused.returncode == 2 and "go with that run's own configuration" in refused.stderr
+    refused = _run(photos, "--checkpoint", work, "--classes=p,q", settings=[])
+    assert refused.returncode == 2 and "know p, q, r, s" in refused.stderr
+    refused = _run(photos, "--checkpoint", work, "--out", work / "pseudo_labels", settings=[])
+    assert refused.returncode == 2 and "belongs to a run" in refused.stderr
+    key = ("--config.graph.longer_side=None",)
+    done = _run(photos, "--checkpoint", work, "--scores", settings=key)
     assert done.returncode == 0, done.stderr
+    assert read_classes(photos / "out") == read_classes(work / "pseudo_labels")
     for name in "ab":
         with np.load(work / f"pseudo_labels/{name}.npz") as arrays:
             assert set(np.unique(arrays["seeds"])) - {0, 255}  # CAMs are not zero
@@ -137,6 +154,31 @@ def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
             np.testing.assert_allclose(arrays["scores"], expected, rtol=1e-3, atol=1e-6)
         mask = data.read_mask(photos / f"out/{name}.png")
         np.testing.assert_array_equal(mask, data.read_mask(work / f"pseudo_labels/{name}.png"))
+
+
+def test_ids_are_those_of_training_in_the_order_of_the_list(folder):
+    """Cat is 1 here as in a run of the same list, also where all names are VOC's."""
+    done = _run(folder, *_maps(folder)[:4], "--out", folder / "own")
+    assert done.returncode == 2 and "class ids: 0 background, 1 cat" in done.stderr
+    assert "it has the classes [8], counted as in masks, but the photo is labelled 1" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: all 8 photos were left out")
+
+
+@pytest.mark.parametrize("out", ["", "/cams", "/edges", "/link"])
+def test_photos_and_maps_are_never_overwritten(folder, out):
+    link = folder / "link"
+    if not link.exists():
+        link.symlink_to(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+    done = _run(folder, *_maps(folder), f"--out={folder}{out}")
+    assert done.returncode == 2 and "whose files would be overwritten" in done.stderr
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_masks_of_others_do_not_pass_for_results(folder, tmp_path):
+    data.write_mask(tmp_path / "a.png", np.zeros(SIZE, np.uint8))
+    done = _run(folder, *_maps(folder), f"--out={tmp_path}")
+    assert done.returncode == 2 and "which this command did not make" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,21 @@ def test_the_command_says_in_one_line_what_is_no_run(tmp_path, capsys, content) 
     assert error.startswith("error: ") and error.count("\n") == 1 and "run.json" in error
 
 
+@pytest.mark.parametrize(
+    ("called", "typed"),
+    [
+        (
+            ["/usr/bin/python3", "-m", "experiments.train", "--photos=my cats"],
+            "python3 -m experiments.train '--photos=my cats'",
+        ),
+        (["/v/bin/python", "/v/bin/wsgcn", "train"], "wsgcn train"),
+        (["python"], "python"),
+    ],
+)
+def test_the_command_is_shown_as_typed(called, typed) -> None:
+    assert record._command(called) == typed
+
+
 def test_settings_of_another_version_are_refused() -> None:
     strange = record.Record("train", "", "", {}, {"report": {"photos": "many"}})
     with pytest.raises(DataError, match="another version"):

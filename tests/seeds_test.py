@@ -142,10 +142,55 @@ def test_no_class_or_no_evidence_gives_background_only() -> None:
 
 def test_certain_foreground_everywhere_labels_no_background() -> None:
     cams = jnp.ones((1, 6, 8))
-    seeds = partial_labels(cams, jnp.ones(1, bool))
-    np.testing.assert_array_equal(seeds.labels, 255)  # none is above the quantile: nobody is sure
+    np.testing.assert_array_equal(partial_labels(cams, jnp.ones(1, bool)).labels, 1)
     no_padding = partial_labels(cams, jnp.ones(1, bool), valid=jnp.zeros((6, 8), bool))
     np.testing.assert_array_equal(no_padding.labels, 255)
+
+
+def blurred_box(width: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """A mask `[32, 40]` whose box covers a share of the sides, and the mask blurred: a CAM."""
+    mask = np.zeros((32, 40), bool)
+    rows, columns = (round(n * (1 - share) / 2) for n in mask.shape)
+    mask[rows:-rows, columns:-columns] = True
+    kernel = np.ones(2 * width + 1) / (2 * width + 1)
+    cam = mask.astype(np.float32)
+    for axis in (0, 1):
+        cam = np.apply_along_axis(np.convolve, axis, cam, kernel, mode="same")
+    return mask, cam[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_a_perfect_cam_gives_seeds_of_both_kinds(width: int) -> None:
+    """Its plateau is nobody's strongest third; all of it is the strongest."""
+    mask, cam = blurred_box(width, 0.6)
+    labels = np.asarray(partial_labels(jnp.asarray(cam), jnp.ones(1, bool)).labels)
+    assert (labels == 1).sum() > 0.25 * mask.sum() and mask[labels == 1].all()
+    assert (labels == 0).sum() > 0.3 * (~mask).sum() and not mask[labels == 0].any()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.85])
+def test_a_walk_that_leaked_gives_way_to_its_cams(share: float) -> None:
+    mask, cam = blurred_box(2, share)
+    # Nearly even, as after many steps through thin boundaries.
+    walked = jnp.asarray(np.where(mask, 0.30, 0.24)[None].astype(np.float32))
+    present = jnp.ones(1, bool)
+    alone = np.asarray(walk_seeds(walked, present))
+    assert not (alone == 0).any()
+    labels = np.asarray(walk_seeds(walked, present, cams=jnp.asarray(cam)))
+    assert (labels == 1).sum() > 0.5 * mask.sum() and mask[labels == 1].mean() > 0.95
+    # The blur takes the box's corners.
+    assert (labels == 0).sum() > 0.3 * (~mask).sum() and mask[labels == 0].mean() < 0.05
+
+
+def test_a_walk_that_held_decides_alone() -> None:
+    mask, _ = blurred_box(2, 0.6)
+    head = np.zeros_like(mask, np.float32)
+    head[12:16, 14:18], head[2:4, 2:4] = 1.0, 0.3  # a part of the object, and a false alarm
+    walked = jnp.asarray(np.where(mask, 0.2, 0.02)[None].astype(np.float32))
+    present = jnp.ones(1, bool)
+    labels = walk_seeds(walked, present, cams=jnp.asarray(head[None]))
+    np.testing.assert_array_equal(labels, walk_seeds(walked, present))
+    np.testing.assert_array_equal(labels, mask)
 
 
 def test_floor_turns_weak_evidence_into_background() -> None:
@@ -197,6 +242,15 @@ def test_walk_seeds_keep_away_from_the_photos_own_threshold():
     expected = np.where(value < 0.7 * t, 0, expected)
     np.testing.assert_array_equal(labels, expected)
     assert {0, 2, 3, 255} == set(np.unique(labels))
+
+
+@pytest.mark.parametrize("low", [0.0, 0.05, 0.2, 0.35])
+def test_two_values_are_parted_in_their_middle(low):
+    """Between them every threshold does as well: the lowest would leave no background."""
+    walked = np.full((1, 20, 24), low, np.float32)
+    walked[0, 5:15, 4:14] = 1.0
+    labels = np.asarray(walk_seeds(walked, np.ones(1, bool)))
+    np.testing.assert_array_equal(labels, walked[0] == 1)
 
 
 def test_walk_seeds_ignore_padding_absent_classes_and_empty_maps():

@@ -62,6 +62,8 @@ def ran(monkeypatch, tmp_path):
         ("--zzz", "unknown option --zzz (--help"),
         ("--work=x", "unknown option --work; did you mean '--workdir'?"),
         ("x", "unknown argument 'x'; options begin with --"),
+        ("--photos=", "--photos has no value"),
+        ("", "an argument has no value"),
         ("--labels=x.csv", "--labels and --masks belong to --photos=DIR"),
     ],
 )

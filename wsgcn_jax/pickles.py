@@ -65,6 +65,19 @@ def read_pickle(
     return _Machine(stream, calls, persistent).run()
 
 
+def checked_key(key: Any) -> str | int | np.generic:
+    """Returns the key of a dictionary, which must be text or a number.
+
+    Hashing or printing a tuple that holds itself twice, a hundred levels deep, never ends.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    if not isinstance(key, (str, int, np.generic)):
+        raise RefusedError("a dictionary's keys are neither text nor numbers")
+    return key
+
+
 class Stateful:
     """What a pickle makes first and fills afterwards."""
 
@@ -167,10 +180,7 @@ class _Machine:
         if type(target) is not dict or len(values) % 2:
             raise ValueError("it fills what is no dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            # Hashing nested tuples recurses without end.
-            if not isinstance(key, (str, int, np.generic)):
-                raise RefusedError("a dictionary's keys are neither text nor numbers")
-            target[key] = value
+            target[checked_key(key)] = value
         self._push(target)
 
     def _append(self, values: list[Any]) -> None:
@@ -194,7 +204,8 @@ class _Machine:
         if type(module) is not str or type(name) is not str:
             raise ValueError("a name is no text")
         if (module, name) not in self._calls:
-            raise RefusedError(f"it names {module[:60]}.{name[:60]}, which is refused")
+            wanted = ascii(f"{module[:60]}.{name[:60]}")[1:-1]  # in one line
+            raise RefusedError(f"it names {wanted}, which is refused")
         self._push(Name(module, name))
 
     def _reduce(self) -> None:

@@ -79,11 +79,12 @@ def class_map(mask: np.ndarray, colours: np.ndarray, *, background: bool = False
             shades.append(_UNLABELLED)
         else:
             rgb = _SEEDED_BACKGROUND if k == 0 else tuple(int(v) for v in colours[k])
-            shades.append((*rgb, _FILL))
+            shades.append((rgb[0], rgb[1], rgb[2], _FILL))
         index[small == k] = len(shades) - 1
         # 256 shades are all a palette has; that many classes go without outlines.
         if k not in (0, IGNORE) and len(present) < 100:
-            shades.append((*shades[-1][:3], _EDGE))
+            red, green, blue, _ = shades[-1]
+            shades.append((red, green, blue, _EDGE))
             index[(small == k) & outline] = len(shades) - 1
     return _palette_png(index, np.array(shades))
 

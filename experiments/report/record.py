@@ -4,6 +4,7 @@ import json
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import describe_devices
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
+
+from ..command import PROGRAM
 
 _FILE = "run.json"
 _PACKAGES = (
@@ -67,9 +70,8 @@ class Record(NamedTuple):
 
 def write_record(workdir: Path, config: ConfigDict) -> Record:
     """Writes what this process runs with to the work folder, and returns it."""
-    program, *arguments = sys.orig_argv
     record = Record(
-        command=shlex.join([Path(program).name, *arguments]),
+        command=_command(sys.orig_argv),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         devices=describe_devices(),
         versions=_versions(),
@@ -124,6 +126,14 @@ def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = str(tuple(value) if isinstance(value, list) else value)
     return flat
+
+
+def _command(called: Sequence[str]) -> str:
+    """Returns a command line as a user types it: `python ...`, or `wsgcn ...` of the script."""
+    program, *arguments = called
+    if arguments and Path(arguments[0]).stem == PROGRAM:
+        program, *arguments = arguments
+    return shlex.join([Path(program).name, *arguments])
 
 
 def _versions() -> dict[str, str]:

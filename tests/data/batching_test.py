@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsgcn_jax.data.batching import MOST_SHAPES, bucket_shape, pad_to, plan_batches
+from wsgcn_jax.data.batching import MOST_SHAPES, batch_of, bucket_shape, pad_to, plan_batches
 
 
 def test_bucket_shape():
@@ -61,3 +61,14 @@ def test_rare_shapes_join_larger_ones():
 
 def test_plan_of_nothing():
     assert plan_batches([], 8, 32) == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "expected"),
+    [((512, 384), 4, 4), ((512, 512), 4, 4), ((640, 1024), 4, 1), ((1024, 1024), 64, 16)],
+)
+def test_batches_of_large_photos_have_fewer(shape, batch, expected):
+    assert batch_of(shape, batch) == expected
+    plan = plan_batches([shape] * 5, batch, 128)
+    assert max(len(photos) for _, photos in plan) == min(5, expected)
+    assert sorted(i for _, photos in plan for i in photos) == list(range(5))

@@ -1,16 +1,12 @@
 """Label files: what they say, and that they cannot do anything else."""
 
-import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
-from real_photos import VOC, needs_photos
 
 from wsgcn_jax.data.labels import (
     PALETTE,
     VOC_CLASSES,
-    read_cls_labels,
     read_csv_labels,
     read_voc_xml,
 )
@@ -24,108 +20,6 @@ def test_voc_names_and_palette():
     assert palette[:4].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
     assert palette[8].tolist() == [64, 0, 0] and palette[15].tolist() == [192, 128, 128]
     assert palette[20].tolist() == [0, 64, 128] and palette[255].tolist() == [224, 224, 192]
-
-
-def _save(path: Path, content: object) -> Path:
-    np.save(path, np.array(content, dtype=object), allow_pickle=True)
-    return path
-
-
-def test_cls_labels_round_trip(tmp_path):
-    rows = {2007000032: np.eye(20, dtype=np.float32)[3], 2011003276: np.ones(20, np.float32)}
-    labels = read_cls_labels(_save(tmp_path / "labels.npy", rows))
-    assert list(labels) == ["2007_000032", "2011_003276"]
-    np.testing.assert_array_equal(labels["2007_000032"], rows[2007000032])
-
-
-@pytest.mark.parametrize("package", [b"numpy.core", b"numpy._core"])
-def test_cls_labels_of_either_numpy(tmp_path, package):
-    path = _save(tmp_path / "labels.npy", {})
-    header = path.read_bytes()[: path.read_bytes().index(b"\x80\x04")]
-    content = np.array({2007000032: np.ones(20), 2007000033: np.float32(1) * np.ones(20)}, object)
-    # Protocol 3 spells names without lengths, so that they can be replaced.
-    data = pickle.dumps(content, protocol=3).replace(b"numpy._core", package)
-    assert package in data
-    path.write_bytes(header + data)
-    assert read_cls_labels(path)["2007_000032"].sum() == 20
-
-
-class _Touch:
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __reduce__(self):
-        return Path.touch, (self._path,)
-
-
-class _System:
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __reduce__(self):
-        import os
-
-        return os.system, (f"touch {self._path}",)
-
-
-class _Eval:
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __reduce__(self):
-        return eval, (f"__import__('pathlib').Path({str(self._path)!r}).touch()",)
-
-
-@pytest.mark.parametrize("attack", [_Touch, _System, _Eval])
-def test_hostile_pickle_is_not_executed(tmp_path, attack):
-    proof = tmp_path / "executed"
-    path = _save(tmp_path / "labels.npy", {2007000032: attack(proof)})
-    with pytest.raises(DataError, match=r"labels\.npy is refused"):
-        read_cls_labels(path)
-    assert not proof.exists()
-    np.load(path, allow_pickle=True)  # the same file does execute elsewhere
-    assert proof.exists()
-
-
-def test_methods_of_allowed_names_are_refused(tmp_path):
-    path = _save(tmp_path / "labels.npy", {})
-    start = path.read_bytes().index(b"\x80")  # where the pickle begins
-    for name in (b"ndarray.tofile", b"load"):
-        code = b"\x80\x04\x8c\x05numpy\x8c" + bytes([len(name)]) + name + b"\x93."
-        path.write_bytes(path.read_bytes()[:start] + code)
-        with pytest.raises(DataError, match=name.decode()):
-            read_cls_labels(path)
-
-
-@pytest.mark.parametrize(
-    "content", [{}, {2007000032: np.ones((2, 2))}, {1: np.ones(2), 2: np.ones(3)}, [1, 2], {"a": 1}]
-)
-def test_cls_labels_of_another_form(tmp_path, content):
-    with pytest.raises(DataError, match=r"labels\.npy"):
-        read_cls_labels(_save(tmp_path / "labels.npy", content))
-
-
-def test_cls_labels_broken_or_missing(tmp_path):
-    path = _save(tmp_path / "labels.npy", {2007000032: np.ones(20)})
-    whole = path.read_bytes()
-    for end in (0, 5, 60, len(whole) - 20):
-        path.write_bytes(whole[:end])
-        with pytest.raises(DataError, match="is refused"):
-            read_cls_labels(path)
-    (tmp_path / "bare.npy").write_bytes(pickle.dumps({}))
-    with pytest.raises(DataError, match="is refused"):
-        read_cls_labels(tmp_path / "bare.npy")
-    with pytest.raises(DataError, match="is missing"):
-        read_cls_labels(tmp_path / "none.npy")
-
-
-@pytest.mark.slow
-@needs_photos
-def test_real_cls_labels():
-    labels = read_cls_labels(VOC / "ImageSets" / "cls_labels.npy")
-    assert len(labels) == 1_582
-    assert {row.shape for row in labels.values()} == {(20,)}
-    assert labels["2007_000063"].nonzero()[0].tolist() == [8, 11]  # chair, dog
 
 
 def _csv(tmp_path: Path, text: str | bytes) -> Path:

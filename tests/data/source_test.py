@@ -60,6 +60,23 @@ def _good(labels: tuple[int, ...] = (1,), mask: bytes | None = None) -> Photo:
     return Photo(_photo(), labels, mask, ("photo g.jpg", "mask g.png"))
 
 
+def test_larger_photos_are_given_smaller_and_their_masks_are_not(tmp_path):
+    mask = encode_png(np.zeros((2000, 3000), np.uint8))
+    photos = {"large": Photo(_photo(2000, 3000), (1,), mask, ("large.jpg", "large.png"))}
+    prepare(_Source({**photos, "small": _good()}), tmp_path)
+    split = pickle.loads(pickle.dumps(load(tmp_path, "train", 300)))
+    assert split.sizes == ((200, 300), (20, 30))
+    assert split.own_sizes == ((2000, 3000), (20, 30))
+    assert split[0].image.shape == (200, 300, 3) and split[1].image.shape == (20, 30, 3)
+    assert split[0].mask.shape == (2000, 3000)
+    blind = pickle.loads(pickle.dumps(split.without_masks()))
+    assert blind[0].mask is None and blind[0].image.shape == (200, 300, 3)
+    whole = load(tmp_path, "train")[0].image
+    # Means of 10x10 pixels of noise, however the JPEG was decoded.
+    expected = whole.reshape(200, 10, 300, 10, 3).mean(axis=(1, 3))
+    assert np.abs(split[0].image - expected).mean() < 8
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shapes")

@@ -142,6 +142,9 @@ def test_label_faults(root, tmp_path):
     np.save(tmp_path / "short.npy", np.array({2007000001: np.ones(5)}, dtype=object))
     with pytest.raises(DataError, match=r"short\.npy has not 20 classes"):
         prepare(_source(root, tmp_path / "short.npy"), tmp_path / "data")
+    np.save(tmp_path / "coco.npy", np.array({9: np.ones(20)}, dtype=object))
+    with pytest.raises(DataError, match=r"coco\.npy names none of the listed photos: it has 9"):
+        prepare(_source(root, tmp_path / "coco.npy"), tmp_path / "data")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from golden_weights import any_variables, golden, golden_variables, nhwc, weight
 
 from wsgcn_jax.models.boundary import BoundaryNet, BoundaryOutput, boundary_and_features
 from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
-from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
+from wsgcn_jax.models.efficientnet_lite import EfficientNetLite
 from wsgcn_jax.models.published_kinds import irnet_name
 from wsgcn_jax.models.resnet import ResNet
 from wsgcn_jax.resize import resize_bilinear, upsample
@@ -124,7 +124,7 @@ def test_loss_and_gradients_match_golden():
     assert not norms
 
 
-@pytest.mark.parametrize("backbone", [ResNet((1, 1, 1, 1)), EfficientNetLite0()])
+@pytest.mark.parametrize("backbone", [ResNet((1, 1, 1, 1)), EfficientNetLite()])
 def test_padded_equals_unpadded(backbone):
     module = BoundaryNet(backbone, displacement=True)
     x = jax.random.normal(jax.random.key(1), (1, 61, 90, 3))

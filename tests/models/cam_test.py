@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,10 +12,11 @@ from golden_weights import any_variables, golden, golden_variables, nhwc
 
 from wsgcn_jax.models import cam
 from wsgcn_jax.models.backbone import normalise
-from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
+from wsgcn_jax.models.efficientnet_lite import EfficientNetLite
 from wsgcn_jax.models.published_kinds import irnet_name
 from wsgcn_jax.models.resnet import ResNet, torch_name
 from wsgcn_jax.resize import resize_valid
+from wsgcn_jax.types import Features
 
 GOLDEN = golden("cam_net")
 SCALES = ("1", "0p5", "1p5", "2")
@@ -144,7 +146,7 @@ def test_soft_margin_is_a_mean_of_cross_entropies() -> None:
 
 def test_padded_classifier_equals_unpadded() -> None:
     size = (61, 50)
-    net = cam.Classifier(EfficientNetLite0(), num_classes=3)
+    net = cam.Classifier(EfficientNetLite(), num_classes=3)
     drawn = any_variables(net)
     photo = np.random.default_rng(0).normal(size=(*size, 3)).astype(np.float32)
     other = np.ones((80, 80, 3), np.float32)
@@ -190,3 +192,23 @@ def test_normalised_cams_ignore_the_padding() -> None:
     np.testing.assert_allclose(got[0], [[0.25, 0.5, 0], [1, 0, 0]], atol=1e-5)
     # A class that nothing speaks for is zero, not nan.
     np.testing.assert_array_equal(got[1], np.zeros((2, 3)))
+
+
+class _Colours(nn.Module):
+    """A backbone whose last tap is the photo's own colours."""
+
+    output_stride: int = 1
+
+    def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> Features:
+        return Features(x, x, x, x, x)
+
+
+def test_a_classs_score_is_the_largest_of_its_group() -> None:
+    net = cam.Classifier(_Colours(), num_classes=2, group_sizes=(2, 1))
+    kernel = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]], np.float32)
+    variables = {"params": {"classifier": {"kernel": kernel}}}
+    photo = np.array([[[[3, 1, 0], [1, 2, 0], [0, -5, -4]]]], np.float32)
+    maps = net.apply(variables, photo, method="cam")
+    np.testing.assert_array_equal(maps[0, 0], [[3, 0], [2, 0], [0, 4]])
+    logits = net.apply(variables, photo)[0]
+    np.testing.assert_allclose(logits, [max(4 / 3, -2 / 3), 0], atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 from golden_weights import any_variables, golden, nhwc
 
 from wsgcn_jax.models.deeplab import DeepLabV2, dilated_sum, segmentation_loss
-from wsgcn_jax.models.efficientnet_lite import EfficientNetLite0
+from wsgcn_jax.models.efficientnet_lite import EfficientNetLite
 from wsgcn_jax.models.resnet import ResNet
 from wsgcn_jax.resize import resize_labels
 
@@ -64,7 +64,7 @@ def test_dilated_sum_has_a_convolutions_gradient():
 
 
 @pytest.mark.parametrize(
-    "backbone", [ResNet((1, 1, 1, 1), output_stride=8), EfficientNetLite0(output_stride=16)]
+    "backbone", [ResNet((1, 1, 1, 1), output_stride=8), EfficientNetLite(output_stride=16)]
 )
 def test_padded_equals_unpadded(backbone):
     module = DeepLabV2(backbone, num_classes=4, rates=(1, 2, 3, 4))

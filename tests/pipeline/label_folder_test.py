@@ -3,12 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from PIL import Image
 
 from configs import test as tiny
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import read_classes
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.graph_inputs import plain_features
+from wsgcn_jax.pipeline.label_batches import Labelled
 from wsgcn_jax.pipeline.label_folder import label_folder
 
 
@@ -56,3 +59,52 @@ def test_labels_follow_the_partial_labels_that_are_given(tmp_path):
         mask = data.read_mask(tmp_path / f"out/{name}.png")
         assert (mask[box] == 1).mean() > 0.9
         assert (mask[boxes.any(0) & ~box] == 0).mean() > 0.9
+
+
+@pytest.fixture
+def one_photo(tmp_path, monkeypatch):
+    """A labelled photo with maps, whose scores are given instead of computed."""
+    for folder in ("photos", "edges", "cams", "regions"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(np.zeros((20, 24, 3), np.uint8)).save(tmp_path / "photos/a.png")
+    Image.fromarray(np.zeros((20, 24), np.uint8)).save(tmp_path / "edges/a.png")
+    np.save(tmp_path / "cams/a.npy", np.ones((1, 20, 24)))
+    (tmp_path / "photos/labels.csv").write_text("a.png,cat\n")
+    source = data.FolderSource(str(tmp_path / "photos"), tmp_path / "photos/labels.csv")
+    config = tiny.get_config()
+
+    def label(scores, regions):
+        def batches(names, sizes, image, inputs, write, output, config):
+            del image, inputs, output, config
+            assert (list(names), list(sizes)) == (["a"], [(20, 24)])
+            ids, none = np.array([0, 1], np.uint8), np.zeros((5, 6), np.uint8)
+            best = np.kron(scores.argmax(0), np.ones((2, 2))).astype(np.uint8)
+            write(0, Labelled(ids, none, none, none, none, scores, best))
+            return []
+
+        monkeypatch.setattr("wsgcn_jax.pipeline.label_folder.label_batches", batches)
+        maps = ExternalMaps(tmp_path / "cams", tmp_path / "edges", None, None, regions)
+        out = tmp_path / "out"
+        assert label_folder(source, maps, config, out) == (1, [])
+        assert read_classes(out) == ("background", "cat")
+        return data.read_mask(out / "a.png")
+
+    return label
+
+
+def test_regions_vote_at_the_photos_size(one_photo, tmp_path):
+    region = np.zeros((20, 24), np.uint8)
+    region[4:16, 4:20] = 1
+    Image.fromarray(region).save(tmp_path / "regions/a.png")
+    rng = np.random.default_rng(0)
+    # Cat is a little likelier within the region, pixel by pixel a matter of luck.
+    cat = 0.5 + rng.uniform(-0.3, 0.3, (10, 12)) + np.where(region[::2, ::2], 0.1, -0.2)
+    scores = np.stack([1 - cat, cat]).astype(np.float32)
+    assert set(np.unique(one_photo(scores, None)[region > 0])) == {0, 1}
+    assert (one_photo(scores, tmp_path / "regions")[region > 0] == 1).all()
+
+
+def test_a_mask_without_an_object_is_reported(one_photo, capsys):
+    scores = np.stack([np.ones((10, 12)), np.zeros((10, 12))]).astype(np.float32)
+    assert not one_photo(scores, None).any()
+    assert "1 of 1 masks of labelled photos hold no object: a;" in capsys.readouterr().err

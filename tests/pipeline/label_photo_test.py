@@ -36,7 +36,8 @@ def _padded(photos):
 @pytest.mark.parametrize(("rule", "walk"), [("cam", "fast"), ("walk", "dense")])
 def test_padding_changes_nothing_of_a_photo(rule, walk):
     photos = tiny_labels.photos(range(2))
-    program = jax.jit(jax.vmap(partial(label_photo, seed_rule=RULES[rule], walk=walk, **OPTIONS)))
+    options = {"seed_rule": RULES[rule], "walk": walk, "walk_features": rule == "walk", **OPTIONS}
+    program = jax.jit(jax.vmap(partial(label_photo, **options)))
     alone, among = program(photos), program(_padded(photos))
     assert {0, 1} <= set(np.unique(alone.seeds).tolist())
     np.testing.assert_array_equal(among.seeds[:, :SIDE, :SIDE], alone.seeds)

@@ -15,6 +15,7 @@ from wsgcn_jax.api.configuration import configuration
 from wsgcn_jax.api.inputs import Images, Labels, PathLike, lay_out
 from wsgcn_jax.api.run import Run, load
 from wsgcn_jax.compiler import keep_compiled_programs
+from wsgcn_jax.pipeline import run_settings
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
 from wsgcn_jax.pipeline.workspace import write_arrays
@@ -33,7 +34,7 @@ def pseudo_label(
     boundary: Maps | None = None,
     seeds: Maps | None = None,
     run: Run | PathLike | None = None,
-    config: str | ConfigDict = "default",
+    config: str | ConfigDict | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> list[np.ndarray]:
     """Labels every pixel of photos, as `experiments.pseudo_label` does.
@@ -47,7 +48,8 @@ def pseudo_label(
         boundary: boundary maps in [0, 1], `[h', w']`, at any size; or a folder of files.
         seeds: partial labels `[h, w] u8`, 255 where nothing is known; or a folder of files.
         run: the run whose networks make what is not given.
-        config: a name of `configs/`, a file, or a configuration.
+        config: a name of `configs/`, a file, or a configuration; None: the run's own, or without
+            a run "default".
         settings: keys of the configuration with other values, {"gcn.epochs": 100}.
 
     Returns:
@@ -56,7 +58,7 @@ def pseudo_label(
     Raises:
         DataError: something cannot be used; the message says what and why.
     """
-    resolved = configuration(config, settings or {})
+    resolved = configuration(_config(config, run), settings or {})
     keep_compiled_programs()
     with tempfile.TemporaryDirectory() as temporary:
         folder = epath.Path(temporary)
@@ -87,6 +89,16 @@ def pseudo_label(
         if skipped:
             raise DataError(f"{skipped[0].name}: {skipped[0].reason}")
         return [data.read_mask(out / f"{name}.png") for name in names]
+
+
+def _config(config: str | ConfigDict | None, run: Run | PathLike | None) -> str | ConfigDict:
+    """The run's own configuration, where nothing else is named."""
+    own = None if run is None else run_settings.load(_run_folder(run))
+    if own is None or run is None:
+        return config or "default"
+    if config is not None:
+        raise DataError("the run's networks go with its own configuration; leave `config` out")
+    return run_settings.apply(own, configuration("default", {}), _run_folder(run))
 
 
 def _run_folder(run: Run | PathLike) -> epath.Path:

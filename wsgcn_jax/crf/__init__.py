@@ -1,7 +1,7 @@
 """The dense CRF that draws labels to the edges of the photo."""
 
 from wsgcn_jax.crf.mean_field import Kernel, mean_field
-from wsgcn_jax.crf.refine import refine
+from wsgcn_jax.crf.refine import EXACT_CELLS, refine
 from wsgcn_jax.crf.settings import (
     BOUNDARY_LABELS,
     DEEPLAB,
@@ -15,6 +15,7 @@ from wsgcn_jax.crf.settings import (
 __all__ = [
     "BOUNDARY_LABELS",
     "DEEPLAB",
+    "EXACT_CELLS",
     "GCN_PROBABILITIES",
     "GCN_SCORES",
     "PARTIAL_LABELS",

@@ -1,5 +1,6 @@
 """The dense CRF as a tool of its own: anyone's segmentation, drawn to the edges of the photo."""
 
+import math
 from functools import partial
 
 import jax
@@ -9,11 +10,21 @@ import numpy as np
 from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.crf.mean_field import Kernel, mean_field, resolve_kernel
 from wsgcn_jax.crf.settings import DEEPLAB, Settings, score_unary
+from wsgcn_jax.crf.simplex import numbered
+from wsgcn_jax.resize import Size, resize_map, resize_photo, resized_strips
 from wsgcn_jax.types import DataError
 
+_FINE = 1 << 18  # pixels; a kernel whose keys overflow even here is refused
+_STRIP = 128  # rows
 _CLASSES = 4  # a bucket rounds the number of classes up to a multiple: time hardly depends on it
 # Where unaries are -log(score), a class that scores less everywhere wins nowhere, but costs time.
 _NEGLIGIBLE = 0.01
+
+EXACT_CELLS = 1 << 14
+"""Cells up to which the kernel "exact" is used: each of its two matrices takes a gigabyte then."""
+
+MOST_PIXELS = 1 << 21
+"""Pixels of a photo that is refined as it is: the lattice takes about 1.3 GB a million."""
 
 Array = np.ndarray | jax.Array
 
@@ -42,6 +53,9 @@ def refine(
     One photo; several score maps of it (`b` in front of the probabilities), which share its
     kernels; or a batch of photos of equal size (`b` in front of every array given).
 
+    One photo of more than `MOST_PIXELS`, or whose lattice's vertices could not be numbered, is
+    refined at a smaller size, to which the settings then apply, and the result is enlarged.
+
     Args:
         image: `[h, w, 3]`, u8 or f32 in 0..255, in any order of channels.
         probabilities: `[c, h, w] f32` in [0, 1].
@@ -62,8 +76,9 @@ def refine(
         `[c, h, w] f32` probabilities, summing to 1 over c.
 
     Raises:
-        ValueError: shapes do not match; no such kernel; it is too fine for so large a photo's
-            lattice.
+        ValueError: shapes do not match; no such kernel; it is too fine for a lattice.
+        DataError: "exact" on more than `EXACT_CELLS`; or photos too large for a batch, for a traced
+            call, or for `valid` and `present`.
     """
     shape = probabilities.shape
     expected = (*shape[-2:], 3)
@@ -76,6 +91,20 @@ def refine(
         raise DataError("refine: probabilities have 0 labels; give at least one")
     if _may_be_unit(image):
         raise DataError("refine: image lies in 0..1; multiply it by 255, colours are 0..255")
+    size = (shape[-2], shape[-1])
+    smaller = _bearable(size, settings, kernel)
+    if smaller != size:
+        alone = image.ndim == 3 and valid is None and present is None
+        if not alone or isinstance(image, jax.core.Tracer):
+            raise DataError(
+                f"refine: {size[0]} x {size[1]} pixels are too many; give one photo at a time, as "
+                "NumPy arrays without valid and present, or make it smaller"
+            )
+        small = (_smaller_photo(image, smaller), _smaller_maps(probabilities, smaller))
+        refined = np.asarray(
+            refine(*small, settings, kernel=kernel, iterations=iterations, bucket=bucket)
+        )
+        return _enlarged(refined, size)
     if bucket is not None:
         if image.ndim == 4 or valid is not None or present is not None:
             raise ValueError("bucket is for one photo, without valid and present")
@@ -89,6 +118,52 @@ def _may_be_unit(image: Array) -> bool:
     if isinstance(image, jax.core.Tracer) or image.dtype == np.uint8:
         return False
     return 0 < float(np.asarray(image).max(initial=0)) <= 1
+
+
+def _bearable(size: Size, settings: Settings, kernel: Kernel) -> Size:
+    """The size at which a photo is refined: its own, unless memory or 32 bits of keys forbid it."""
+    pixels = size[0] * size[1]
+    if kernel == "exact":
+        if pixels > EXACT_CELLS:
+            raise DataError(
+                f"refine: kernel 'exact' needs {2 * 4 * pixels**2 / 1e9:.0f} GB for {size[0]} x "
+                f"{size[1]} cells; use 'lattice', or at most {EXACT_CELLS:,} cells"
+            )
+        return size
+    scale = min(1.0, math.sqrt(MOST_PIXELS / pixels))
+    smaller = size
+    while True:
+        if scale < 1:
+            smaller = (max(1, int(size[0] * scale)), max(1, int(size[1] * scale)))
+        if kernel != "lattice" or numbered(smaller, *settings.bilateral[:2]):
+            return smaller
+        if smaller[0] * smaller[1] < _FINE:  # the kernel's fault, not the photo's
+            return smaller
+        scale *= 0.9
+
+
+def _smaller_photo(image: Array, size: Size) -> np.ndarray:
+    colours = np.asarray(image)
+    if colours.dtype != np.uint8:
+        colours = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
+    return resize_photo(colours, size)
+
+
+def _smaller_maps(maps: Array, size: Size) -> np.ndarray:
+    each = np.asarray(maps, np.float32).reshape(-1, *maps.shape[-2:])
+    small = np.stack([resize_map(one, size) for one in each]).clip(0, 1)  # rounding
+    return small.reshape(*maps.shape[:-2], *size)
+
+
+def _enlarged(maps: np.ndarray, size: Size) -> np.ndarray:
+    """Resizes `[..., h, w]` a strip at a time: beside large results there is no room for copies."""
+    flat = maps.reshape(-1, *maps.shape[-2:])
+    result = np.empty((len(flat), *size), np.float32)
+    top = 0
+    for strip in resized_strips(flat, size, _STRIP):
+        result[:, top : top + strip.shape[1]] = strip
+        top += strip.shape[1]
+    return result.reshape(*maps.shape[:-2], *size)
 
 
 def _in_bucket(

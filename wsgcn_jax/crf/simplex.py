@@ -67,6 +67,21 @@ def packing(shape: tuple[int, int], sigma_xy: float, sigma_rgb: float) -> Packin
     Raises:
         ValueError: the kernel is so fine that the number would exceed 32 bits.
     """
+    packed = _digits(shape, sigma_xy, sigma_rgb)
+    if not numbered(shape, sigma_xy, sigma_rgb):
+        raise ValueError(
+            f"a bilateral kernel of {sigma_xy} pixels and {sigma_rgb} in colour is too fine for "
+            f"{shape[0]} x {shape[1]} pixels; take wider ones"
+        )
+    return packed
+
+
+def numbered(shape: tuple[int, int], sigma_xy: float, sigma_rgb: float) -> bool:
+    """Tells whether 32 bits number all vertices of a photo of that size (`packing`)."""
+    return AXES * math.prod(_digits(shape, sigma_xy, sigma_rgb).size) < 2**32 - 1
+
+
+def _digits(shape: tuple[int, int], sigma_xy: float, sigma_rgb: float) -> Packing:
     height, width = shape
     extent = np.array([(width - 1) / sigma_xy, (height - 1) / sigma_xy, *[255 / sigma_rgb] * 3])
     extent *= _SCALE
@@ -77,11 +92,6 @@ def packing(shape: tuple[int, int], sigma_xy: float, sigma_rgb: float) -> Packin
         spread = 1 + (FEATURES - j) / (j + 1)
         low.append(int(np.floor(-j * extent[j - 1] / AXES - 10 / 6 * spread - 1)))
         size.append(int(np.ceil(5 / 6 * spread)) - low[-1] + 1)
-    if AXES * math.prod(size) >= 2**32 - 1:
-        raise ValueError(
-            f"a bilateral kernel of {sigma_xy} pixels and {sigma_rgb} in colour is too fine for "
-            f"{height} x {width} pixels; take wider ones"
-        )
     return Packing(tuple(low), tuple(size))
 
 

@@ -6,7 +6,7 @@ train = load("workdir/data", "train")
 """
 
 from wsgcn_jax.data.augment import Crop, train_crop
-from wsgcn_jax.data.batching import bucket_shape, pad_to, plan_batches
+from wsgcn_jax.data.batching import batch_of, bucket_shape, pad_to, plan_batches
 from wsgcn_jax.data.folder import FolderSource
 from wsgcn_jax.data.labels import PALETTE, VOC_CLASSES
 from wsgcn_jax.data.palette_png import read_mask, write_mask
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Split",
     "VocSource",
+    "batch_of",
     "bucket_shape",
     "load",
     "pad_to",

@@ -8,6 +8,8 @@ import numpy as np
 MOST_SHAPES = 3
 """Padded shapes of a set of photos: each is compiled anew, and pixels are cheaper than that."""
 
+_FULL_BATCH = 512 * 512  # pixels for each photo of a batch
+
 Size = tuple[int, int]
 """Rows and columns."""
 
@@ -36,6 +38,21 @@ def pad_to(array: np.ndarray, shape: tuple[int, int], value: float = 0) -> np.nd
     return np.pad(array, missing + rest, constant_values=value)
 
 
+def batch_of(shape: Size, batch_size: int) -> int:
+    """Returns how many photos of a shape fit into the room of `batch_size` photos of 512x512.
+
+    So a batch's memory is bounded however large its photos are.
+
+    Args:
+        shape: padded height and width.
+        batch_size: photos a batch, of small ones.
+
+    Returns:
+        The number, from 1 to `batch_size`.
+    """
+    return max(1, min(batch_size, batch_size * _FULL_BATCH // (shape[0] * shape[1])))
+
+
 def plan_batches(
     sizes: Sequence[Size], batch_size: int, multiple: int
 ) -> list[tuple[Size, tuple[int, ...]]]:
@@ -43,7 +60,7 @@ def plan_batches(
 
     Args:
         sizes: height and width of every photo.
-        batch_size: photos a batch, >= 1.
+        batch_size: photos a batch, >= 1; fewer of large ones (`batch_of`).
         multiple: sides are padded to multiples of this.
 
     Returns:
@@ -54,9 +71,9 @@ def plan_batches(
     for position, (height, width) in enumerate(sizes):
         buckets.setdefault(bucket_shape(height, width, multiple), []).append(position)
     return [
-        (shape, tuple(positions[start : start + batch_size]))
+        (shape, tuple(positions[start : start + batch_of(shape, batch_size)]))
         for shape, positions in sorted(_merged(buckets).items())
-        for start in range(0, len(positions), batch_size)
+        for start in range(0, len(positions), batch_of(shape, batch_size))
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from etils.epath import Path, PathLike
 
 from wsgcn_jax.checksums import content_hash
-from wsgcn_jax.folders import in_bucket
+from wsgcn_jax.folders import check_regular, in_bucket
 from wsgcn_jax.types import DataError
 
 
@@ -42,17 +42,21 @@ def check_folder(path: PathLike, *, what: str, fix: str) -> None:
         raise DataError(f"{what} {path} is {wrong}; {fix}.")
 
 
-def read_bytes(path: PathLike, *, what: str) -> bytes:
+def read_bytes(path: PathLike, *, what: str, most: int | None = None) -> bytes:
     """Reads a file, or says in one sentence why it cannot be read.
 
     Args:
         path: the file.
         what: what the file is for, to say in the error.
+        most: bytes that it may have; None: any number.
 
     Raises:
-        DataError: the file is missing, a folder, or unreadable.
+        DataError: the file is missing, a folder, a pipe or device, too large, or unreadable.
     """
     try:
+        check_regular(path)
+        if most is not None and (length := Path(path).stat().length) > most:
+            raise DataError(f"{what} {path} has {length:,} bytes, more than {most:,}; replace it.")
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{what} {path} is missing; add it or correct the list.") from error

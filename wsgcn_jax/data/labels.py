@@ -1,7 +1,6 @@
-"""Names, colours and image-level label files: IRNet's npy, CSV, VOC's XML.
+"""Names, colours and image-level label files: CSV, VOC's XML (tables as npy: `label_table`).
 
-Nothing in a label file is executed: the npy's pickle is read as data (`pickles`), and XML with a
-DTD is refused.
+Nothing in a label file is executed: XML with a DTD is refused.
 """
 
 import csv
@@ -14,8 +13,7 @@ from xml.parsers import expat
 import numpy as np
 
 from wsgcn_jax.data.files import read_bytes, read_text, unknown_name
-from wsgcn_jax.numpy_pickles import Array, read_npy_object
-from wsgcn_jax.types import IGNORE, DataError
+from wsgcn_jax.types import DataError
 
 BACKGROUND = "background"
 
@@ -83,42 +81,6 @@ def _voc_palette() -> np.ndarray:
 PALETTE = _voc_palette()
 """The colours of masks, `[256, 3] u8`."""
 PALETTE.flags.writeable = False
-
-
-def read_cls_labels(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads IRNet's `cls_labels.npy`: a pickled dict of photo number to class scores.
-
-    Args:
-        path: the file; a key 2007000032 in it stands for the photo "2007_000032".
-
-    Returns:
-        Per photo `[c - 1] f32`, 1 where the class is present.
-
-    Raises:
-        DataError: the file is missing, not such a file, or asks for anything but arrays.
-    """
-    fix = "use IRNet's cls_labels.npy, a CSV or Annotations/*.xml"
-    data = read_bytes(Path(path), what="labels file")
-    try:
-        table = read_npy_object(data)
-        labels = {_photo_name(key): _row(value) for key, value in table.items()}
-    except Exception as error:  # a hostile or broken pickle may raise anything
-        raise DataError(f"labels file {path} is refused: {error}; {fix}.") from error
-    if not labels or len({value.shape for value in labels.values()}) != 1:
-        raise DataError(f"labels file {path} has no photos, or rows of unequal length; {fix}.")
-    return labels
-
-
-def _row(value: Array) -> np.ndarray:
-    scores = value.get()
-    if scores.ndim != 1 or scores.size > IGNORE:
-        raise ValueError("it does not hold one row of scores a photo")
-    return scores.astype(np.float32)
-
-
-def _photo_name(key: int) -> str:
-    digits = str(int(key))
-    return f"{digits[:4]}_{digits[4:]}"
 
 
 def read_csv_labels(

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
+from wsgcn_jax.resize import within
 from wsgcn_jax.types import DataError
 
 MIN_SIDE = 16
@@ -15,12 +16,14 @@ MAX_PIXELS = 89_000_000
 """Just under the size from which Pillow warns of decompression bombs."""
 
 
-def decode_photo(data: bytes, *, name: str = "photo") -> np.ndarray:
+def decode_photo(data: bytes, *, name: str = "photo", longer_side: int | None = None) -> np.ndarray:
     """Decodes a photo of any common format and mode.
 
     Args:
         data: the encoded file (JPEG, PNG, WebP ...).
         name: what to call it in errors.
+        longer_side: whoever makes the photo so small anyway gets a JPEG decoded at half, a quarter
+            or an eighth of its size, but not below this: many times as fast.
 
     Returns:
         `[h, w, 3] u8` RGB with the EXIF orientation applied; transparency on white.
@@ -32,6 +35,8 @@ def decode_photo(data: bytes, *, name: str = "photo") -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{name} has more than {MAX_PIXELS:,} pixels; make it smaller.")
+            if longer_side is not None:
+                image.draft(None, within(image.size, longer_side))
             return np.array(_to_rgb(ImageOps.exif_transpose(image)), np.uint8)
     except DataError:
         raise

@@ -7,6 +7,7 @@
 `index.json` is written last: it is there only if the records beside it are whole.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from wsgcn_jax.data.files import unknown_name, write_atomic
 from wsgcn_jax.data.palette_png import decode_png
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.data.records import Source, Stored, open_records, write_records
+from wsgcn_jax.resize import resize_photo, within
 from wsgcn_jax.types import DataError, Example, Skipped
 
 _INDEX = "index.json"
@@ -63,12 +65,13 @@ def prepare(source: Source, data_dir: str | os.PathLike[str]) -> None:
         ) from error
 
 
-def load(data_dir: str | os.PathLike[str], split: str) -> "Split":
+def load(data_dir: str | os.PathLike[str], split: str, longer_side: int | None = None) -> "Split":
     """Opens a stored split.
 
     Args:
         data_dir: the folder given to `prepare`.
         split: "train", "val" ...
+        longer_side: photos whose longer side is longer are given at this size; None: at their own.
 
     Returns:
         The split, for random access.
@@ -76,7 +79,7 @@ def load(data_dir: str | os.PathLike[str], split: str) -> "Split":
     Raises:
         DataError: nothing whole is stored there, or no such split.
     """
-    return Split(Path(data_dir), split)
+    return Split(Path(data_dir), split, longer_side)
 
 
 class Split:
@@ -87,17 +90,19 @@ class Split:
 
     Attributes:
         names: the photos' names, in order.
-        sizes: their heights and widths.
+        sizes: heights and widths at which they are given.
+        own_sizes: those of their files, and of their masks.
         labels: `[len, c - 1] bool`, which foreground classes are present.
         classes: class names, "background" first.
         skipped: the photos that were left out, and why.
     """
 
-    def __init__(self, folder: Path, split: str):
+    def __init__(self, folder: Path, split: str, longer_side: int | None = None):
         index = _read_index(folder)
         if split not in index["splits"]:
             raise unknown_name(split, index["splits"], what="split", where=str(folder))
-        self._folder, self._split = folder, split
+        self._folder, self._split, self._longer_side = folder, split, longer_side
+        self._with_masks = True
         try:
             stored = index["splits"][split]
             photos = [Stored(**photo) for photo in stored["photos"]]
@@ -109,9 +114,16 @@ class Split:
         except Exception as error:  # TFDS and ArrayRecord raise many unrelated types
             raise _damaged(folder) from error
         self.names = tuple(photo.name for photo in photos)
-        self.sizes = tuple((photo.height, photo.width) for photo in photos)
+        self.own_sizes = tuple((photo.height, photo.width) for photo in photos)
+        self.sizes = tuple(within(size, longer_side) for size in self.own_sizes)
         ids = np.arange(1, len(self.classes))
         self.labels = np.stack([np.isin(ids, photo.labels) for photo in photos])
+
+    def without_masks(self) -> "Split":
+        """The same photos without their true masks, which then need not be decoded."""
+        other = copy.copy(self)
+        other._with_masks = False
+        return other
 
     def __len__(self) -> int:
         return len(self.names)
@@ -125,15 +137,22 @@ class Split:
         except Exception as error:
             raise _damaged(self._folder) from error
         name = record["name"].decode()
-        mask = decode_png(record["mask"], name=name) if record["mask"] else None
-        image = decode_photo(record["image"], name=name)
+        known = self._with_masks and record["mask"]
+        mask = decode_png(record["mask"], name=name) if known else None
+        image = decode_photo(record["image"], name=name, longer_side=self._longer_side)
+        image = resize_photo(image, self.sizes[position])
         return Example(name, image, self.labels[position], mask)
 
     def __repr__(self) -> str:
         return f"Split({str(self._folder)!r}, {self._split!r}, {len(self)} photos)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (self._folder, self._split)
+        whole = (load, (self._folder, self._split, self._longer_side))
+        return whole if self._with_masks else (_load_without_masks, whole[1])
+
+
+def _load_without_masks(folder: Path, split: str, longer_side: int | None) -> Split:
+    return load(folder, split, longer_side).without_masks()
 
 
 def _damaged(folder: Path) -> DataError:

@@ -5,8 +5,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
-
 from wsgcn_jax.data.files import (
     UnknownNameError,
     check_relative,
@@ -15,7 +13,8 @@ from wsgcn_jax.data.files import (
     stamp,
     unknown_name,
 )
-from wsgcn_jax.data.labels import VOC_CLASSES, read_cls_labels, read_csv_labels, read_voc_xml
+from wsgcn_jax.data.label_table import read_label_table
+from wsgcn_jax.data.labels import VOC_CLASSES, read_csv_labels, read_voc_xml
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.types import DataError
 
@@ -94,7 +93,10 @@ class VocSource:
         if self._label_file() is None:
             labels = read_voc_xml(self._annotation(name))
         else:
-            labels = (self._table or {}).get(name, ())
+            found = (self._table or {}).get(name)
+            if found is None:
+                raise DataError(f"labels file {self._label_file()} lacks {name}; add it there.")
+            labels = found
         return Photo(image, labels, mask, (f"photo {self._photo(name)}", f"mask {mask_path}"))
 
     def _photo(self, name: str) -> Path:
@@ -154,14 +156,25 @@ class VocSource:
                 self._check_annotation(name)
             return {}
         if path.suffix == ".npy":
-            rows = read_cls_labels(path)
-            if {len(row) for row in rows.values()} != {len(VOC_CLASSES) - 1}:
-                raise DataError(f"labels file {path} has not {len(VOC_CLASSES) - 1} classes.")
-            return {name: tuple((np.flatnonzero(row) + 1).tolist()) for name, row in rows.items()}
+            return self._read_table(path, names)
         table = read_csv_labels(path, VOC_CLASSES)
         found = {Path(file).stem: ids for file, ids in zip(table.files, table.labels, strict=True)}
         if len(found) != len(table.files):
             raise DataError(f"{path} names a photo twice; put all its labels on one line.")
+        return found
+
+    def _read_table(self, path: Path, names: set[str]) -> dict[str, tuple[int, ...]]:
+        table = read_label_table(path)
+        if table.columns != len(VOC_CLASSES) - 1:
+            raise DataError(
+                f"labels file {path} has not {len(VOC_CLASSES) - 1} classes, but {table.columns}."
+            )
+        found = {name: ids for name in names if (ids := table.find(name)) is not None}
+        if not found:
+            raise DataError(
+                f"labels file {path} names none of the listed photos: it has "
+                f"{next(iter(table.rows))}, the list {min(names)}; give the file of this set."
+            )
         return found
 
     def _check_annotation(self, name: str) -> None:

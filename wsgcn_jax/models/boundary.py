@@ -107,6 +107,24 @@ class BoundaryNet(nn.Module):
         displacement = self._displacement_branch(taps, valid) if self.displacement else None
         return BoundaryOutput(weighted.sum(-1) + bias[0], displacement, weighted)
 
+    def taps(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """Gives what the backbone says of every node: all taps but the last, the widest.
+
+        Args:
+            x: `[b, h, w, 3] f32`, normalised.
+            valid: `[b, h, w] bool`, the real pixels; None where all are.
+
+        Returns:
+            `[b, H, W, f] f32` on the stride-4 grid; cells of the padding hold anything.
+        """
+        taps = self.backbone(x, valid)[:-1]
+        height, width = taps[1].shape[1:3]
+        grown = [
+            upsample(tap, stride // 4, downsample_valid(valid, stride))[:, :height, :width]
+            for tap, stride in zip(taps, _STRIDES[:-1], strict=True)
+        ]
+        return jnp.concatenate(grown, -1)
+
     def _edge_branch(self, taps: Features, valid: jax.Array | None) -> jax.Array:
         """Gives the `[b, H, W, 160]` concatenated activations."""
         size = taps.x2.shape[1:3]
@@ -171,9 +189,25 @@ def boundary_and_features(
         boundary map `[H, W] f32` in (0, 1) and features `[H, W, 160] f32`; cells of the padding
         hold anything.
     """
-    width = photo.logits.shape[1]
+    boundary = mirrored_mean(photo.logits, mirrored.logits, valid)
+    features = mirrored_mean(photo.activations, mirrored.activations, valid)
+    return nn.sigmoid(boundary), features
+
+
+def mirrored_mean(
+    photo: jax.Array, mirrored: jax.Array, valid: jax.Array | None = None
+) -> jax.Array:
+    """Averages maps of one photo and of its mirror image, mirrored back.
+
+    Args:
+        photo: `[H, W, ...]`, on the stride-4 grid.
+        mirrored: the same for the photo mirrored within its real width.
+        valid: `[h, w] bool`, as of `boundary_and_features`.
+
+    Returns:
+        `[H, W, ...]`; cells of the padding hold anything.
+    """
+    width = photo.shape[1]
     real = width if valid is None else valid[::4, ::4].any(0).sum()
     back = jnp.clip(real - 1 - jnp.arange(width), 0, width - 1)
-    boundary = (photo.logits + mirrored.logits[:, back]) / 2
-    features = (photo.activations + mirrored.activations[:, back]) / 2
-    return nn.sigmoid(boundary), features
+    return (photo + mirrored[:, back]) / 2

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wsgcn_jax.models.layers import apply_valid, downsample_valid
 from wsgcn_jax.resize import resize_valid
@@ -23,14 +24,18 @@ class Classifier(nn.Module):
     Attributes:
         backbone: from normalised photos to `types.Features`, with an `output_stride`.
         num_classes: foreground classes, without background.
+        group_sizes: neighbouring columns of the head of which the largest score is a class's;
+            None: one column a class.
     """
 
     backbone: nn.Module
     num_classes: int
+    group_sizes: tuple[int, ...] | None = None
 
     def setup(self) -> None:
         """Declares the 1x1 head; without bias, so that a CAM is the logit's share of a cell."""
-        self.classifier = nn.Dense(self.num_classes, use_bias=False)
+        columns = sum(self.group_sizes) if self.group_sizes else self.num_classes
+        self.classifier = nn.Dense(columns, use_bias=False)
 
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """Scores photos.
@@ -44,9 +49,9 @@ class Classifier(nn.Module):
         """
         features, cells = self._features(x, valid)
         if cells is None:
-            return self.classifier(features.mean((1, 2)))
+            return self._scores(features.mean((1, 2)))
         count = jnp.maximum(cells.sum((1, 2)), 1).astype(features.dtype)
-        return self.classifier(apply_valid(features, cells).sum((1, 2)) / count[:, None])
+        return self._scores(apply_valid(features, cells).sum((1, 2)) / count[:, None])
 
     def cam(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """Maps where photos show the classes, in no particular unit.
@@ -60,7 +65,15 @@ class Classifier(nn.Module):
             not valid.
         """
         features, cells = self._features(x, valid)
-        return apply_valid(nn.relu(self.classifier(features)), cells)
+        return apply_valid(nn.relu(self._scores(features)), cells)
+
+    def _scores(self, features: jax.Array) -> jax.Array:
+        """Scores `[..., f]` by class, `[..., num_classes]`."""
+        scores = self.classifier(features)
+        if not self.group_sizes:
+            return scores
+        groups = jnp.split(scores, np.cumsum(self.group_sizes)[:-1], axis=-1)
+        return jnp.stack([group.max(-1) for group in groups], -1)
 
     def _features(
         self, x: jax.Array, valid: jax.Array | None

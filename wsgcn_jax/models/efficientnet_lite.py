@@ -1,11 +1,12 @@
-"""EfficientNet-Lite0 with five taps, in the layout of its PyTorch weights.
+"""EfficientNet-Lites with five taps, in the layout of their PyTorch weights.
 
 EfficientNet without squeeze-and-excitation and with relu6 (the Lite family of Tan, Le,
-EfficientNet, ICML 2019): a backbone that trains on two CPU cores.
+EfficientNet, ICML 2019): backbones that train on two CPU cores.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from math import ceil
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -40,6 +41,9 @@ STAGES = (
     _Stage(6, 5, 2, 192, 4),
     _Stage(6, 3, 1, 320, 1),
 )
+"""The stages of Lite0, before the larger ones are widened and deepened."""
+
+_DIVISOR = 8  # channels of every stage are multiples of it
 _OUTPUT_STRIDES = (32, 16, 8)
 _TAPS = {0: 0, 1: 1, 2: 2, 4: 3}
 _TORCH_LEAVES = {
@@ -49,6 +53,26 @@ _TORCH_LEAVES = {
     "mean": "running_mean",
     "var": "running_var",
 }
+
+
+def scaled_stages(width: float, depth: float) -> tuple[_Stage, ...]:
+    """Widens and deepens the stages; the first and the last keep their number of blocks.
+
+    Args:
+        width: factor on the channels, rounded to the nearest multiple of 8 that is not more than
+            a tenth below.
+        depth: factor on the number of blocks, rounded up.
+    """
+
+    def features(stage: _Stage) -> int:
+        wanted = stage.features * width
+        near = max(_DIVISOR, int(wanted + _DIVISOR / 2) // _DIVISOR * _DIVISOR)
+        return near if near >= 0.9 * wanted else near + _DIVISOR
+
+    def repeats(stage: _Stage) -> int:
+        return stage.repeats if stage in (STAGES[0], STAGES[-1]) else ceil(stage.repeats * depth)
+
+    return tuple(s._replace(features=features(s), repeats=repeats(s)) for s in STAGES)
 
 
 def torch_name(path: Sequence[str]) -> str:
@@ -140,12 +164,13 @@ class InvertedResidual(nn.Module):
         return x + y if y.shape == x.shape and self.stride == 1 else y
 
 
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 with frozen batch norm.
+class EfficientNetLite(nn.Module):
+    """An EfficientNet-Lite with frozen batch norm; by default Lite0.
 
     Padding is TensorFlow's SAME of an even-sized picture, always, after a row and a column of
-    zeros where a size is odd: the weights were trained on even sizes, and so a padded photo
-    gives what the photo alone gives.
+    zeros where a size is odd: so a padded photo gives what the photo alone gives. (Lite0's weights
+    have seen even sizes only. Those of Lite1 and 2, trained on 240 and 260 pixels, have seen odd
+    ones too, padded alike on both sides; the pipeline's sizes, multiples of 16, are even.)
 
     Attributes:
         output_stride: 32 (ImageNet's), 16 or 8. Where a stride is dropped, what follows it is
@@ -153,10 +178,14 @@ class EfficientNetLite0(nn.Module):
             ResNet is not dilated at 16. Here dilation costs nothing and helps: a linear probe
             on 245 photos of animals gave 0.92 mean average precision with it, 0.87 without.)
         frozen_stages: how many leading taps let no gradient through.
+        width: of the stages between stem and head (`scaled_stages`).
+        depth: of the stages (`scaled_stages`).
     """
 
     output_stride: int = 16
     frozen_stages: int = 0
+    width: float = 1.0
+    depth: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> Features:
@@ -167,8 +196,8 @@ class EfficientNetLite0(nn.Module):
             valid: `[b, h, w] bool`, the real pixels; None where all are.
 
         Returns:
-            Taps of 16 (averaged from stride 2 to 4), 24, 40, 112 and 1280 channels; cells of
-            the padding hold anything.
+            Taps of 16 (averaged from stride 2 to 4), 24, 40, 112 (times the width) and 1280
+            channels; cells of the padding hold anything.
 
         Raises:
             ValueError: the output stride is none of 32, 16 and 8.
@@ -178,7 +207,7 @@ class EfficientNetLite0(nn.Module):
         stem = Conv(32, 3, 2, name="conv_stem")
         x = _relu6(BatchNorm(_EPSILON, name="bn0")(apply_valid(x, valid), stem))
         stride, dilation, block, taps = 2, 1, 0, []
-        for index, stage in enumerate(STAGES):
+        for index, stage in enumerate(scaled_stages(self.width, self.depth)):
             dropped = stride * stage.stride > self.output_stride
             for repeat in range(stage.repeats):
                 step = 1 if repeat or dropped else stage.stride

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wsgcn_jax.models.backbone import conv_kernel
+from wsgcn_jax.models.imagenet_weights import conv_kernel
 from wsgcn_jax.models.published_kinds import KINDS
 from wsgcn_jax.types import DataError
 

@@ -5,6 +5,7 @@ Both weight formats are pickles: the present one inside a zip archive, the older
 """
 
 import io
+import math
 import os
 import struct
 import zipfile
@@ -13,12 +14,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from wsgcn_jax.folders import check_regular
 from wsgcn_jax.numpy_pickles import NUMPY_CALLS
-from wsgcn_jax.pickles import Calls, RefusedError, read_pickle
+from wsgcn_jax.pickles import Calls, Name, RefusedError, checked_key, read_pickle
 from wsgcn_jax.types import DataError
 
 _ZIP_START = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_MOST = 4  # times its size may a file stand for: shared tensors, bfloat16 as float32
 _WRAPPERS = ("state_dict", "model")
 _BFLOAT16 = "bfloat16"
 _STORAGES = {
@@ -86,6 +89,9 @@ class Tensor(NamedTuple):
             not empty and last >= values.size
         ):
             raise ValueError("a tensor reaches beyond its data")
+        # A stride of 0 would show one number as often as the file likes.
+        if math.prod(self.shape) > values.size:
+            raise ValueError("a tensor is larger than its data")
         # Not copied: names that share a storage, as IRNet's do, share its memory.
         return np.lib.stride_tricks.as_strided(
             values[self.offset :],
@@ -146,6 +152,7 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
             plain containers.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             zipped = file.read(4) == _ZIP_START
             file.seek(0)
@@ -155,7 +162,10 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
                 content = content[key]
         if not isinstance(content, dict):
             raise ValueError("it holds no dictionary of tensors")
-        return {str(k): v.get() for k, v in content.items() if isinstance(v, Tensor)}
+        arrays = {str(k): v.get() for k, v in content.items() if isinstance(v, Tensor)}
+        if sum(array.nbytes for array in arrays.values()) > _MOST * os.path.getsize(path):
+            raise ValueError("too many of its tensors share their data")
+        return arrays
     except RefusedError as error:
         raise DataError(
             f"{path}: {error}: only tensors and plain containers are read; save the network's "
@@ -173,10 +183,11 @@ def _persistent(storage: Callable[[str, str, int], _Storage]) -> Callable[[Any],
     """Resolves ids of storages: ("storage", type, key, device, count[, view])."""
 
     def resolve(pid: Any) -> _Storage:
-        tag, (module, kind), key, _, count = pid[:5]
-        if tag != "storage" or module != "torch" or (len(pid) > 5 and pid[5]):
+        tag, name, key, _, count = pid[:5]
+        known = type(name) is Name and name.module == "torch" and name.name in _STORAGES
+        if tag != "storage" or not known or (len(pid) > 5 and pid[5]):
             raise ValueError("an unknown kind of storage")
-        return storage(str(key), _STORAGES[kind], int(count))
+        return storage(str(checked_key(key)), _STORAGES[name.name], int(count))
 
     return resolve
 
@@ -208,6 +219,9 @@ def _read_zip(file: BinaryIO) -> Any:
 def _read_legacy(file: BinaryIO) -> Any:
     """Reads the older format: magic, version, machine, content, keys, then the storages."""
     storages: dict[str, _Storage] = {}
+    start = file.tell()
+    length = file.seek(0, os.SEEK_END)
+    file.seek(start)
 
     def storage(key: str, kind: str, count: int) -> _Storage:
         return storages.setdefault(key, _Storage(kind, count))
@@ -223,8 +237,10 @@ def _read_legacy(file: BinaryIO) -> Any:
     content = load()
     for key in load():
         (count,) = struct.unpack("<q", file.read(8))
-        entry = storages[str(key)]
+        entry = storages[str(checked_key(key))]
         if count != entry.count:
             raise ValueError("a storage has another size than announced")
+        if not 0 <= count * entry.dtype.itemsize <= length - file.tell():
+            raise ValueError("a tensor's data is cut short")
         entry.fill(file.read(count * entry.dtype.itemsize))
     return content

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from wsgcn_jax.folders import check_regular
 from wsgcn_jax.models.torch_weights import bfloat16, read_torch
 from wsgcn_jax.types import DataError
 
@@ -37,6 +38,7 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
         DataError: the file is missing, cut short, of no known kind, or holds what is refused.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             start = file.read(_LENGTH + 1)
     except OSError as error:
@@ -56,9 +58,10 @@ def read_safetensors(path: str) -> dict[str, np.ndarray]:
 
     Raises:
         DataError: the file is missing, cut short, no such file, or a tensor in it has a type
-            that is not read or lies outside the data.
+            that is not read or lies outside the data or on another's.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             content = file.read()
         length = int.from_bytes(content[:_LENGTH], "little")
@@ -67,6 +70,7 @@ def read_safetensors(path: str) -> dict[str, np.ndarray]:
         header = json.loads(content[_LENGTH : _LENGTH + length], object_pairs_hook=_once)
         header.pop("__metadata__", None)
         data = memoryview(content)[_LENGTH + length :]
+        _check_apart([entry["data_offsets"] for entry in header.values()])
         return {name: _tensor(name, entry, data) for name, entry in header.items()}
     except OSError as error:
         raise DataError(f"{path} cannot be opened ({error.strerror}); check the path") from error
@@ -82,6 +86,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name is given twice")
     return found
+
+
+def _check_apart(places: list[list[int]]) -> None:
+    """Refuses tensors that share numbers: a thousand names on one block would fill the memory."""
+    ends = 0
+    for start, end in sorted((start, end) for start, end in places if 0 <= start < end):
+        if start < ends:
+            raise ValueError("two tensors share their numbers")
+        ends = end
 
 
 def _tensor(name: str, entry: dict[str, Any], data: memoryview) -> np.ndarray:

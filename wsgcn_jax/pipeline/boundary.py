@@ -17,11 +17,12 @@ from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.boundary_labels import boundary_labels
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.progress import progress
+from wsgcn_jax.pipeline.doubts import doubts_of_boundary_labels
+from wsgcn_jax.pipeline.progress import log, progress
 from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
 from wsgcn_jax.resize import resize_labels
 from wsgcn_jax.trainer.loop import Loss
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.types import IGNORE, Skipped
 
 
 def network(key: jax.Array, config: ConfigDict) -> Network:
@@ -86,16 +87,25 @@ def group_of(path: tuple[str, ...]) -> str:
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes the label maps, then trains the network on them."""
     settings = context.config.boundary
-    split = context.split(context.config.data.pseudo_split)
+    split = context.split(context.config.data.pseudo_split).without_masks()
     labels = folder / "labels"
     labels.mkdir(exist_ok=True)
-    todo = [i for i, name in enumerate(split.names) if not (labels / f"{name}.png").exists()]
+    out = context.left_out("cams")
+    todo = [
+        i
+        for i, name in enumerate(split.names)
+        if name not in out and not (labels / f"{name}.png").exists()
+    ]
+    usable = 0
     for index in progress(todo, "boundary labels"):
         cam, class_ids = read_cams(context.folder("cams"), split.names[index])
         label_map = boundary_labels(
             split[index].image, cam, class_ids, settings, context.config.crf
         )
         data.write_mask(labels / f"{split.names[index]}.png", label_map)
+        usable += bool((label_map == 0).any() and ((label_map > 0) & (label_map < IGNORE)).any())
+    for doubt in doubts_of_boundary_labels(usable, len(todo)):
+        log(doubt)
 
     net = network(context.key("boundary"), context.config)
     run_training(

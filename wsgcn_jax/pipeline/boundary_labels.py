@@ -1,9 +1,11 @@
 """CAMs -> the label maps that the boundary network is trained on (docs/method.md section 2)."""
 
+import math
+
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.crf import BOUNDARY_LABELS, refine
+from wsgcn_jax.crf import BOUNDARY_LABELS, EXACT_CELLS, refine
 from wsgcn_jax.pipeline.inference import grid_size, longer_side_scale
 from wsgcn_jax.resize import resize_labels, resize_maps, resize_photo
 from wsgcn_jax.types import IGNORE
@@ -22,7 +24,7 @@ def boundary_labels(
         class_ids: `[k] u8`.
         settings: the section "boundary" of the configuration.
         crf: the section "crf"; decides whether both readings are drawn to the photo's edges, and
-            whether as published or with exact kernels on a small grid.
+            whether as published or with exact kernels on a small grid, of at most `EXACT_CELLS`.
 
     Returns:
         `[h, w] u8`; 255 where the readings disagree.
@@ -37,7 +39,8 @@ def boundary_labels(
         readings = [refine(photo, one, BOUNDARY_LABELS, **options) for one in scores]
         sure, loose = (np.asarray(one).argmax(axis=0) for one in readings)
         return _agreed(sure, loose, class_ids)
-    scale = min(1.0, longer_side_scale(size, crf.longer_side))
+    fits = 4 * math.sqrt(EXACT_CELLS / (size[0] * size[1]))
+    scale = min(1.0, fits, longer_side_scale(size, crf.longer_side))
     cells = grid_size((round(size[0] * scale), round(size[1] * scale)))
     sigma_xy = crf.sigma_xy * cells[0] / size[0]
     refined = refine(

@@ -1,30 +1,22 @@
 """Stage: class activation maps of all photos to be labelled (docs/method.md section 1)."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
-from wsgcn_jax.distributed import over_devices
-from wsgcn_jax.models.cam import merge_cams
-from wsgcn_jax.models.network import Network
-from wsgcn_jax.pipeline import classifier, networks
+from wsgcn_jax.pipeline.cam_sources import MEGABYTES, Program, configured_program
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import (
     Plan,
-    ScaledPhotos,
     grid_size,
     make_plans,
-    mirrored_sum,
     network_size,
-    run_plans,
+    photos_a_batch,
     scaled_photos,
 )
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.workspace import read_arrays, write_arrays
 from wsgcn_jax.types import Skipped
 
@@ -32,13 +24,13 @@ from wsgcn_jax.types import Skipped
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.npz` for each photo: `cam [k, H, W] f16` in [0, 1] and `class_ids [k] u8`."""
     settings = context.config.cams
-    split = context.split(context.config.data.pseudo_split)
-    network = classifier.network(context.key("classifier"), context.config, len(split.classes) - 1)
-    net = networks.load(context.folder("classifier"), network)
-    program = make_program(net, context.config.backbone.name)
+    split = context.split(context.config.data.pseudo_split).without_masks()
+    program = configured_program(
+        context.config, split.classes[1:], split.labels.any(0), context.folder("classifier")
+    )
     plans = make_plans(
         [network_size(size, 1.0) for size in split.sizes],
-        batch_size=settings.batch_size,
+        batch_size=photos_a_batch(settings.batch_size, MEGABYTES * max(settings.scales) ** 2),
         bucket=settings.bucket,
     )
 
@@ -53,49 +45,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             cam = maps[row, present, :height, :width]
             write_arrays(path(index), {"cam": cam, "class_ids": (present + 1).astype(np.uint8)})
 
-    run_plans(plans, path, work, "cams")
-    return ()
-
-
-Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]
-"""(photos, `[b, 2] i32` real sizes of the grids, padded grid) -> CAMs `[b, c - 1, H, W] f16`."""
-
-
-def multi_scale_cams(net: Network, backbone: str) -> Callable[..., jax.Array]:
-    """Builds the function that gives multi-scale CAMs of a batch; not compiled.
-
-    Args:
-        net: the classifier.
-        backbone: its name, for the normalisation.
-
-    Returns:
-        (variables, (photos, real sizes of the grids), shape=padded grid) -> CAMs, as `Program`.
-    """
-
-    def program(
-        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
-    ) -> jax.Array:
-        photos, grids = batch
-        cam = partial(mirrored_sum, net, variables, backbone=backbone, method="cam")
-        cams, sizes = zip(*(cam(x, size) for x, size in zip(*photos, strict=True)), strict=True)
-        merge = partial(merge_cams, shape=shape)
-        return jax.vmap(merge)(cams, sizes, grids).astype(jnp.float16)
-
-    return program
-
-
-def make_program(net: Network, backbone: str) -> Program:
-    """Compiles multi-scale CAMs of a batch.
-
-    Args:
-        net: the trained classifier.
-        backbone: its name, for the normalisation.
-
-    Returns:
-        The program; its CAMs lie in [0, 1] and are zero in the padding.
-    """
-    spread = over_devices(multi_scale_cams(net, backbone))
-    return lambda photos, grids, shape: spread(net.variables, (photos, grids), shape=shape)
+    return too_large(split.names, run_plans(plans, path, work, "cams"))
 
 
 def cams_of_batch(
@@ -104,7 +54,7 @@ def cams_of_batch(
     """Computes the CAMs of one batch.
 
     Args:
-        program: of `make_program`.
+        program: of `cam_sources.make_program`.
         split: the photos.
         plan: the batch.
         scales: of the photo.

@@ -11,12 +11,20 @@ from ml_collections import ConfigDict
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import Classifier, multilabel_soft_margin
+from wsgcn_jax.models.imagenet_classes import describe_group, imagenet_groups
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.curves import read_curve
+from wsgcn_jax.pipeline.doubts import doubts_of_classifier
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.training import run_training
 from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Example, Skipped
+
+_LAST = 20  # steps whose accuracy says what was learnt
+SOURCES = ("trained", "imagenet")
+"""The heads that CAMs may come from."""
 
 
 def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
@@ -35,6 +43,46 @@ def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
         weights=config.backbone.weights,
         init=config.classifier.init,
     )
+
+
+def cam_sources(config: ConfigDict) -> tuple[str, ...]:
+    """Says which heads give CAMs, and checks that they can.
+
+    Args:
+        config: the whole configuration (`classifier`, `cams` are read).
+
+    Returns:
+        "trained", "imagenet" or both. Unless `cams.sources` says otherwise: the trained head's,
+        and with `classifier.head=imagenet` also ImageNet's, or without epochs that one's only.
+    """
+    if config.cams.sources is None and config.classifier.head == "random":
+        return ("trained",)
+    if config.cams.sources is None:
+        return SOURCES if config.classifier.epochs else ("imagenet",)
+    sources = {source.strip() for source in config.cams.sources.split(",")}
+    return tuple(source for source in SOURCES if source in sources)
+
+
+def class_groups(
+    config: ConfigDict, classes: Sequence[str], labelled: Sequence[bool] | np.ndarray
+) -> tuple[tuple[int, ...], ...]:
+    """Finds the ImageNet classes of every class.
+
+    Args:
+        config: as of `cam_sources`.
+        classes: names of the foreground classes.
+        labelled: of every class whether a photo is labelled with it.
+
+    Returns:
+        As `imagenet_groups`: none for a class without a counterpart, of which the trained head
+        alone then speaks.
+
+    Raises:
+        DataError: no trained head speaks, and a class that photos are labelled with has none.
+    """
+    alone = cam_sources(config) == ("imagenet",)
+    needed = [name for name, shown in zip(classes, labelled, strict=True) if shown and alone]
+    return imagenet_groups(classes, needed=needed)
 
 
 def make_loss(net: Network, backbone: str) -> Loss:
@@ -62,8 +110,16 @@ def make_loss(net: Network, backbone: str) -> Loss:
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Trains the classifier on the image-level labels of the training split."""
     settings = context.config.classifier
-    split = context.split(context.config.data.train_split)
+    split = context.split(context.config.data.train_split).without_masks()
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
+    if "imagenet" in (settings.head, *cam_sources(context.config)):
+        labelled = context.split(context.config.data.pseudo_split).labels.any(0)
+        groups = class_groups(context.config, split.classes[1:], labelled)
+        for name, group in zip(split.classes[1:], groups, strict=True):
+            log(f"[classifier] {name} is ImageNet's {describe_group(group)}")
+        if settings.head == "imagenet" and not settings.init:
+            backbone = context.config.backbone
+            net = networks.start_from_imagenet(net, groups, backbone.name, backbone.weights)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
         crop = data.train_crop(
@@ -83,4 +139,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         group_of=lambda path: "backbone" if path[0] == "backbone" else "head",
         seed=context.config.seed,
     )
+    accuracy = [value for _, value in read_curve(folder, "accuracy")]
+    for doubt in doubts_of_classifier(accuracy[-_LAST:], split.labels):
+        log(doubt)
     return ()

@@ -43,7 +43,7 @@ class Context:
 
     def split(self, name: str) -> data.Split:
         """Opens a split of the prepared data."""
-        return data.load(self.records, name)
+        return data.load(self.records, name, self.config.data.longer_side)
 
     @cached_property
     def records(self) -> Path:
@@ -61,6 +61,11 @@ class Context:
         """Opens the photos whose pseudo labels are scored and shown."""
         section = self.config.data
         return self.split(section.score_split or section.pseudo_split)
+
+    def left_out(self, stage: str) -> set[str]:
+        """Returns the names of the photos that a finished stage had to leave out."""
+        stamp = self.workspace.stamp(stage)
+        return {photo.name for photo in stamp.skipped} if stamp else set()
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""
@@ -84,4 +89,6 @@ def _source(section: ConfigDict, splits: tuple[str, ...]) -> data.Source:
         return data.ShapesSource(num_train=section.num_train, num_val=section.num_val)
     if section.source == "voc":
         return data.VocSource(root, splits=splits, labels=section.labels)
-    return data.FolderSource(root, labels=section.labels or "labels.csv", masks=section.masks)
+    classes = section.classes and ("background", *section.classes)
+    labels = section.labels or "labels.csv"
+    return data.FolderSource(root, labels=labels, masks=section.masks, classes=classes)

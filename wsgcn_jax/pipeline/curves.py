@@ -10,7 +10,7 @@ from tensorboardX import SummaryWriter
 
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.folders import disk_for
-from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.progress import Progress, log
 
 _CURVES = "curves.jsonl"
 
@@ -25,13 +25,14 @@ class Curves:
             folder: of the stage; one in a bucket gets copies of what grows on a disk.
             what: name of the run, for the screen.
             steps: how many updates it will have.
-            every: seconds between lines on the screen, and between copies.
+            every: seconds between copies.
         """
         self._folder, self._disk = folder, disk_for(folder)
         self._file = self._disk / _CURVES
         self._what, self._steps, self._every = what, steps, every
         self._writer: SummaryWriter | None = None
-        self._first, self._start, self._last = 0, 0.0, time.monotonic()
+        self._last = time.monotonic()
+        self._meter: Progress | None = None
 
     def begin(self, step: int) -> None:
         """Opens the writers for a run that goes on behind a step; forgets what came after it.
@@ -52,24 +53,23 @@ class Curves:
     def __call__(self, step: int, scalars: Mapping[str, float]) -> None:
         """Takes the scalars of one update."""
         assert self._writer is not None, "begin comes first"
-        now = time.monotonic()
-        if not self._first:  # its time is mostly that of compiling
-            self._first, self._start = step, now
+        compiled = self._meter is None
+        if self._meter is None:
+            self._meter = Progress(self._what, self._steps, unit="step", done=step - 1)
         with self._file.open("a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
-        if step == self._steps or (now - self._last >= self._every and step > self._first):
-            pace = (now - self._start) / max(1, step - self._first)
-            log(
-                f"{self._what}: step {step}/{self._steps}, loss {scalars['loss']:.4f}, "
-                f"{pace:.2f} s a step, {pace * (self._steps - step):.0f} s to go"
-            )
+        self._meter.advance(compiled=compiled, note=f"loss {scalars['loss']:.4f}")
+        now = time.monotonic()
+        if now - self._last >= self._every or step == self._steps:
             self._last = now
             self._publish()
 
     def close(self) -> None:
         """Flushes the writers."""
+        if self._meter is not None:
+            self._meter.close()
         if self._writer is not None:
             self._writer.close()
             self._publish()

@@ -13,12 +13,13 @@ from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.progress import progress
+from wsgcn_jax.pipeline.doubts import doubts_of_scores
+from wsgcn_jax.pipeline.progress import log, progress
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import read_arrays
 from wsgcn_jax.resize import resize_labels, resize_maps
-from wsgcn_jax.seeds import seed_quality
-from wsgcn_jax.types import DataError, Example, Skipped
+from wsgcn_jax.seeds import SeedQuality
+from wsgcn_jax.types import IGNORE, DataError, Example, Skipped
 
 _SCORES = "scores.json"
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
@@ -39,6 +40,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             val,
             lambda example: data.read_mask(predictions / f"{example.name}.png"),
             "scores on val",
+            context.left_out("segmenter"),
         )
         if confusion.any():
             scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
@@ -85,13 +87,13 @@ def _entry(confusion: np.ndarray, names: Sequence[str], classes: list[int]) -> d
 
 
 def _confusion(
-    split: data.Split, predict: Callable[[Example], np.ndarray], what: str
+    split: data.Split, predict: Callable[[Example], np.ndarray], what: str, left_out: set[str]
 ) -> tuple[np.ndarray, list[str]]:
     total = np.zeros((len(split.classes), len(split.classes)), np.int64)
     each: dict[str, float] = {}
     for index in progress(range(len(split)), what):
         example = split[index]
-        if example.mask is not None:
+        if example.mask is not None and example.name not in left_out:
             one = confusion_matrix(example.mask, predict(example), len(split.classes))
             each[example.name] = mean_iou(one)
             total += one
@@ -143,8 +145,7 @@ def _score_pseudo(
         name: np.zeros((len(THRESHOLDS), count, count), np.int64) for name in ("cam", "random_walk")
     }
     gcn, final, labelled = np.zeros((3, count, count), np.int64)
-    seeds: list[np.ndarray] = []
-    truths: list[np.ndarray] = []
+    known = 0  # pixels with a truth
     each: dict[str, float] = {}
     for index in progress(range(len(split)), "scores on train"):
         example = split[index]
@@ -165,8 +166,7 @@ def _score_pseudo(
         final += one
         seed = resize_labels(arrays["seeds"], size)
         labelled += confusion_matrix(truth, seed, count)  # of the pixels that have one
-        seeds.append(seed.reshape(-1))
-        truths.append(truth.reshape(-1))
+        known += int((truth != IGNORE).sum())
     if not gcn.any():
         return {}, []
     scores: dict[str, Any] = {}
@@ -178,11 +178,25 @@ def _score_pseudo(
     scores["gcn"] = _entry(gcn, split.classes, classes)
     if context.config.crf.post_process:
         scores["gcn_crf"] = _entry(final, split.classes, classes)
-    quality = seed_quality(np.concatenate(seeds), np.concatenate(truths))
+    for doubt in doubts_of_scores(scores):
+        log(doubt)
+    quality = _seed_quality(labelled, known)
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
     where = _entry(labelled, split.classes, classes)["miou"] if labelled.any() else 0.0
     scores["seeds"]["miou_where_labelled"] = where
     return scores, _worst(each)
+
+
+def _seed_quality(labelled: np.ndarray, known: int) -> SeedQuality:
+    """Coverage and precision from the confusion matrix of all seeds, of so many known pixels."""
+    background, objects = labelled[:, 0].sum(), labelled[:, 1:].sum()
+    right = np.diag(labelled)
+    return SeedQuality(
+        float(background / max(1, known)),
+        float(right[0] / max(1, background)),
+        float(objects / max(1, known)),
+        float(right[1:].sum() / max(1, objects)),
+    )
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

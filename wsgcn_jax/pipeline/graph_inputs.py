@@ -13,11 +13,12 @@ import numpy as np
 
 from wsgcn_jax import data
 from wsgcn_jax.distributed import over_devices
-from wsgcn_jax.models.boundary import boundary_and_features
+from wsgcn_jax.models.boundary import boundary_and_features, mirrored_mean
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.inference import padded_photos, photo_and_mirror, valid_mask
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
+from wsgcn_jax.pipeline.node_features import standardised
 from wsgcn_jax.precise import matmul
 from wsgcn_jax.types import IGNORE
 
@@ -66,7 +67,13 @@ class MapSources(NamedTuple):
 
 
 def graph_inputs(
-    key: jax.Array, batch: Batch, names: Sequence[str], present: np.ndarray, sources: MapSources
+    key: jax.Array,
+    batch: Batch,
+    names: Sequence[str],
+    present: np.ndarray,
+    sources: MapSources,
+    *,
+    cam_features: bool = False,
 ) -> PhotoInputs:
     """Collects what the graph part needs of a batch.
 
@@ -76,21 +83,32 @@ def graph_inputs(
         names: of all photos, by index.
         present: `[photos, c - 1] bool`, of all photos, by index.
         sources: of the maps.
+        cam_features: whether the CAMs are among the nodes' features.
 
     Returns:
         The inputs, every array with the photos as its first axis.
     """
     boundary, features = sources.boundary(batch)
+    cams, valid = jnp.asarray(sources.cams(batch)), grid_valid(batch)
+    if cam_features:
+        features = _with_cams(jnp.asarray(features), cams, valid)
     return PhotoInputs(
         jnp.stack([name_key(key, names[index]) for index in batch.indices]),
         jnp.asarray(boundary),
         jnp.asarray(features),
-        jnp.asarray(sources.cams(batch)),
+        cams,
         jnp.asarray(present[list(batch.indices)]),
         jnp.asarray(grid_colours(batch)),
-        grid_valid(batch),
+        valid,
         None if sources.seeds is None else jnp.asarray(sources.seeds(batch)),
     )
+
+
+@jax.jit
+def _with_cams(features: jax.Array, cams: jax.Array, valid: jax.Array) -> jax.Array:
+    """Adds a batch's CAMs `[b, c, H, W]` to its features `[b, H, W, f]`."""
+    maps = jax.vmap(standardised)(jnp.moveaxis(cams, 1, -1), valid)
+    return jnp.concatenate([features, maps], -1)
 
 
 def grid_colours(batch: Batch) -> np.ndarray:
@@ -153,36 +171,50 @@ BoundaryProgram = Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]
 
 
 def mirrored_boundary(
-    net: Network, backbone: str
+    net: Network, backbone: str, features: Sequence[str] = ("boundary",)
 ) -> Callable[[Any, tuple[jax.Array, jax.Array]], tuple[jax.Array, jax.Array]]:
     """Builds the function that averages over photo and mirror image; not compiled.
 
     Args:
         net: the boundary network.
         backbone: its name, for the normalisation.
+        features: of the nodes (`node_features`): "boundary" and "taps" come from here.
 
     Returns:
         (variables, (photos, real sizes)) -> boundary maps and features, as `BoundaryProgram`.
     """
 
+    def taps(variables: Any, images: jax.Array, sizes: jax.Array, valid: jax.Array) -> jax.Array:
+        both = photo_and_mirror(net, variables, images, sizes, backbone, method="taps")
+        mean = jax.vmap(mirrored_mean)(*both, valid)
+        return jax.vmap(standardised)(mean, valid[:, ::4, ::4])
+
     def program(variables: Any, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         images, sizes = batch
         photo, mirror = photo_and_mirror(net, variables, images, sizes, backbone)
         valid = valid_mask(sizes, (images.shape[1], images.shape[2]))
-        return jax.vmap(boundary_and_features)(photo, mirror, valid)
+        boundary, activations = jax.vmap(boundary_and_features)(photo, mirror, valid)
+        chosen = [activations if "boundary" in features else activations[..., :0]]
+        if "taps" in features:
+            chosen.append(taps(variables, images, sizes, valid))
+        return boundary, jnp.concatenate(chosen, -1)
 
     return program
 
 
-def make_boundary_program(net: Network, backbone: str) -> BoundaryProgram:
+def make_boundary_program(
+    net: Network, backbone: str, features: Sequence[str] = ("boundary",)
+) -> BoundaryProgram:
     """Compiles boundary maps and node features of a trained network (`mirrored_boundary`)."""
-    spread = over_devices(mirrored_boundary(net, backbone))
+    spread = over_devices(mirrored_boundary(net, backbone, features))
     return lambda images, sizes: spread(net.variables, (images, sizes))
 
 
-def network_boundary(net: Network, backbone: str) -> BoundarySource:
-    """Returns the source of boundary maps and features that a trained network is."""
-    program = make_boundary_program(net, backbone)
+def network_boundary(
+    net: Network, backbone: str, features: Sequence[str] = ("boundary",)
+) -> BoundarySource:
+    """Returns the source of maps and features that a trained network is (`mirrored_boundary`)."""
+    program = make_boundary_program(net, backbone, features)
 
     def source(batch: Batch) -> tuple[jax.Array, jax.Array]:
         photos = padded_photos(batch.photos, batch.sizes, batch.shape)

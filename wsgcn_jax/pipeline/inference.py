@@ -5,25 +5,24 @@ stride cover it exactly, and the mirror image's cells fall on the photo's own; t
 mirrors at any width, which shifts the mirror's cells by up to 12 pixels.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from etils.epath import Path
 
 from wsgcn_jax import data
-from wsgcn_jax.distributed import host_shard
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import flip_valid
 from wsgcn_jax.models.network import Network
-from wsgcn_jax.pipeline.progress import progress
 from wsgcn_jax.resize import resize_photo, resize_valid
 
 CELL = 16
+
+_CPU_BATCH, _LARGEST_BATCH = 4, 128
+_USABLE = 0.6  # of an accelerator's free memory: programs of several shapes stay beside each other
 
 
 class Plan(NamedTuple):
@@ -56,6 +55,27 @@ def longer_side_scale(size: tuple[int, int], longer: int | None) -> float:
     return longer / max(size) if longer else 1.0
 
 
+def photos_a_batch(batch_size: int | None, megabytes: float) -> int:
+    """Returns how many photos are worked on together.
+
+    Args:
+        batch_size: as configured; None: as many as an accelerator's memory holds, 4 on a CPU,
+            which more photos at a time do not make faster.
+        megabytes: that one photo of 512x512 takes.
+
+    Returns:
+        The number; where it is found here, a power of two.
+    """
+    if batch_size is not None:
+        return batch_size
+    memory = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if not memory:
+        return _CPU_BATCH
+    free = _USABLE * (memory["bytes_limit"] - memory["bytes_in_use"]) / 1e6
+    each = max(1.0, free / megabytes) * jax.local_device_count()
+    return 1 << int(min(_LARGEST_BATCH, each)).bit_length() - 1
+
+
 def make_plans(
     sizes: Sequence[tuple[int, int]], *, batch_size: int, bucket: int
 ) -> tuple[Plan, ...]:
@@ -66,40 +86,15 @@ def make_plans(
 
     Args:
         sizes: (height, width) at which the network sees each photo at scale 1.
-        batch_size: photos a batch.
+        batch_size: photos a batch, fewer of large ones (`data.batch_of`).
         bucket: padded sides are multiples of this.
     """
     plans = []
     for shape, indices in data.plan_batches(sizes, batch_size, bucket):
-        filled = (*indices, *(indices[-1],) * (batch_size - len(indices)))
+        missing = data.batch_of(shape, batch_size) - len(indices)
+        filled = (*indices, *(indices[-1],) * missing)
         plans.append(Plan(shape, filled, len(indices)))
     return tuple(plans)
-
-
-def run_plans(
-    plans: Sequence[Plan],
-    outputs: Callable[[int], Path],
-    work: Callable[[Plan], None],
-    what: str,
-    *,
-    at_once: int = 1,
-) -> None:
-    """Does this host's share of the batches, as far as an output is missing.
-
-    Args:
-        plans: all batches.
-        outputs: index of a photo -> the file that is written last for it.
-        work: computes and writes one batch.
-        what: a word for the progress line.
-        at_once: batches that are worked on side by side, each in a thread of its own.
-    """
-    todo = [p for p in host_shard(plans) if not all(outputs(i).exists() for i in p.indices)]
-    pool = ThreadPoolExecutor(at_once)
-    try:
-        for done in progress([pool.submit(work, plan) for plan in todo], what):
-            done.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def padded_photos(

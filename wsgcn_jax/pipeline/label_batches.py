@@ -1,6 +1,9 @@
 """Labelling many photos: batches of one padded shape, what fails left out, the rest handed on."""
 
+import os
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -16,11 +19,17 @@ from wsgcn_jax.pipeline.inference import (
     longer_side_scale,
     make_plans,
     network_size,
-    run_plans,
+    photos_a_batch,
 )
-from wsgcn_jax.pipeline.label_photo import PhotoInputs
-from wsgcn_jax.pipeline.label_program import full_scores, make_label_program
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
+from wsgcn_jax.pipeline.label_program import check_memory, full_scores, make_label_program
+from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
+from wsgcn_jax.pipeline.scores import argmax_resized
+from wsgcn_jax.resize import resize_photo, within
 from wsgcn_jax.types import Skipped
+
+_MEGABYTES = 200.0  # that a photo of 512x512 takes
 
 
 class Labelled(NamedTuple):
@@ -30,7 +39,9 @@ class Labelled(NamedTuple):
         class_ids: `[k] u8`, background and the classes that are present.
         boundary: `[H, W] f32`, the boundary map the walk went by.
         seeds, walk, log_probs: of `PhotoOutputs`, without padding; of all classes.
-        scores: `[k, h, w] f32`, probabilities of `class_ids` at the photo's size (`full_scores`).
+        scores: `[k, h, w] f32`, probabilities of `class_ids` (`full_scores`), at the photo's size,
+            or at that at which a larger one is seen (`data.longer_side`).
+        label_map: `[h, w] u8`, the best class, at the photo's own size.
     """
 
     class_ids: np.ndarray
@@ -39,6 +50,7 @@ class Labelled(NamedTuple):
     walk: np.ndarray
     log_probs: np.ndarray
     scores: np.ndarray
+    label_map: np.ndarray
 
 
 def label_batches(
@@ -62,17 +74,29 @@ def label_batches(
         config: the whole configuration.
 
     Returns:
-        The photos whose scores are not finite, on whichever host; nothing is written for them.
+        The photos whose scores are not finite or for which there is not enough memory, on whichever
+        host; nothing is written for them.
+
+    Raises:
+        DataError: see `check_memory`.
     """
     settings = config.graph
-    seen = [network_size(size, longer_side_scale(size, settings.longer_side)) for size in sizes]
-    plans = make_plans(seen, batch_size=settings.batch_size, bucket=settings.bucket)
+    given = [within(size, config.data.longer_side) for size in sizes]
+    seen = [network_size(size, longer_side_scale(size, settings.longer_side)) for size in given]
+    batch_size = photos_a_batch(settings.batch_size, _MEGABYTES)
+    plans = make_plans(seen, batch_size=batch_size, bucket=settings.bucket)
+    for warning in check_memory([grid_size(plan.shape) for plan in plans], config):
+        log(warning)
     label = make_label_program(config)
     failed = np.zeros(len(names), bool)
 
+    def decoded(index: int) -> np.ndarray:
+        return resize_photo(image(index), given[index])
+
     def work(plan: Plan) -> None:
         shown = [seen[index] for index in plan.indices]
-        photos = {index: image(index) for index in set(plan.indices)}
+        once = set(plan.indices)
+        photos = dict(zip(once, decoders.map(decoded, once), strict=True))
         batch = Batch(
             plan.indices,
             [photos[index] for index in plan.indices],
@@ -81,27 +105,57 @@ def label_batches(
             [grid_size(size) for size in shown],
             grid_size(plan.shape),
         )
-        given = inputs(batch)
-        outputs = jax.tree.map(np.asarray, label(given))
+        maps = inputs(batch)
+        with device:
+            outputs = jax.tree.map(np.asarray, label(maps))
         for row, index in enumerate(plan.indices[: plan.real]):
-            height, width = batch.grids[row]
-            one = jax.tree.map(lambda x, r=row, h=height, w=width: x[r][..., :h, :w], outputs)
-            if not np.isfinite(one.log_probs).all():
-                failed[index] = True
-                continue
-            class_ids = np.asarray([0, *(np.flatnonzero(given.present[row]) + 1)], np.uint8)
-            full = full_scores(batch.photos[row], one.log_probs[class_ids], config)
-            boundary = np.asarray(given.boundary[row, :height, :width])
-            write(
-                index,
-                Labelled(class_ids, boundary, one.seeds, one.walk, one.log_probs, full),
-            )
+            found = _labelled(batch, maps, outputs, row, sizes[index], config)
+            failed[index] = found is None
+            if found is not None:
+                write(index, found)
 
-    # A fit is many small products, which do not keep a second core busy, and the photos before and
-    # after it are the host's work: two batches side by side.
-    run_plans(plans, output, work, "pseudo labels", at_once=2)
-    return [
+    # On a CPU a fit is many small products, which do not keep a second core busy, and the photos
+    # before and after it are other work: two batches side by side. An accelerator has one batch at
+    # a time, while the one before it is written and the next ones are decoded.
+    on_cpu = jax.default_backend() == "cpu"
+    device = threading.Semaphore(2 if on_cpu else 1)
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as decoders:
+        at_once = 2 if on_cpu else 4
+        large = run_plans(plans, output, work, "pseudo labels", at_once=at_once)
+    return too_large(names, large) + [
         Skipped(name, f"{name}: the GCN's scores are not finite")
         for name, lost in zip(names, any_across_hosts(failed), strict=True)
         if lost
     ]
+
+
+def _labelled(
+    batch: Batch,
+    maps: PhotoInputs,
+    outputs: PhotoOutputs,
+    row: int,
+    size: tuple[int, int],
+    config: ConfigDict,
+) -> Labelled | None:
+    """Cuts the padding off one photo's outputs and brings its scores to its size.
+
+    Args:
+        batch: the photos.
+        maps: what the graph part was given of them.
+        outputs: what it found, NumPy arrays.
+        row: of the photo in the batch.
+        size: its own height and width.
+        config: the whole configuration.
+
+    Returns:
+        What was found; None where the scores are not finite.
+    """
+    height, width = batch.grids[row]
+    one = jax.tree.map(lambda x: x[row][..., :height, :width], outputs)
+    if not np.isfinite(one.log_probs).all():
+        return None
+    class_ids = np.asarray([0, *(np.flatnonzero(maps.present[row]) + 1)], np.uint8)
+    scores = full_scores(batch.photos[row], one.log_probs[class_ids], config)
+    boundary = np.asarray(maps.boundary[row, :height, :width])
+    label_map = argmax_resized(scores, size, class_ids)
+    return Labelled(class_ids, boundary, one.seeds, one.walk, one.log_probs, scores, label_map)

@@ -4,6 +4,7 @@ What is not given, the networks of a finished run make. Walk and GCN are those o
 `pseudo_labels` stage.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -12,18 +13,15 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
+from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.pipeline import boundary as boundary_stage
-from wsgcn_jax.pipeline import cams as cams_stage
-from wsgcn_jax.pipeline import classifier as classifier_stage
 from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline.cam_files import read_cams
+from wsgcn_jax.pipeline.cam_sources import computed_cams
 from wsgcn_jax.pipeline.context import name_key
-from wsgcn_jax.pipeline.external_maps import (
-    ExternalMaps,
-    Photos,
-    read_boundary,
-    read_labelled_cam,
-    read_seeds,
-)
+from wsgcn_jax.pipeline.doubts import doubts_of_labels
+from wsgcn_jax.pipeline.external_maps import ExternalMaps, read_boundary, read_seeds
+from wsgcn_jax.pipeline.given_photos import Photos
 from wsgcn_jax.pipeline.graph_inputs import (
     Array,
     Batch,
@@ -39,12 +37,15 @@ from wsgcn_jax.pipeline.graph_inputs import (
     plain_features,
     seeds_on_grid,
 )
-from wsgcn_jax.pipeline.inference import network_size, scaled_photos
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
+from wsgcn_jax.pipeline.node_features import node_features
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
+from wsgcn_jax.pipeline.progress import log
+from wsgcn_jax.pipeline.regions import read_regions, vote
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workspace import write_arrays
-from wsgcn_jax.resize import resize_labels, resize_map
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.resize import resize_labels, resize_map, resize_maps
+from wsgcn_jax.types import IGNORE, DataError, Skipped
 
 _SECTIONS = ("seed", "backbone", "cams", "crf", "graph", "seeds", "gcn")
 
@@ -63,10 +64,12 @@ def label_folder(
     Args:
         source: photos and image-level labels (its split "train").
         given: the maps there are.
-        config: the configuration (`graph`, `seeds`, `crf`, `gcn`, `cams`, `backbone`, `seed`).
+        config: the configuration (`data.longer_side`, `graph`, `seeds`, `crf`, `gcn`, `cams`,
+            `backbone`, `seed`).
         labels: folder of the label maps.
         scores: folder of `NAME.npz` with `scores [k, h, w] f16` (probabilities of `keys`, of
-            all classes; not summing to 1), or None for none.
+            all classes; not summing to 1; of photos larger than `data.longer_side` at that
+            size), or None for none.
 
     Returns:
         (number of photos with a label map, photos that were left out).
@@ -75,6 +78,57 @@ def label_folder(
         DataError: the settings, the photos' list, the maps or the run cannot be used.
     """
     settings.check(config, sections=_SECTIONS)
+    _check(given, source)
+    photos = Photos(source, given)
+    if not photos.names:
+        raise DataError(
+            f"all {len(photos.skipped)} photos were left out: {photos.skipped[0].reason}"
+        )
+
+    def output(index: int) -> Path:
+        name = photos.names[index]
+        return labels / f"{name}.png" if scores is None else scores / f"{name}.npz"
+
+    objects: list[bool] = []
+    seeded: list[bool] = []
+
+    def write(index: int, photo: Labelled) -> None:
+        name, found, label_map = photos.names[index], photo.scores, photo.label_map
+        if given.regions is not None:
+            size = photos.facts[index].size
+            found = vote(resize_maps(found, size), read_regions(given.regions, name, size))
+            label_map = argmax_labels(found, photo.class_ids)
+        data.write_mask(labels / f"{name}.png", label_map)
+        objects.append(bool(label_map.any()))
+        seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
+        if scores is not None:
+            arrays = {"keys": photo.class_ids, "scores": found.astype(np.float16)}
+            write_arrays(output(index), arrays)
+
+    write_classes(labels, source.classes())
+    key = name_key(jax.random.key(config.seed), "gcn")
+    ids = np.arange(1, len(source.classes()))
+    present = np.stack([np.isin(ids, facts.labels) for facts in photos.facts])
+    inputs = partial(
+        graph_inputs,
+        key,
+        names=photos.names,
+        present=present,
+        sources=_sources(photos, given, config, source.classes()[1:], present),
+        cam_features="cams" in node_features(config),
+    )
+    sizes = [facts.size for facts in photos.facts]
+    failed = label_batches(photos.names, sizes, photos.image, inputs, write, output, config)
+    for doubt in doubts_of_labels(objects, seeded):
+        log(doubt)
+    warn_of_one_sided([labels / f"{name}.png" for name in photos.names])
+    if len(failed) == len(photos.names):
+        raise DataError(f"all photos were left out: {failed[0].reason}")
+    return len(photos.names) - len(failed), [*photos.skipped, *failed]
+
+
+def _check(given: ExternalMaps, source: data.Source) -> None:
+    """Raises a DataError where folders are missing, or maps that nothing makes."""
     for folder in given:
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder} is no folder; correct the path.")
@@ -83,42 +137,23 @@ def label_folder(
             "without boundary maps, or without CAMs or partial labels, --checkpoint must name a "
             "run."
         )
-    photos = Photos(source, given)
-
-    def output(index: int) -> Path:
-        name = photos.names[index]
-        return labels / f"{name}.png" if scores is None else scores / f"{name}.npz"
-
-    def write(index: int, photo: Labelled) -> None:
-        mask = argmax_labels(photo.scores, photo.class_ids)
-        data.write_mask(labels / f"{photos.names[index]}.png", mask)
-        if scores is not None:
-            arrays = {"keys": photo.class_ids, "scores": photo.scores.astype(np.float16)}
-            write_arrays(output(index), arrays)
-
-    classes = len(source.classes())
-    key = name_key(jax.random.key(config.seed), "gcn")
-    present = np.zeros((len(photos.names), classes - 1), bool)
-    for row, ids in zip(present, photos.labels, strict=True):
-        row[np.asarray(ids) - 1] = True
-    inputs = partial(
-        graph_inputs,
-        key,
-        names=photos.names,
-        present=present,
-        sources=_sources(photos, given, config, present),
-    )
-    failed = label_batches(photos.names, photos.sizes, photos.image, inputs, write, output, config)
-    return len(photos.names) - len(failed), [*photos.skipped, *failed]
+    if given.seeds is not None:
+        check_classes(given.seeds, source.classes())
 
 
 def _sources(
-    photos: Photos, given: ExternalMaps, config: ConfigDict, present: np.ndarray
+    photos: Photos,
+    given: ExternalMaps,
+    config: ConfigDict,
+    classes: Sequence[str],
+    present: np.ndarray,
 ) -> MapSources:
     """Chooses a source for each kind of map: the given files first, then the run's networks."""
     seeds = None
     if given.seeds is not None:
-        seeds = partial(seeds_on_grid, read=partial(_seeds, photos, given.seeds))
+        seeds = partial(
+            seeds_on_grid, read=partial(_seeds, photos, given.seeds, config.seeds.minimum_score)
+        )
     if given.cams is not None:
         read = partial(_cam, photos, given.cams)
         cams: CamSource = partial(cams_on_grid, read=read, classes=present.shape[1] + 1)
@@ -126,7 +161,7 @@ def _sources(
         cams = partial(_no_cams, classes=present.shape[1] + 1)
     else:
         assert given.run is not None
-        cams = _network_cams(given.run, config, present)
+        cams = computed_cams(config, classes, present, given.run / "classifier")
     return MapSources(cams, _boundary_source(photos, given, config), seeds)
 
 
@@ -136,7 +171,7 @@ def _boundary_source(photos: Photos, given: ExternalMaps, config: ConfigDict) ->
     if given.run is not None:
         key = jax.random.key(0)  # every weight is loaded
         net = networks.load(given.run / "boundary", boundary_stage.network(key, config))
-        network = network_boundary(net, config.backbone.name)
+        network = network_boundary(net, config.backbone.name, node_features(config))
         if given.boundary is None:
             return network
     assert given.boundary is not None
@@ -145,23 +180,6 @@ def _boundary_source(photos: Photos, given: ExternalMaps, config: ConfigDict) ->
     def source(batch: Batch) -> tuple[Array, Array]:
         features = _plain_features(batch) if network is None else network(batch)[1]
         return maps_on_grid(batch, read, 0.0), features
-
-    return source
-
-
-def _network_cams(run: Path, config: ConfigDict, present: np.ndarray) -> CamSource:
-    """CAMs of a run's classifier."""
-    key = jax.random.key(0)  # every weight is loaded
-    net = classifier_stage.network(key, config, present.shape[1])
-    program = cams_stage.make_program(networks.load(run / "classifier", net), config.backbone.name)
-
-    def source(batch: Batch) -> np.ndarray:
-        sides = [network_size((p.shape[0], p.shape[1]), 1.0) for p in batch.photos]
-        largest = (max(h for h, _ in sides), max(w for _, w in sides))
-        padded = data.bucket_shape(*largest, config.cams.bucket)
-        scaled = scaled_photos(batch.photos, padded, config.cams.scales)
-        cams = program(scaled, np.asarray(batch.grids, np.int32), batch.grid)
-        return np.asarray(cams, np.float32) * present[list(batch.indices)][:, :, None, None]
 
     return source
 
@@ -179,18 +197,26 @@ def _plain_features(batch: Batch) -> jax.Array:
 def _cam(
     photos: Photos, folder: Path, index: int, grid: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a photo's CAMs `[k, *grid]` and their class ids."""
-    labels = photos.labels[index]
-    given = read_labelled_cam(folder, photos.names[index], labels)
-    return np.stack([resize_map(cam, grid) for cam in given]), np.asarray(labels)
+    """Reads a photo's CAMs `[k, *grid]` and their class ids.
+
+    Each is divided by its maximum, as a CAM is by definition (docs/method.md section 1): the seed
+    rules take 1 for certain.
+    """
+    facts = photos.facts[index]
+    given = read_cams(folder, photos.names[index], facts).maps
+    cams = np.stack([resize_map(cam, grid) for cam in given])
+    peaks = cams.max(axis=(1, 2), keepdims=True)
+    return cams / np.maximum(peaks, 1e-5), np.asarray(facts.labels)
 
 
-def _seeds(photos: Photos, folder: Path, index: int, grid: tuple[int, int]) -> np.ndarray:
+def _seeds(
+    photos: Photos, folder: Path, sure: float, index: int, grid: tuple[int, int]
+) -> np.ndarray:
     """Reads a photo's partial labels `[*grid] u8`."""
-    name, labels, size = photos.names[index], photos.labels[index], photos.sizes[index]
-    return resize_labels(read_seeds(folder, name, labels, size), grid)
+    seeds = read_seeds(folder, photos.names[index], photos.facts[index], sure=sure)
+    return resize_labels(seeds, grid)
 
 
 def _boundary(photos: Photos, folder: Path, index: int, grid: tuple[int, int]) -> np.ndarray:
     """Reads a photo's boundary map `[*grid] f32`."""
-    return resize_map(read_boundary(folder, photos.names[index]), grid)
+    return resize_map(read_boundary(folder, photos.names[index], photos.facts[index]), grid)

@@ -7,12 +7,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from wsgcn_jax.crf import PARTIAL_LABELS, Kernel, Settings, refine
+from wsgcn_jax.crf import EXACT_CELLS, PARTIAL_LABELS, Kernel, Settings, refine
 from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
+from wsgcn_jax.pipeline.node_features import standardised
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, walk_seeds
 
@@ -85,7 +86,7 @@ def seeds_of_cams(
         background_minimum: see there.
         floor: see there.
         crf: draws the scores to the photo's edges first; None: nothing does.
-        kernel: its form (`crf.refine`); None: the backend's.
+        kernel: its form (`crf.refine`); None: the backend's, as on grids too large for "exact".
 
     Returns:
         `[H, W] u8`, 255 = none.
@@ -94,8 +95,9 @@ def seeds_of_cams(
     def drawn(scores: jax.Array) -> jax.Array:
         present = jnp.append(True, photo.present)  # absent classes stay out of it
         settings = crf or PARTIAL_LABELS
+        form = None if kernel == "exact" and photo.valid.size > EXACT_CELLS else kernel
         refined = refine(
-            photo.rgb * 255, scores, settings, kernel=kernel, valid=photo.valid, present=present
+            photo.rgb * 255, scores, settings, kernel=form, valid=photo.valid, present=present
         )
         return jnp.asarray(refined)
 
@@ -124,7 +126,7 @@ def seeds_of_walk(photo: PhotoInputs, walked: jax.Array, *, margin: float = 0.3)
     Returns:
         `[H, W] u8`, 255 = none.
     """
-    return walk_seeds(walked, photo.present, valid=photo.valid, margin=margin)
+    return walk_seeds(walked, photo.present, cams=photo.cams, valid=photo.valid, margin=margin)
 
 
 def label_photo(
@@ -139,6 +141,7 @@ def label_photo(
     symmetrise: Literal["max", "mean"] = "max",
     laplacian_radius: int = 2,
     seed_rule: SeedRule = seeds_of_cams,
+    walk_features: bool = False,
     hidden: int = 16,
     epochs: int = 250,
     learning_rate: float = 0.01,
@@ -162,6 +165,7 @@ def label_photo(
         symmetrise: of the adjacency (`gcn_adjacency`).
         laplacian_radius: of the colour Laplacian's window, in nodes.
         seed_rule: makes the seeds of a photo without any: `partial(seeds_of_walk, margin=0.2)`.
+        walk_features: whether the walk's scores are among the nodes' features.
         hidden: of `fit_gcn`, like the six that follow.
         epochs: see there.
         learning_rate: see there.
@@ -188,12 +192,16 @@ def label_photo(
     seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
     weights = laplacian_stencil(photo.rgb, radius=laplacian_radius, valid=photo.valid)
     adjacency = gcn_adjacency(power, symmetrise=symmetrise)
+    features = photo.features
+    if walk_features:
+        scores = standardised(jnp.moveaxis(walked, 0, -1), photo.valid)
+        features = jnp.concatenate([features, scores], -1)
 
     def fit(key: jax.Array) -> jax.Array:
         fitted = fit_gcn(
             key,
             partial(aggregate, adjacency),
-            photo.features.reshape(height * width, -1).T,
+            features.reshape(height * width, -1).T,
             seeds.reshape(-1).astype(jnp.int32),
             photo.valid.reshape(-1),
             node_positions(height, width),

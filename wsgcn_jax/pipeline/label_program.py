@@ -1,6 +1,6 @@
 """The graph part as the configuration wants it: a compiled program for batches of photos."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.crf import GCN_PROBABILITIES, GCN_SCORES, PARTIAL_LABELS, refine
+from wsgcn_jax.crf import EXACT_CELLS, GCN_PROBABILITIES, GCN_SCORES, PARTIAL_LABELS, refine
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.pipeline.label_photo import (
     PhotoInputs,
@@ -18,9 +18,12 @@ from wsgcn_jax.pipeline.label_photo import (
     seeds_of_cams,
     seeds_of_walk,
 )
+from wsgcn_jax.pipeline.node_features import node_features
 from wsgcn_jax.resize import resize_maps
+from wsgcn_jax.types import DataError
 
 _BUCKET = 128  # pixels, at least, to which photos are padded for the CRF
+_DENSE_CELLS = 20_000  # three matrices of 1.6 GB
 
 
 def label_options(config: ConfigDict) -> dict[str, Any]:
@@ -32,7 +35,36 @@ def label_options(config: ConfigDict) -> dict[str, Any]:
     """
     names = ("radius", "beta", "steps", "walk", "form", "basis", "symmetrise", "laplacian_radius")
     graph = {name: config.graph[name] for name in names}
-    return {**graph, **config.gcn.to_dict(), "seed_rule": _seed_rule(config)}
+    gcn = config.gcn.to_dict()
+    del gcn["features"]
+    walk_features = "walk" in node_features(config)
+    return {**graph, **gcn, "seed_rule": _seed_rule(config), "walk_features": walk_features}
+
+
+def check_memory(grids: Sequence[tuple[int, int]], config: ConfigDict) -> list[str]:
+    """Looks, before anything is computed, for kernels over all pairs of cells that are too large.
+
+    Args:
+        grids: rows and columns of the padded grids.
+        config: the whole configuration (`graph`, `seeds`, `crf` are read).
+
+    Returns:
+        Warnings, a line each.
+
+    Raises:
+        DataError: the dense walk would need more memory than any machine has to spare.
+    """
+    cells = max((rows * columns for rows, columns in grids), default=0)
+    size = f"a grid of {cells:,} cells"
+    if config.graph.walk == "dense" and cells > _DENSE_CELLS:
+        raise DataError(
+            f"graph.walk: dense needs {3 * 4 * cells**2 / 1e9:.0f} GB for {size}; use fast, or a "
+            "smaller graph.longer_side"
+        )
+    refined = config.seeds.rule == "cam" and config.crf.partial_labels
+    if refined and config.crf.kernel == "exact" and cells > EXACT_CELLS:
+        return [f"warning: crf.kernel: {size} is too large for exact; its seeds use the lattice"]
+    return []
 
 
 def _seed_rule(config: ConfigDict) -> SeedRule:

@@ -1,16 +1,21 @@
 """Building the pipeline's three networks from the configuration, and loading trained ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from etils.epath import Path
 
-from wsgcn_jax.models.backbone import imagenet_variables, make_backbone
+from wsgcn_jax.models.backbone import make_backbone
+from wsgcn_jax.models.cam import Classifier
+from wsgcn_jax.models.imagenet_weights import imagenet_head, imagenet_variables
 from wsgcn_jax.models.network import Module, Network, on_backbone, variable_shapes
 from wsgcn_jax.trainer.checkpoint import load_tree
 from wsgcn_jax.types import DataError
+
+_SMALLEST = 1e-6
 
 
 def build(
@@ -70,6 +75,74 @@ def _backbone_variables(name: str, weights: str | None) -> Mapping[str, Any]:
     if weights and Path(weights).is_dir():
         return load_variables(Path(weights), make_backbone(name))
     return imagenet_variables(name, weights)
+
+
+def imagenet_classifier(
+    groups: Sequence[Sequence[int]], name: str, weights: str | None = None
+) -> Network:
+    """Builds a classifier that needs no training: ImageNet's own head.
+
+    A class's score is the largest of its ImageNet classes', each less the mean of all thousand.
+
+    Args:
+        groups: per class its ImageNet classes (`models.imagenet_classes.imagenet_groups`); a
+            class without any scores 0.
+        name: of the backbone.
+        weights: the file of the backbone's weights; None: the installed package's.
+
+    Returns:
+        The network.
+
+    Raises:
+        DataError: the weights cannot be had, or come without ImageNet's head.
+    """
+    head = _imagenet_head(name, weights)
+    dark = np.zeros_like(head[:, :1])
+    kernel = np.concatenate([head[:, list(group)] if group else dark for group in groups], 1)
+    sizes = tuple(len(group) or 1 for group in groups)
+    module = Classifier(make_backbone(name), num_classes=len(groups), group_sizes=sizes)
+    backbone = imagenet_variables(name, weights)
+    params = {"classifier": {"kernel": kernel}, "backbone": backbone["params"]}
+    statistics = {"batch_stats": {"backbone": backbone["batch_stats"]}}
+    return Network(module, *jax.tree.map(jnp.asarray, (params, statistics)))
+
+
+def start_from_imagenet(
+    classifier: Network, groups: Sequence[Sequence[int]], name: str, weights: str | None = None
+) -> Network:
+    """Gives a classifier a head that knows ImageNet: per class the sum of its ImageNet rows.
+
+    A sum is brought to the rows' mean length, so that logits are as large with one as with many.
+
+    Args:
+        classifier: the network.
+        groups: as of `imagenet_classifier`; the head of a class without any starts at 0.
+        name: see there.
+        weights: see there.
+
+    Returns:
+        The network with its head replaced.
+
+    Raises:
+        DataError: see `imagenet_classifier`.
+    """
+    head = _imagenet_head(name, weights)
+    length = np.linalg.norm(head, axis=0).mean()
+    sums = np.stack([head[:, list(group)].sum(1) for group in groups], -1)
+    kernel = length * sums / np.maximum(np.linalg.norm(sums, axis=0, keepdims=True), _SMALLEST)
+    return classifier._replace(
+        params={**classifier.params, "classifier": {"kernel": jnp.asarray(kernel)}}
+    )
+
+
+def _imagenet_head(name: str, weights: str | None) -> np.ndarray:
+    """Reads ImageNet's head, which a folder of `experiments.convert` does not hold."""
+    if weights and Path(weights).is_dir():
+        raise DataError(
+            f"backbone.weights: {weights} holds a backbone without ImageNet's head; name the file "
+            "that it was converted from"
+        )
+    return imagenet_head(name, weights)
 
 
 def load_variables(folder: Path, module: Module) -> dict[str, Any]:

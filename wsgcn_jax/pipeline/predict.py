@@ -24,9 +24,9 @@ from wsgcn_jax.pipeline.inference import (
     make_plans,
     mirrored_mean_on_grid,
     network_size,
-    run_plans,
     scaled_photos,
 )
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.scores import argmax_resized
 from wsgcn_jax.resize import resize_maps, resize_photo
 from wsgcn_jax.types import DataError
@@ -156,7 +156,7 @@ def predict(
         refine: applied to the probabilities at the size at which the network sees the photo.
 
     Returns:
-        (index, reason) of the photos that could not be read.
+        (index, reason) of the photos that could not be read, or do not fit into the memory.
     """
     network, description = segmenter
     program = over_devices(multi_scale_probabilities(network, description))
@@ -195,8 +195,10 @@ def predict(
                 scores = np.asarray(refine(photos[row], resize_maps(scores, seen[index])))
             data.write_mask(path(index), argmax_resized(scores, sizes[index], class_ids))
 
-    run_plans(plans, path, work, what)
-    return sorted(broken.items())
+    names = [path(index).stem for index in range(len(sizes))]
+    large = run_plans(plans, path, work, what)
+    reasons = (photo.reason for photo in too_large(names, large))
+    return sorted({**broken, **dict(zip(large, reasons, strict=True))}.items())
 
 
 def multi_scale_probabilities(net: Network, description: Description) -> Callable[..., jax.Array]:

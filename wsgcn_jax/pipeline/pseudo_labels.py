@@ -7,20 +7,28 @@ import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
+from wsgcn_jax.data.class_list import write_classes
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.doubts import doubts_of_labels
 from wsgcn_jax.pipeline.graph_inputs import MapSources, cams_on_grid, graph_inputs, network_boundary
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
-from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.pipeline.node_features import node_features
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.types import IGNORE, Skipped
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
     split = context.split(context.config.data.pseudo_split)
+
+    objects: list[bool] = []
+    seeded: list[bool] = []
 
     def mask(index: int) -> Path:
         return folder / f"{split.names[index]}.png"
@@ -34,9 +42,19 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             "log_probs": photo.log_probs[photo.class_ids],
         }
         write_arrays(mask(index).with_suffix(".npz"), arrays)
-        data.write_mask(mask(index), argmax_labels(photo.scores, photo.class_ids))
+        data.write_mask(mask(index), photo.label_map)
+        objects.append(bool(photo.label_map.any()))
+        seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
 
-    return label_split(context, split, write, mask)
+    if is_primary():
+        write_classes(folder, split.classes)
+    skipped = label_split(context, split, write, mask)
+    for doubt in doubts_of_labels(objects, seeded):
+        log(doubt)
+    if is_primary():
+        labelled = [mask(index) for index in range(len(split)) if split.labels[index].any()]
+        warn_of_one_sided(labelled)
+    return skipped
 
 
 def label_split(
@@ -57,30 +75,36 @@ def label_split(
         The photos that had to be left out.
     """
     config = context.config
+    features = node_features(config)
     network = boundary.network(context.key("boundary"), config)
     net = networks.load(context.folder("boundary"), network)
+    photos = split.without_masks()
+    out = context.left_out("cams")
+    kept = [index for index, name in enumerate(split.names) if name not in out]
+    names = [split.names[index] for index in kept]
 
     def cam(index: int, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        maps, class_ids = read_cams(context.folder("cams"), split.names[index])
+        maps, class_ids = read_cams(context.folder("cams"), names[index])
         return resize_maps(maps, grid), class_ids
 
     sources = MapSources(
         partial(cams_on_grid, read=cam, classes=len(split.classes)),
-        network_boundary(net, config.backbone.name),
+        network_boundary(net, config.backbone.name, features),
     )
     inputs = partial(
         graph_inputs,
         context.key("gcn"),
-        names=split.names,
-        present=split.labels,
+        names=names,
+        present=split.labels[kept],
         sources=sources,
+        cam_features="cams" in features,
     )
     return label_batches(
-        split.names,
-        split.sizes,
-        lambda index: split[index].image,
+        names,
+        [split.own_sizes[index] for index in kept],
+        lambda index: photos[kept[index]].image,
         inputs,
-        write,
-        output,
+        lambda index, photo: write(kept[index], photo),
+        lambda index: output(kept[index]),
         config,
     )

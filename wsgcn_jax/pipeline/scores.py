@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wsgcn_jax.resize import linear_weights, resample
+from wsgcn_jax.resize import resized_strips
 
 
 def argmax_labels(
@@ -40,10 +40,7 @@ def argmax_resized(
     Returns:
         `[*size] u8`.
     """
-    shapes = zip(size, maps.shape[1:], strict=True)
-    rows, columns = (linear_weights(n, m) for n, m in shapes)
-    strips = [
-        argmax_labels(resample(maps, rows[top : top + strip], columns), class_ids)
-        for top in range(0, size[0], strip)
-    ]
-    return np.concatenate(strips)
+    if maps.shape[1:] == size:
+        return argmax_labels(maps, class_ids)
+    strips = resized_strips(maps, size, strip)
+    return np.concatenate([argmax_labels(scores, class_ids) for scores in strips])

@@ -12,8 +12,11 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.crf import DEEPLAB, refine
-from wsgcn_jax.models.backbone import normalise, packaged_weights
+from wsgcn_jax.data.class_list import write_classes
+from wsgcn_jax.distributed import is_primary
+from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
+from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
@@ -135,14 +138,18 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         (folder / "val").mkdir(exist_ok=True)
-        predict(
+        if is_primary():
+            write_classes(folder / "val", split.classes)
+        photos = val.without_masks()
+        broken = predict(
             load_segmenter(folder),
-            val.sizes,
-            lambda index: val[index].image,
+            val.own_sizes,
+            lambda index: photos[index].image,
             lambda index: folder / "val" / f"{val.names[index]}.png",
             "segmenter on val",
             refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if settings.crf else None,
         )
+        return [Skipped(val.names[index], reason) for index, reason in broken]
     return ()
 
 
@@ -203,7 +210,7 @@ def description(config: ConfigDict, classes: Sequence[str]) -> Description:
 def _training_photos(context: Context, split: data.Split) -> Any:
     if context.config.segmenter.supervision == "truth":
         return TruePhotos(split)
-    return LabelledPhotos(split, context.folder("pseudo_labels"))
+    return LabelledPhotos(split.without_masks(), context.folder("pseudo_labels"))
 
 
 class TruePhotos:

@@ -1,22 +1,28 @@
 """The order of the stages, what each one reads, and running them."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
-from wsgcn_jax.distributed import any_across_hosts, describe_devices, is_primary, wait_for_all
+from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
 from wsgcn_jax.folders import disk_errors, in_bucket
-from wsgcn_jax.locks import locked
-from wsgcn_jax.pipeline import boundary, cams, classifier, evaluate, pseudo_labels, segmenter
+from wsgcn_jax.pipeline import (
+    boundary,
+    cams,
+    classifier,
+    evaluate,
+    pseudo_labels,
+    run_settings,
+    segmenter,
+)
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.estimate import estimate
 from wsgcn_jax.pipeline.inputs import check_inputs
 from wsgcn_jax.pipeline.plan import Plan, Stage, make_plan
 from wsgcn_jax.pipeline.progress import log
@@ -55,7 +61,13 @@ _WEIGHTS = ("weights*", "statistics*")
 
 STAGES = (
     Stage("data", (), ("data",), _prepare_data, ("index.json", "records/*"), one_by_one=False),
-    Stage("classifier", ("data",), ("backbone", "classifier", "seed"), classifier.run, _WEIGHTS),
+    Stage(
+        "classifier",
+        ("data",),
+        ("data.longer_side", "backbone", "classifier", "seed"),
+        classifier.run,
+        _WEIGHTS,
+    ),
     Stage("cams", ("data", "classifier"), ("cams",), cams.run, ("*.npz",)),
     Stage(
         "boundary",
@@ -74,7 +86,7 @@ STAGES = (
     Stage(
         "segmenter",
         ("data", "pseudo_labels"),
-        ("backbone", "segmenter", "seed"),
+        ("data.longer_side", "backbone", "segmenter", "seed"),
         segmenter.run,
         (*_WEIGHTS, "network.json", "val/*"),
     ),
@@ -87,8 +99,9 @@ STAGES = (
     ),
 )
 
-# The photos may move, and a list may be written otherwise: their content decides.
-_PLACES = {"source", "root", "labels", "masks", "num_train", "num_val"}
+# The photos may move, and a list may be written otherwise: their content decides. The size at which
+# they are seen is nothing to the records.
+_PLACES = {"source", "root", "labels", "masks", "num_train", "num_val", "longer_side"}
 _CONTENT = "the photos, masks and labels"
 
 
@@ -177,11 +190,13 @@ def run_stages(config: ConfigDict, workdir: str, *, overwrite: bool = False) -> 
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
     log(f"on {describe_devices()}")
-    with _locked_by_all(workspace.root):
+    with workspace.locked():
         made_of = recipes(context)
         plan = make_plan(workspace, _needs(config), made_of, wanted, overwrite=overwrite)
         check_inputs(context, plan.todo)
         wait_for_all("planned")
+        if is_primary():
+            run_settings.save(config, context.source.classes(), workspace.root)
         _carry_out(context, plan, made_of, overwrite=overwrite)
         if is_primary() and workspace.is_current("evaluate", made_of["evaluate"].fingerprint):
             evaluate.publish(context)
@@ -206,6 +221,7 @@ def left_out(workspace: Workspace, made_of: Mapping[str, Recipe] | None = None) 
 def _carry_out(
     context: Context, plan: Plan, made_of: dict[str, Recipe], *, overwrite: bool
 ) -> None:
+    announced = False
     for stage in STAGES:
         if stage.name in plan.current:
             log(f"[{stage.name}] is current")
@@ -213,6 +229,9 @@ def _carry_out(
             continue
         state = plan.todo[stage.name]
         log(f"[{stage.name}]{f' {state}; it is made again' if state.damaged else ''}")
+        if stage.name != "data" and not announced:
+            log(estimate(context, [name for name in plan.todo if name != "data"]))
+            announced = True
         precision = context.config.backbone.precision
         with products_of_networks(precision), disk_errors(context.workspace.root):
             context.workspace.run(
@@ -224,25 +243,6 @@ def _carry_out(
                 overwrite=overwrite,
             )
         jax.clear_caches()  # the programs of one stage are no use to the next
-
-
-@contextlib.contextmanager
-def _locked_by_all(root: Path) -> Iterator[None]:
-    """Locks the work folder for all hosts of the job: the first one holds it.
-
-    Raises:
-        DataError: another run works there.
-    """
-    with contextlib.ExitStack() as stack:
-        refused: DataError | None = None
-        if is_primary():
-            try:
-                stack.enter_context(locked(root))
-            except DataError as error:
-                refused = error
-        if any_across_hosts(np.asarray([refused is not None]))[0]:
-            raise refused or DataError(f"{root}: another run works there")
-        yield
 
 
 def _wanted(stages: str) -> set[str]:

@@ -14,6 +14,8 @@ from wsgcn_jax import data
 from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline.curves import Curves
+from wsgcn_jax.pipeline.doubts import doubts_of_training
+from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.trainer.loop import Loss, train
 from wsgcn_jax.trainer.optim import grouped_sgd
@@ -97,6 +99,17 @@ def crop_with_labels(
     return augment
 
 
+def training_steps(settings: ConfigDict, photos: int) -> int:
+    """Returns the number of updates: so many epochs, within the bounds of the section.
+
+    Args:
+        settings: a network's section; `epochs`, `batch_size`, `min_steps`, `max_steps` are read.
+        photos: how many there are to train on.
+    """
+    steps = max(settings.min_steps, settings.epochs * photos // settings.batch_size)
+    return steps if settings.max_steps is None else min(steps, settings.max_steps)
+
+
 def run_training(
     folder: Path,
     network: Network,
@@ -127,7 +140,9 @@ def run_training(
         save_tree(folder / "statistics", network.statistics)
         save_tree(folder / "weights", network.params)
         return
-    steps = max(1, settings.epochs * len(source) // settings.batch_size)
+    steps = training_steps(settings, len(source))
+    for doubt in doubts_of_training(folder.name, steps):
+        log(doubt)
     optimiser = grouped_sgd(
         rates,
         group_of,

@@ -6,10 +6,11 @@ each file. A finished stage is skipped, an unfinished one resumed, what is damag
 What other settings made is only replaced where the caller says so; what no stage wrote, never.
 """
 
+import contextlib
 import io
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,9 +18,10 @@ from etils.epath import Path
 
 from wsgcn_jax.checksums import damage, files_below, sums
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.distributed import is_primary, wait_for_all
+from wsgcn_jax.distributed import any_across_hosts, is_primary, wait_for_all
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.folders import absolute, in_bucket
+from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline.stage_files import STAMP, broken, clear, drop, matches, outputs
 from wsgcn_jax.pipeline.stamps import (
     Recipe,
@@ -67,6 +69,24 @@ class Workspace:
                 f"{self.root}: the bucket cannot be written ({reason}); log in, or, if gcsfs is "
                 f"missing: {how_to_install('gcs')}"
             ) from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs out; of the hosts of a job the first one holds the lock for all.
+
+        Raises:
+            DataError: another run works there.
+        """
+        with contextlib.ExitStack() as stack:
+            refused: DataError | None = None
+            if is_primary():
+                try:
+                    stack.enter_context(locked(self.root))
+                except DataError as error:
+                    refused = error
+            if any_across_hosts(np.asarray([refused is not None]))[0]:
+                raise refused or DataError(f"{self.root}: another run works there")
+            yield
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""

@@ -12,7 +12,7 @@ from wsgcn_jax.settings.files import config_names, load_config
 from wsgcn_jax.settings.keys import KEYS, OPTIONAL
 from wsgcn_jax.settings.kinds import did_you_mean
 from wsgcn_jax.settings.markdown import table
-from wsgcn_jax.settings.presets import BATCHES, RENAMED, defaults, fit_to
+from wsgcn_jax.settings.presets import BATCHES, RENAMED, defaults, fit_to, real_photos
 
 __all__ = [
     "BATCHES",
@@ -26,5 +26,6 @@ __all__ = [
     "did_you_mean",
     "fit_to",
     "load_config",
+    "real_photos",
     "table",
 ]

@@ -4,7 +4,14 @@ from typing import Any
 
 from wsgcn_jax.settings.kinds import Choice, Flag, Integer, Key, Number, Text, Tuple, Words
 
-BACKBONES = ("resnet50", "resnet101", "efficientnet_lite0", "resnet101_caffe")
+BACKBONES = (
+    "resnet50",
+    "resnet101",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "resnet101_caffe",
+)
 STAGES = ("data", "classifier", "cams", "boundary", "pseudo_labels", "segmenter", "evaluate")
 
 BATCH = Integer(1, 1024)
@@ -17,6 +24,8 @@ SCALE = Number(0.1, 4)
 SCALES = Tuple(SCALE, 1, 16)
 RANGE = Tuple(SCALE, 2, 2, ascending=True)
 FROZEN = Integer(0, 5)
+STEPS = Integer(1, 10_000_000)
+FIT = "Photos at a time; None: as many as fit, 4 on a CPU."
 BELOW_ONE = Number(0, 1, with_high=False)
 
 RUN = (
@@ -42,6 +51,19 @@ DATA = (
         optional=True,
     ),
     Key("data.masks", None, Text(), "folder: where true masks are, if any.", optional=True),
+    Key(
+        "data.classes",
+        None,
+        Tuple(Text(), 1, 254, distinct=True),
+        "folder: names of the classes in the order of their ids; None: those of the labels.",
+        optional=True,
+    ),
+    Key(
+        "data.longer_side",
+        1024,
+        SIDE,
+        "Larger photos are seen at this size, which bounds the memory; results have their own.",
+    ),
     Key("data.num_train", 240, Integer(1, 1_000_000), "shapes: training photos."),
     Key("data.num_val", 60, Integer(1, 1_000_000), "shapes: validation photos."),
     Key("data.train_split", "train", Text(), "The photos that train the classifier."),
@@ -111,6 +133,14 @@ def training(section: str, **defaults: Any) -> tuple[Key, ...]:
             Integer(0, 1_000_000),
             "Times that every photo is seen; 0: the weights are kept as they are.",
         ),
+        Key("min_steps", 1, STEPS, "Updates at least, however few photos there are."),
+        Key(
+            "max_steps",
+            None,
+            STEPS,
+            "Updates at most; None: as many as the epochs give.",
+            optional=True,
+        ),
         Key("learning_rate", 0.1, RATE, "Of SGD; 0: these weights stay as they are."),
         Key(
             "learning_rate_interval",
@@ -139,6 +169,13 @@ def training(section: str, **defaults: Any) -> tuple[Key, ...]:
 
 CLASSIFIER = (
     *training("classifier"),
+    Key(
+        "classifier.head",
+        "random",
+        Choice(("random", "imagenet")),
+        "What the layer behind the backbone starts from. imagenet: the ImageNet classes that the "
+        "class names stand for; with epochs=0 they give CAMs without any training.",
+    ),
     Key("classifier.head_learning_rate", 1.0, RATE, "Of the layer behind the backbone."),
     Key(
         "classifier.longer_side",
@@ -156,8 +193,16 @@ CLASSIFIER = (
 )
 
 CAMS = (
+    Key(
+        "cams.sources",
+        None,
+        Words(("trained", "imagenet")),
+        "Whose CAMs: the trained classifier's, ImageNet's own head's; of both the mean. None: "
+        "trained, and with classifier.head=imagenet both, or without epochs imagenet.",
+        optional=True,
+    ),
     Key("cams.scales", (1.0, 0.5, 1.5, 2.0), SCALES, "Of the photo, at which it is seen."),
-    Key("cams.batch_size", 4, BATCH, "Photos at a time."),
+    Key("cams.batch_size", None, BATCH, FIT, optional=True),
     Key("cams.bucket", 128, BUCKET, "Photos are padded to multiples of this many pixels."),
 )
 

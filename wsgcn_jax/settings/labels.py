@@ -1,7 +1,7 @@
 """The settings of the pseudo labels: CRF, graph, seeds, GCN."""
 
-from wsgcn_jax.settings.inputs import BATCH, BELOW_ONE, BUCKET, SHARE, SIDE
-from wsgcn_jax.settings.kinds import Choice, Flag, Integer, Key, Number
+from wsgcn_jax.settings.inputs import BATCH, BELOW_ONE, BUCKET, FIT, SHARE, SIDE
+from wsgcn_jax.settings.kinds import Choice, Flag, Integer, Key, Number, Words
 
 _SIGMA = Number(0.1, 1000)
 _ALPHA = Number(0.1, 1000)
@@ -47,7 +47,7 @@ GRAPH = (
         optional=True,
     ),
     Key("graph.bucket", 32, BUCKET, "Photos are padded to multiples of this many pixels."),
-    Key("graph.batch_size", 4, BATCH, "Photos at a time."),
+    Key("graph.batch_size", None, BATCH, FIT, optional=True),
     Key("graph.radius", 5, Integer(2, 16), "Nodes closer than this are joined, in nodes."),
     Key("graph.beta", 10.0, Number(0, 100, with_low=False), "Exponent of the affinities."),
     Key(
@@ -106,6 +106,13 @@ SEEDS = (
 )
 
 GCN = (
+    Key(
+        "gcn.features",
+        "boundary",
+        Words(("boundary", "taps", "cams", "walk")),
+        "Of the nodes: the boundary network's activations, as published; its backbone's taps; the "
+        "CAMs; the walk's scores.",
+    ),
     Key("gcn.hidden", 16, Integer(1, 1024), "Width of the hidden layer."),
     Key("gcn.epochs", 250, Integer(1, 100_000), "Steps of the fit."),
     Key("gcn.learning_rate", 0.01, Number(0, 10, with_low=False), "Of Adam."),

@@ -18,6 +18,12 @@ def _splits_evenly(values: Values, *, section: str) -> Iterator[tuple[str, str]]
         yield f"{section}.batch_size", f"a multiple of {section}.accumulate={parts}"
 
 
+def _steps(values: Values, *, section: str) -> Iterator[tuple[str, str]]:
+    most = values[f"{section}.max_steps"]
+    if most is not None and values[f"{section}.min_steps"] > most:
+        yield f"{section}.min_steps", f"at most {section}.max_steps={most}"
+
+
 def _levels(values: Values) -> Iterator[tuple[str, str]]:
     high = values["boundary.foreground"]
     if values["boundary.background"] > high:
@@ -74,8 +80,11 @@ def _exponents(values: Values) -> Iterator[tuple[str, str]]:
         yield "seeds.low_alpha", f"at most seeds.high_alpha={high}"
 
 
+_NETWORKS = ("classifier", "boundary", "segmenter")
+
 RULES: tuple[Rule, ...] = (
-    *(partial(_splits_evenly, section=name) for name in ("classifier", "boundary", "segmenter")),
+    *(partial(_splits_evenly, section=name) for name in _NETWORKS),
+    *(partial(_steps, section=name) for name in _NETWORKS),
     _levels,
     _pairs_fit,
     _folder_is_named,

@@ -1,4 +1,4 @@
-"""CAMs -> partial labels: the few nodes of which we are sure supervise the GCN."""
+"""The published seed rule: nodes on which two readings of the CAMs agree."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ from wsgcn_jax.types import IGNORE
 Refine = Callable[[jax.Array], jax.Array]
 """Maps class scores `[c, H, W] f32` to better ones; scores of absent classes are 0 and stay out."""
 
-_BINS = 64
+_FLAT = 1e-4  # values nearer to each other are rounding
 _USABLE = 0.1  # a CAM below this says nothing; the published quantile leaves it out
 
 
@@ -29,22 +29,6 @@ class Seeds(NamedTuple):
 
     labels: jax.Array
     scores: jax.Array
-
-
-class SeedQuality(NamedTuple):
-    """How much is labelled and how much of that is right, as shares in [0, 1].
-
-    Attributes:
-        background_coverage: nodes labelled background, of all nodes with a truth.
-        background_precision: of those, truly background; 0 if there are none.
-        foreground_coverage: nodes labelled with an object class, of all nodes with a truth.
-        foreground_precision: of those, truly of that class; 0 if there are none.
-    """
-
-    background_coverage: float
-    background_precision: float
-    foreground_coverage: float
-    foreground_precision: float
 
 
 @checked(
@@ -129,6 +113,8 @@ def _confident_region(
 
     Of the sorted usable values of a class, those above entry `floor(count * (1 - confident))`;
     strictly, so that even `confident = 1` drops the smallest. Only classes that won some node.
+    Where all the values that should lie above equal that entry, as on the plateau of a mask given
+    as a CAM, the plateau is the strongest; the published rule labels nobody there.
     """
     num_classes, count = len(raw), valid.size
     best, value = raw.argmax(axis=0).reshape(-1), raw.max(axis=0).reshape(-1)
@@ -139,82 +125,10 @@ def _confident_region(
     # A table, since the product in float32 would not always round as the published float64 does.
     ranks = jnp.asarray(np.floor(np.arange(count + 1) * (1.0 - confident)).astype(np.int32))
     # An empty class reads somebody else's threshold, but has no usable node to compare with it.
-    threshold = ordered.at[starts[:-1] + ranks[jnp.diff(starts)]].get(mode="clip")
-    strong = usable & (value > threshold[best])
+    counts = jnp.diff(starts)
+    threshold = ordered.at[starts[:-1] + ranks[counts]].get(mode="clip")
+    top = ordered.at[starts[1:] - 1].get(mode="clip")
+    flat = (ranks[counts] < counts - 1) & (top - threshold <= _FLAT)
+    strong = usable & jnp.where(flat[best], value >= threshold[best], value > threshold[best])
     background = (best == 0) & (value > background_minimum)
     return ((strong | background) & wins[best]).reshape(valid.shape)
-
-
-@checked(walked=Shaped("k H W", low=0), present=Shaped("k", "bool"), valid=Shaped("H W", "bool"))
-def walk_seeds(
-    walked: jax.Array, present: jax.Array, *, valid: jax.Array | None = None, margin: float = 0.3
-) -> jax.Array:
-    """Label the nodes whose score after the random walk is far from the photo's own threshold.
-
-    Ours, not the paper's. The published rule counts on CAMs that are zero on background, as a
-    ResNet-50's nearly are. This one calibrates itself: scores are divided by the photo's largest,
-    the threshold between object and background is Otsu's (the one that leaves the least variance
-    on both sides, 1979), and the nodes near it stay unlabelled for the GCN to decide.
-
-    Args:
-        walked: `[c - 1, H, W] f32`, at least 0: CAMs after the walk (`random_walk`); absent
-            classes are not read.
-        present: `[c - 1] bool`, the photo's image-level labels.
-        valid: `[H, W] bool`, real nodes; None if all are. The others are never labelled.
-        margin: in [0, 1); object seeds lie above the threshold by this share of the way to the
-            largest score, background seeds below it by this share of the way to zero.
-
-    Returns:
-        `[H, W] u8`, the classes of the seeds, 255 elsewhere. A photo without classes, or without
-        any score, is all background.
-
-    Raises:
-        ValueError: `margin` is out of range.
-    """
-    if not 0 <= margin < 1:
-        raise ValueError(f"margin={margin} must be in [0, 1)")
-    valid = jnp.ones(walked.shape[1:], bool) if valid is None else valid
-    scores = jnp.where(present[:, None, None] & valid[None], walked, 0.0)
-    value = scores.max(axis=0) / jnp.maximum(scores.max(), 1e-10)
-    threshold = _otsu(value, valid)
-    best = scores.argmax(axis=0) + 1
-    sure = value > threshold + margin * (1.0 - threshold)
-    labels = jnp.where(value < threshold * (1.0 - margin), 0, jnp.where(sure, best, IGNORE))
-    labels = jnp.where(scores.max() > 0, labels, 0)
-    return jnp.where(valid, labels, IGNORE).astype(jnp.uint8)
-
-
-def _otsu(value: jax.Array, valid: jax.Array) -> jax.Array:
-    """Threshold of scores `[H, W]` in [0, 1] that best parts them in two; `[] f32`."""
-    edges = jnp.arange(1, _BINS) / _BINS
-    count = jnp.maximum(valid.sum(), 1)
-    below = (value[..., None] < edges[None, None]) & valid[..., None]
-    share = below.sum(axis=(0, 1)) / count
-    mass = jnp.where(below, value[..., None], 0.0).sum(axis=(0, 1)) / count
-    mean = jnp.where(valid, value, 0.0).sum() / count
-    # The variance between the two sides; 0 where all lie on one.
-    apart = (mean * share - mass) ** 2 / jnp.maximum(share * (1.0 - share), 1e-6)
-    return edges[apart.argmax()]
-
-
-@checked(labels=Shaped("...", "integer"), truth=Shaped("...", "integer"))
-def seed_quality(labels: np.ndarray, truth: np.ndarray) -> SeedQuality:
-    """Compare seeds with true masks; for reports only.
-
-    For a whole data set, join the flattened label maps of its photos.
-
-    Args:
-        labels: any shape, u8, 255 = unlabelled.
-        truth: same shape, u8, 255 = not compared.
-
-    Returns:
-        coverage and precision of background and of object seeds.
-    """
-    scored = truth != IGNORE
-    right = scored & (labels == truth)
-    shares = []
-    for kind in (labels == 0, (labels != 0) & (labels != IGNORE)):
-        labelled = int((kind & scored).sum())
-        shares.append(labelled / max(1, int(scored.sum())))
-        shares.append(int((kind & right).sum()) / max(1, labelled))
-    return SeedQuality(*shares)

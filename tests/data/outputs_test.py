@@ -1,0 +1,35 @@
+"""Folders to write into: never where something is read."""
+
+import pytest
+
+from wsgcn_jax.data.outputs import check_foreign, check_output
+from wsgcn_jax.types import DataError
+
+
+def test_an_input_is_no_output_whatever_leads_there(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (tmp_path / "link").symlink_to(photos)
+    check_output((tmp_path / "out", photos / "out"), {"the photos' folder": photos, "none": None})
+    for out in (photos, tmp_path / "link", photos / "x" / "..", f"{photos}/"):
+        with pytest.raises(DataError, match="is the photos' folder, whose files would be overwr"):
+            check_output((tmp_path / "out", out), {"the photos' folder": photos})
+
+
+def test_a_stages_folder_is_no_output(tmp_path):
+    (tmp_path / "segmenter").mkdir()
+    (tmp_path / "segmenter" / "stage.json").touch()
+    check_output((tmp_path / "masks",), {})
+    for out in ("segmenter", "segmenter/val"):
+        with pytest.raises(DataError, match="belongs to a run"):
+            check_output((tmp_path / out,), {})
+
+
+def test_foreign_masks_do_not_pass_for_results(tmp_path):
+    check_foreign(tmp_path / "none", "made.json")
+    check_foreign(tmp_path, "made.json")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match=r"holds a\.png, which this command did not make"):
+        check_foreign(tmp_path, "made.json")
+    (tmp_path / "made.json").touch()
+    check_foreign(tmp_path, "made.json")

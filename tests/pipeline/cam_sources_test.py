@@ -1,0 +1,113 @@
+"""Which heads give CAMs, and the mean of two."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from real_photos import VOC, needs_photos
+
+from configs import default
+from wsgcn_jax.data.labels import VOC_CLASSES
+from wsgcn_jax.pipeline.cam_sources import computed_cams, mean_of_cams
+from wsgcn_jax.pipeline.classifier import cam_sources, class_groups
+from wsgcn_jax.pipeline.graph_inputs import Batch
+from wsgcn_jax.pipeline.inference import grid_size
+from wsgcn_jax.pipeline.untrained import STAGES, untrained_config
+from wsgcn_jax.types import DataError
+
+
+def _config(head="random", epochs=5, sources=None):
+    config = default.get_config()
+    config.classifier.update(head=head, epochs=epochs)
+    config.cams.sources = sources
+    return config
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("trained",)),
+        ({"epochs": 0}, ("trained",)),
+        ({"head": "imagenet"}, ("trained", "imagenet")),
+        ({"head": "imagenet", "epochs": 0}, ("imagenet",)),
+        ({"sources": "imagenet"}, ("imagenet",)),
+        ({"sources": "imagenet, trained"}, ("trained", "imagenet")),
+        ({"head": "imagenet", "sources": "trained"}, ("trained",)),
+    ],
+)
+def test_heads_that_give_cams(options, expected):
+    assert cam_sources(_config(**options)) == expected
+
+
+def test_a_trained_head_alone_may_speak_of_what_imagenet_does_not_know():
+    classes, labelled = ("sheep", "person", "kite"), [True, True, False]
+    both = class_groups(_config("imagenet"), classes, labelled)
+    assert both == ((348, 349), (), ())
+    with pytest.raises(DataError, match=r"no counterpart of 'person' [^;]*; rename the classes"):
+        class_groups(_config("imagenet", epochs=0), classes, labelled)
+    assert class_groups(_config("imagenet", epochs=0), classes, [True, False, False]) == both
+
+
+def test_a_run_without_training_has_the_photos_and_imagenets_head(tmp_path):
+    config = _config()
+    config.data.update(val_split="val", masks="somewhere")
+    config.classifier.init = "a folder"
+    run = untrained_config(config, tmp_path, tmp_path / "list.csv")
+    assert (run.data.source, run.data.root) == ("folder", str(tmp_path))
+    assert run.data.labels == str(tmp_path / "list.csv")
+    assert (run.data.train_split, run.data.val_split, run.data.masks) == ("train", None, None)
+    assert (run.classifier.epochs, run.classifier.init) == (0, None)
+    assert (cam_sources(run), run.stages) == (("imagenet",), STAGES)
+    assert config.classifier.init == "a folder"  # a copy
+
+
+def test_means_reach_one_where_there_is_anything():
+    first = np.zeros((1, 2, 2, 2), np.float16)
+    second = first.copy()
+    first[0, 0], second[0, 0] = [[1, 0], [0.5, 0]], [[0.5, 1], [0.5, 0]]
+    got = mean_of_cams([jnp.asarray(first), jnp.asarray(second)])
+    assert got.dtype == np.float16
+    np.testing.assert_allclose(got[0, 0], [[1, 2 / 3], [2 / 3, 0]], atol=1e-3)
+    np.testing.assert_array_equal(got[0, 1], np.zeros((2, 2)))
+
+
+def _photos_of_one_animal(count):
+    """The first of VOC's photos that show one kind of animal and nothing else: (name, class)."""
+    animals = {VOC_CLASSES.index(name) for name in ("cat", "cow", "dog", "horse", "sheep")}
+    found = []
+    for name in (VOC / "ImageSets" / "Segmentation" / "train.txt").read_text().split():
+        shown = set(np.unique(_mask(name)).tolist()) - {0, 255}
+        if len(shown) == 1 and shown <= animals:
+            found.append((name, shown.pop()))
+        if len(found) == count:
+            break
+    return found
+
+
+def _mask(name):
+    return np.asarray(Image.open(VOC / "SegmentationClassAug" / f"{name}.png"))
+
+
+@pytest.mark.slow
+@needs_photos
+def test_imagenets_head_finds_animals_untrained():
+    """Over eighty photos the IoU of objects is 53; over eight it may be less."""
+    photos = _photos_of_one_animal(8)
+    images = [np.asarray(Image.open(VOC / "JPEGImages" / f"{name}.jpg")) for name, _ in photos]
+    grids = [grid_size(image.shape[:2]) for image in images]
+    grid = tuple(np.max(grids, axis=0).tolist())
+    present = np.zeros((8, len(VOC_CLASSES) - 1), bool)
+    present[np.arange(8), [index - 1 for _, index in photos]] = True
+    config = default.get_config()
+    config.cams.scales = (1.0, 0.5, 1.5)
+    source = computed_cams(config, VOC_CLASSES[1:], present)
+    cams = source(Batch(range(8), images, [], (0, 0), grids, grid))
+    assert cams.shape == (8, 20, *grid) and not cams[~present].any()
+    intersection = union = 0
+    for (name, index), cam, (height, width) in zip(photos, cams, grids, strict=True):
+        truth = _mask(name)[::4, ::4]
+        found = cam[index - 1, :height, :width] > 0.33
+        assert cam.max() == pytest.approx(1, abs=2e-3)
+        intersection += (found & (truth == index)).sum()
+        union += ((found | (truth == index)) & (truth != 255)).sum()
+    assert intersection / union > 0.45

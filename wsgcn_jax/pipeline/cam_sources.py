@@ -1,0 +1,159 @@
+"""CAMs by the trained classifier, by ImageNet's own head, or by both: their mean."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils.epath import Path
+from ml_collections import ConfigDict
+
+from wsgcn_jax import data
+from wsgcn_jax.distributed import over_devices
+from wsgcn_jax.models.cam import merge_cams
+from wsgcn_jax.models.network import Network
+from wsgcn_jax.pipeline import classifier, networks
+from wsgcn_jax.pipeline.graph_inputs import Batch, CamSource
+from wsgcn_jax.pipeline.inference import (
+    ScaledPhotos,
+    mirrored_sum,
+    network_size,
+    photos_a_batch,
+    scaled_photos,
+)
+
+_SMALLEST = 1e-3  # a class that nothing speaks for stays dark
+
+MEGABYTES = 150.0
+"""That a photo of 512x512 and its mirror image take at scale 1."""
+
+Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]
+"""(photos, `[b, 2] i32` real sizes of the grids, padded grid) -> CAMs `[b, c - 1, H, W] f16`."""
+
+
+def multi_scale_cams(net: Network, backbone: str) -> Callable[..., jax.Array]:
+    """Builds the function that gives multi-scale CAMs of a batch; not compiled.
+
+    Args:
+        net: the classifier.
+        backbone: its name, for the normalisation.
+
+    Returns:
+        (variables, (photos, real sizes of the grids), shape=padded grid) -> CAMs, as `Program`.
+    """
+
+    def program(
+        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
+    ) -> jax.Array:
+        photos, grids = batch
+        cam = partial(mirrored_sum, net, variables, backbone=backbone, method="cam")
+        cams, sizes = zip(*(cam(x, size) for x, size in zip(*photos, strict=True)), strict=True)
+        merge = partial(merge_cams, shape=shape)
+        return jax.vmap(merge)(cams, sizes, grids).astype(jnp.float16)
+
+    return program
+
+
+def make_program(nets: Sequence[Network], backbone: str) -> Program:
+    """Compiles multi-scale CAMs of a batch.
+
+    Args:
+        nets: the classifiers whose CAMs are averaged.
+        backbone: the name of theirs, for the normalisation.
+
+    Returns:
+        The program; its CAMs lie in [0, 1] and are zero in the padding.
+    """
+    spread = [over_devices(multi_scale_cams(net, backbone)) for net in nets]
+
+    def program(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> jax.Array:
+        each = zip(spread, nets, strict=True)
+        cams = [cam(net.variables, (photos, grids), shape=shape) for cam, net in each]
+        return cams[0] if len(cams) == 1 else mean_of_cams(cams)
+
+    return program
+
+
+@jax.jit
+def mean_of_cams(cams: Sequence[jax.Array]) -> jax.Array:
+    """Averages CAMs and brings every class's maximum back to what CAMs of one network have.
+
+    Args:
+        cams: `[b, c, H, W] f16` each, in [0, 1], 0 in the padding.
+
+    Returns:
+        `[b, c, H, W] f16`.
+    """
+    mean = jnp.stack(cams).astype(jnp.float32).mean(0)
+    return (mean / jnp.maximum(mean.max((2, 3), keepdims=True), _SMALLEST)).astype(jnp.float16)
+
+
+def configured_program(
+    config: ConfigDict, classes: Sequence[str], labelled: np.ndarray, folder: Path | None
+) -> Program:
+    """Compiles the CAMs that the configuration asks for.
+
+    Args:
+        config: the whole configuration (`backbone`, `classifier`, `cams` are read).
+        classes: names of the foreground classes.
+        labelled: `[len(classes)] bool`, whether a photo is labelled with each.
+        folder: of the finished classifier stage; not read where only ImageNet's head speaks.
+
+    Raises:
+        DataError: see `classifier.class_groups`.
+    """
+    sources = classifier.cam_sources(config)
+    name, nets = config.backbone.name, []
+    if "trained" in sources:
+        assert folder is not None
+        key = jax.random.key(0)  # every weight is loaded
+        nets.append(networks.load(folder, classifier.network(key, config, len(classes))))
+    if "imagenet" in sources:
+        groups = classifier.class_groups(config, classes, labelled)
+        nets.append(networks.imagenet_classifier(groups, name, config.backbone.weights))
+    return make_program(nets, name)
+
+
+def computed_cams(
+    config: ConfigDict, classes: Sequence[str], present: np.ndarray, folder: Path | None = None
+) -> CamSource:
+    """Returns the source that computes CAMs of a batch as it is labelled.
+
+    Args:
+        config: as of `configured_program`; also `cams` is read.
+        classes: names of the foreground classes.
+        present: `[photos, len(classes)] bool`, the labels, by index.
+        folder: of the finished classifier stage; None: ImageNet's head alone gives the CAMs,
+            untrained.
+
+    Raises:
+        DataError: see `configured_program`.
+    """
+    if folder is None:
+        config = config.copy_and_resolve_references().unlock()
+        config.cams.sources = "imagenet"
+    program = configured_program(config, classes, present.any(0), folder)
+
+    settings = config.cams
+    megabytes = MEGABYTES * max(settings.scales) ** 2
+
+    def source(batch: Batch) -> np.ndarray:
+        sides = [network_size((p.shape[0], p.shape[1]), 1.0) for p in batch.photos]
+        largest = (max(h for h, _ in sides), max(w for _, w in sides))
+        padded = data.bucket_shape(*largest, settings.bucket)
+        room = data.batch_of(padded, photos_a_batch(settings.batch_size, megabytes))
+        cams = np.concatenate(
+            [
+                program(
+                    scaled_photos(batch.photos[start : start + room], padded, settings.scales),
+                    np.asarray(batch.grids[start : start + room], np.int32),
+                    batch.grid,
+                )
+                for start in range(0, len(batch.photos), room)
+            ]
+        )
+        return cams.astype(np.float32) * present[list(batch.indices)][:, :, None, None]
+
+    return source

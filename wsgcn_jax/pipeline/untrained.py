@@ -1,0 +1,46 @@
+"""A run of photos and labels without any training of a classifier: ImageNet's head gives the CAMs.
+
+What is left to train is the boundary network, on those very photos. `label_folder` then labels them
+with the run's networks, as with any other run's:
+
+    config = untrained_config(config, images, labels)
+    run_stages(config, workdir)
+    label_folder(source, given._replace(run=workdir), config, masks)
+"""
+
+import os
+
+from ml_collections import ConfigDict
+
+STAGES = "data,classifier,cams,boundary"
+"""What `label_folder` needs of a run."""
+
+
+def untrained_config(
+    config: ConfigDict, images: str | os.PathLike[str], labels: str | os.PathLike[str]
+) -> ConfigDict:
+    """Turns a configuration into that of such a run.
+
+    Args:
+        config: how the rest is done, usually `configs/photos.py`.
+        images: folder of the photos.
+        labels: their list, `file,label label ...`.
+
+    Returns:
+        A locked copy; label with it, too: it says where the CAMs come from.
+    """
+    copy = config.copy_and_resolve_references().unlock()
+    copy.data.update(
+        source="folder",
+        root=os.fspath(images),
+        labels=os.fspath(labels),
+        masks=None,
+        train_split="train",
+        pseudo_split="train",
+        val_split=None,
+        score_split=None,
+    )
+    copy.classifier.update(head="imagenet", epochs=0, init=None)
+    copy.cams.sources = "imagenet"
+    copy.stages = STAGES
+    return copy.lock()
