@@ -7,7 +7,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax.data.files import unknown_name
-from wsgcn_jax.models.backbone import packaged_weights
+from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.pipeline import segmenter
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import class_ids_of
