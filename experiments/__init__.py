@@ -1,1 +1,19 @@
 """Commands: `python -m experiments.train` and its kin."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    """Ends a command that is still being loaded, as `wsgcn_jax.interrupt` does it later."""
+    os.write(2, b"interrupted; the same command goes on\n")
+    os._exit(128 + number)
+
+
+# "-m" is what Python calls itself until it has found the module to run.
+if sys.argv and Path(sys.argv[0]).name in ("-m", "wsgcn"):
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, _leave)

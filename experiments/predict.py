@@ -21,6 +21,7 @@ import numpy as np
 from absl import logging
 from etils.epath import PathLike
 
+from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB, refine
 from wsgcn_jax.data.class_list import check_classes, write_classes
@@ -36,6 +37,7 @@ from .command import Parser, fail, fail_on_full_disk, log_skipped
 STAMP = "predict.json"
 
 
+@interrupt.guard()
 def main(argv: Sequence[str]) -> int:
     """Predicts; returns the exit status."""
     parser = Parser(__doc__)

@@ -30,7 +30,7 @@ from absl import logging
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax import data
+from wsgcn_jax import data, interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.class_list import parse_classes
 from wsgcn_jax.data.files import write_atomic
@@ -60,6 +60,7 @@ _DEFAULT = "default"
 _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 
 
+@interrupt.guard()
 def main(argv: Sequence[str]) -> int:
     """Labels the photos; returns the exit status."""
     options, keys = _parser().parse_known_args(argv)

@@ -6,7 +6,8 @@
 
 A run that was stopped is resumed by the same command; it ends with a table and report.html.
 
-Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
+Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out, 130 or
+143 interrupted by Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -20,10 +21,12 @@ from absl import logging
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.distributed import is_primary, join_hosts
+from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.folders import absolute
+from wsgcn_jax.hosts import join_hosts
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.report import table_text, write_report
@@ -38,6 +41,7 @@ _DATA_NOTE = "data.txt"
 """Says in a work folder that nobody named what data it is of."""
 
 
+@interrupt.guard()
 def main(argv: Sequence[str]) -> int:
     """Runs the configured stages; returns the exit status."""
     options, keys = _parser().parse_known_args(argv)
@@ -52,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         join_hosts(log)
         log(f"work folder: {workdir}")
-        skipped = run_stages(config, str(workdir))
+        skipped = run_stages(config, str(workdir), overwrite=options.overwrite)
         if not is_primary():
             return 0
         report = write_report(config, workdir, skipped)
@@ -129,6 +133,11 @@ def _parser() -> Parser:
         metavar="DIR",
         help="where results go, a folder or gs://... (default: workdir/NAME, of the photos' folder "
         "or of the configuration)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what other settings or photos made in the work folder",
     )
     add_config_options(parser, _DEFAULT)
     parser.set_defaults(config=None)  # it depends on --photos

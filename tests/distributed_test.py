@@ -1,9 +1,15 @@
 """Joining hosts and saying what a run is on: one clear line for what cannot be."""
 
+import os
+import subprocess
+import sys
+import threading
+
 import jax
 import pytest
+from processes import free_port
 
-from wsgcn_jax import compiler, distributed
+from wsgcn_jax import compiler, distributed, hosts
 from wsgcn_jax.types import DataError
 
 JOB = {
@@ -11,6 +17,28 @@ JOB = {
     "JAX_NUM_PROCESSES": "2",
     "JAX_PROCESS_ID": "0",
 }
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_STEP_NODELIST": "node[1-2]",
+    "SLURM_NTASKS": "2",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "0",
+}
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    """Sets and unsets variables; nobody is joined."""
+
+    def change(changes):
+        for name in (*JOB, *SLURM, hosts.WAIT):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in changes.items():
+            if value is not None:
+                monkeypatch.setenv(name, value)
+
+    monkeypatch.setattr(jax.distributed, "initialize", pytest.fail)
+    return change
 
 
 @pytest.mark.parametrize(
@@ -18,31 +46,93 @@ JOB = {
     [
         ({"JAX_NUM_PROCESSES": "abc"}, "JAX_NUM_PROCESSES='abc' is no whole number"),
         ({"JAX_NUM_PROCESSES": ""}, "JAX_NUM_PROCESSES='' is no whole number"),
+        ({"JAX_NUM_PROCESSES": "²"}, "JAX_NUM_PROCESSES='²' is no whole number"),
         ({"JAX_PROCESS_ID": None}, "JAX_PROCESS_ID='' is no whole number"),
         ({"JAX_PROCESS_ID": "2"}, "JAX_PROCESS_ID=2 must be at least 0 and below"),
         ({"JAX_COORDINATOR_ADDRESS": "localhost"}, "'localhost' is no host:port"),
+        ({"JAX_COORDINATOR_ADDRESS": "localhost:99999"}, "'localhost:99999' is no host:port"),
         ({"JAX_COORDINATOR_ADDRESS": None}, "'' is no host:port"),
+        ({hosts.WAIT: "soon"}, "JOIN_TIMEOUT='soon' is no whole number"),
     ],
 )
-def test_wrong_variables_are_named_before_anyone_waits(changes, message, monkeypatch):
-    for name, value in {**JOB, **changes}.items():
-        if value is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, value)
-    monkeypatch.setattr(jax.distributed, "initialize", pytest.fail)
+def test_wrong_variables_are_named_before_anyone_waits(changes, message, variables):
+    variables({**JOB, **changes})
     with pytest.raises(DataError, match=message):
-        distributed.join_hosts()
+        hosts.join_hosts()
 
 
-def test_a_host_says_for_whom_it_waits_and_how_long(monkeypatch):
-    for name, value in JOB.items():
-        monkeypatch.setenv(name, value)
+@pytest.mark.parametrize("name", ["SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID"])
+def test_wrong_variables_of_slurm_are_named(name, variables):
+    variables({**SLURM, name: "x"})
+    with pytest.raises(DataError, match=f"{name}='x' is no whole number"):
+        hosts.join_hosts()
+
+
+@pytest.mark.parametrize(
+    "changes", [{**SLURM, "JAX_NUM_PROCESSES": "1"}, {**SLURM, "SLURM_NTASKS": "1"}]
+)
+def test_one_process_joins_nobody(changes, variables):
+    variables(changes)
+    hosts.join_hosts()
+
+
+@pytest.mark.parametrize(
+    ("job", "whom", "options"),
+    [
+        (
+            JOB,
+            "process 0 of 2, the first one at localhost:1234",
+            {"num_processes": 2, "process_id": 0},
+        ),
+        (SLURM, "task 1 of 2 of Slurm job 7 on node[1-2]", {}),
+    ],
+)
+def test_a_host_says_for_whom_it_waits_and_how_long(job, whom, options, variables, monkeypatch):
+    variables({**job, hosts.WAIT: "7"})
     asked, said = {}, []
     monkeypatch.setattr(jax.distributed, "initialize", lambda **options: asked.update(options))
-    distributed.join_hosts(said.append)
-    assert said == ["process 0 of 2: waiting for localhost:1234, 300 s at the most"]
-    assert asked == {"num_processes": 2, "process_id": 0, "initialization_timeout": 300}
+    hosts.join_hosts(said.append)
+    assert said == [f"{whom}: waiting for the others, 7 s at the most"]
+    assert asked == {**options, "initialization_timeout": 67}
+
+
+def test_waiting_in_vain_ends_with_one_line(variables, monkeypatch, capfd):
+    variables({**JOB, hosts.WAIT: "0"})
+    left = threading.Event()
+    status = []
+    monkeypatch.setattr(hosts.os, "_exit", lambda code: (status.append(code), left.set()))
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **options: left.wait(5))
+    hosts.join_hosts()
+    assert status == [2]
+    assert capfd.readouterr().err.startswith(
+        "error: process 0 of 2, the first one at localhost:1234: waited 0 s for the others in vain"
+    )
+
+
+def test_a_failure_to_join_is_one_line(variables, monkeypatch):
+    def fails(**options):
+        raise RuntimeError("UNKNOWN: port in use\nmore")
+
+    variables(JOB)
+    monkeypatch.setattr(jax.distributed, "initialize", fails)
+    with pytest.raises(DataError, match=r"cannot be joined \(UNKNOWN: port in use more\)"):
+        hosts.join_hosts()
+
+
+@pytest.mark.slow
+def test_an_absent_peer_is_one_line_in_a_real_job():
+    script = "from wsgcn_jax.hosts import join_hosts; join_hosts(print)"
+    for place in ("0", "1"):
+        job = {**JOB, "JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}"}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script],
+            env={**os.environ, **job, "JAX_PROCESS_ID": place, hosts.WAIT: "3"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1 and "waited 3 s for the others in vain" in done.stderr
 
 
 class Device:

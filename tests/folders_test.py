@@ -1,5 +1,6 @@
 """Folders in a bucket: what is written there, and what stays on a disk. The bucket is in memory."""
 
+import errno
 import os
 
 import fsspec
@@ -9,9 +10,11 @@ from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
 from wsgcn_jax.data import read_mask, write_mask
-from wsgcn_jax.folders import absolute, disk_for, in_bucket
+from wsgcn_jax.folders import absolute, disk_errors, disk_for, in_bucket
 from wsgcn_jax.pipeline.curves import Curves, read_curve
+from wsgcn_jax.pipeline.stamps import Recipe
 from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, write_arrays
+from wsgcn_jax.types import DataError
 
 
 class _Bucket(MemoryFileSystem):
@@ -41,6 +44,21 @@ def test_paths_know_where_they_are(tmp_path, monkeypatch):
     assert disk_for(absolute("x")) == absolute("x")
 
 
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (OSError(errno.ENOSPC, "x"), True),
+        (RuntimeError("Failed to finalize: write() failed: No space left on device"), True),
+        (RuntimeError("something else"), False),
+        (DataError("No space left, says a photo"), False),
+    ],
+)
+def test_a_full_disk_is_one_line_whoever_reports_it(tmp_path, error, is_full):
+    with pytest.raises(DataError if is_full else type(error)) as caught, disk_errors(tmp_path):
+        raise error
+    assert ("the disk is full; make room" in str(caught.value)) == is_full
+
+
 def test_each_folder_of_a_bucket_has_its_own_disk(root, tmp_path):
     one, other = disk_for(epath.Path(root) / "data"), disk_for(epath.Path(root) / "classifier")
     assert one != other
@@ -49,10 +67,11 @@ def test_each_folder_of_a_bucket_has_its_own_disk(root, tmp_path):
 
 def test_stages_are_stamped_skipped_and_made_anew_in_a_bucket(root):
     workspace = Workspace(root)
-    workspace.run("cams", "a", lambda folder: write_arrays(folder / "x.npz", {}) or ())
+    made, other = Recipe("a", {}), Recipe("b", {})
+    workspace.run("cams", made, lambda folder: write_arrays(folder / "x.npz", {}) or ())
     assert Workspace(root).is_current("cams", "a")
     assert read_arrays(workspace.folder("cams") / "x.npz") == {}
-    workspace.run("cams", "b", lambda folder: ())
+    workspace.run("cams", other, lambda folder: (), overwrite=True)
     assert not (workspace.folder("cams") / "x.npz").exists()
 
 
@@ -68,6 +87,7 @@ def test_curves_go_on_in_a_bucket_from_another_machine(root, monkeypatch, tmp_pa
     for machine, steps in (("one", (1, 2)), ("two", (2, 3))):
         monkeypatch.setenv("WSGCN_JAX_CACHE", str(tmp_path / machine))
         curves = Curves(folder, "classifier", 3)
+        curves.begin(steps[0] - 1)
         for step in steps:
             curves(step, {"loss": 10.0 * step})
         curves.close()

@@ -12,6 +12,7 @@ import pytest
 from etils.epath import Path
 from PIL import Image
 
+from experiments import report as command
 from wsgcn_jax.report import cards, layers, page, record, run, tables
 from wsgcn_jax.report.cards import Card
 from wsgcn_jax.settings import defaults

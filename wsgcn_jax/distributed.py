@@ -1,4 +1,4 @@
-"""Devices and hosts: joining them, sharing the work out over both, and who writes.
+"""Devices and hosts: what they are, sharing the work out over both, and who writes.
 
 Inference needs no word between hosts: every host makes the same plans and takes every n-th of
 them (`host_shard`); they only need the same work folder. Training splits each batch over all
@@ -23,49 +23,7 @@ from wsgcn_jax.types import DataError
 
 T = TypeVar("T")
 
-_ADDRESS, _COUNT, _PLACE = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
-_PATIENCE = 300  # seconds
 _DEVICE_FILES = ("/dev/nvidia0", "/dev/accel0")
-
-
-def join_hosts(log: Callable[[str], None] = lambda line: None) -> None:
-    """Joins the other hosts of the job, if there are any; before anything else uses JAX.
-
-    JAX finds the hosts of a TPU pod or a Slurm job by itself. Elsewhere three variables say who
-    takes part: JAX_COORDINATOR_ADDRESS (`host:port` of the first), JAX_NUM_PROCESSES and
-    JAX_PROCESS_ID.
-
-    Args:
-        log: is told for whom this host waits, and how long.
-
-    Raises:
-        DataError: one of the variables is missing or cannot be.
-    """
-    if _COUNT in os.environ:
-        count, place = _number(_COUNT), _number(_PLACE)
-        address = os.environ.get(_ADDRESS, "")
-        if not 0 <= place < count:
-            raise DataError(f"{_PLACE}={place} must be at least 0 and below {_COUNT}={count}")
-        if not address.rpartition(":")[0] or not address.rpartition(":")[2].isdigit():
-            raise DataError(f"{_ADDRESS}={address!r} is no host:port, of the first process")
-        log(f"process {place} of {count}: waiting for {address}, {_PATIENCE} s at the most")
-        jax.distributed.initialize(
-            num_processes=count, process_id=place, initialization_timeout=_PATIENCE
-        )
-        return
-    try:
-        jax.distributed.initialize()
-    except ValueError as error:
-        if "coordinator_address" not in str(error):
-            raise
-        # Nobody to join: one host.
-
-
-def _number(variable: str) -> int:
-    text = os.environ.get(variable, "")
-    if not text.isdigit():
-        raise DataError(f"{variable}={text!r} is no whole number; set it, or unset {_COUNT}")
-    return int(text)
 
 
 def describe_devices() -> str:

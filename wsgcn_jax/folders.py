@@ -1,13 +1,17 @@
 """Folders on a disk or in a bucket (`gs://`, by etils): which is which, and what needs a disk."""
 
+import contextlib
 import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path as DiskPath
 
 import jax
 from etils.epath import Path, PathLike
+
+from wsgcn_jax.types import DataError
 
 CACHE = "WSGCN_JAX_CACHE"
 """Environment variable: the user's own folder for what can be made anew, see `cache_folder`."""
@@ -62,3 +66,29 @@ def disk_for(folder: Path) -> Path:
         return folder
     name = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:16]
     return Path(cache_folder()) / f"{name}.{jax.process_index()}"
+
+
+def full_disk(folder: PathLike) -> str:
+    """Says that there is no room for what shall be written into a folder."""
+    return (
+        f"{os.fspath(folder)}: the disk is full; make room and start the same command again: it "
+        "goes on where it was"
+    )
+
+
+@contextlib.contextmanager
+def disk_errors(folder: PathLike) -> Iterator[None]:
+    """Turns a full disk, which every library reports in a way of its own, into one sentence.
+
+    Raises:
+        DataError: the disk is full.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left" in str(error) or "quota exceeded" in str(error):
+            raise DataError(full_disk(folder)) from error
+        raise

@@ -160,7 +160,7 @@ def test_killed_half_way_is_rebuilt(tmp_path):
     prepare(_Source({"old": _good()}, version="0"), tmp_path)
     done = subprocess.run([sys.executable, "-c", code], env=environment)
     assert done.returncode == -9
-    with pytest.raises(DataError, match="holds no whole data set"):
+    with pytest.raises(DataError, match="no whole data set; delete"):
         load(tmp_path, "train")
     prepare(_Source({"a": _good(), "b": _good(), "c": _good()}), tmp_path)
     train = load(tmp_path, "train")
@@ -217,15 +217,38 @@ def test_all_broken_is_an_error(tmp_path):
     source = _Source({"a": DataError("photo a is missing."), "b": DataError("photo b")})
     with pytest.raises(DataError, match=r"no photo of the split 'train' .* photo a is missing"):
         prepare(source, tmp_path)
-    with pytest.raises(DataError, match="holds no whole data set"):
+    with pytest.raises(DataError, match="no whole data set; delete"):
         load(tmp_path, "train")
 
 
 def test_unknown_split_or_folder(shapes, tmp_path):
     with pytest.raises(DataError, match="unknown split 'vall', did you mean 'val'"):
         load(shapes, "vall")
-    with pytest.raises(DataError, match="holds no whole data set"):
+    with pytest.raises(DataError, match="no whole data set; delete"):
         load(tmp_path / "none", "train")
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="file cannot be written"):
         prepare(ShapesSource(num_train=1, num_val=1), tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("*.array_record*", b""),
+        ("*.array_record*", bytes(2000)),
+        ("dataset_info.json", b"{"),
+        ("features.json", b'"x"'),
+        ("features.json", None),
+        ("index.json", b'{"splits": {"train": {}}, "fingerprint": 1, "classes": 2}'),
+        ("index.json", b'"x"'),
+    ],
+)
+def test_damage_to_what_is_stored_is_one_line(tmp_path, file, content):
+    prepare(_Source({"a": _good(), "b": _good((2,))}), tmp_path)
+    path = next(tmp_path.rglob(file))
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{tmp_path}.*; delete .* and start experiments.train"):
+        load(tmp_path, "train")[0]

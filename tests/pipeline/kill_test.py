@@ -1,15 +1,17 @@
-"""kill -9 in the middle of every stage: the resumed run ends with the same table."""
+"""kill -9 in every stage, Ctrl-C and SIGTERM at random moments: the same masks and scores."""
 
-import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from wsgcn_jax.interrupt import LINE
 from wsgcn_jax.pipeline.stages import STAGES
 from wsgcn_jax.pipeline.workspace import Workspace
 
@@ -33,14 +35,20 @@ MIDDLE = {
 }
 
 
-def _start(workdir: Path) -> subprocess.Popen:
+def _start(workdir: Path, **options: Any) -> subprocess.Popen:
     return subprocess.Popen(
         [*COMMAND, f"--workdir={workdir}"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        **{"stderr": subprocess.DEVNULL, **options},
         start_new_session=True,
     )
+
+
+def _result(workdir: Path) -> dict[str, bytes]:
+    found = (*workdir.glob("pseudo_labels/*.png"), *workdir.glob("segmenter/val/*.png"))
+    files = (*found, workdir / "scores.json")
+    return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
 
 
 def _kill_in(workdir: Path, stage: str) -> None:
@@ -53,10 +61,19 @@ def _kill_in(workdir: Path, stage: str) -> None:
     process.wait()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An undisturbed run, and the seconds it took with its programs compiled."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert _start(folder / "compiles").wait() == 0
+    started = time.monotonic()
+    assert _start(folder / "run").wait() == 0
+    return folder / "run", time.monotonic() - started
+
+
 @pytest.mark.slow
-def test_killed_in_every_stage_and_resumed_gives_the_same_scores(tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert _start(whole).wait() == 0
+def test_killed_in_every_stage_and_resumed_gives_the_same_scores(whole, tmp_path):
+    killed = tmp_path / "killed"
     died = []
     for stage in STAGES:
         _kill_in(killed, stage.name)
@@ -65,5 +82,32 @@ def test_killed_in_every_stage_and_resumed_gives_the_same_scores(tmp_path):
     assert _start(killed).wait() == 0
     # A stage may finish between the look and the kill; that must be the exception.
     assert sum(died) >= len(STAGES) - 2, died
-    one, other = (json.loads((folder / "scores.json").read_text()) for folder in (whole, killed))
-    assert one == other
+    assert _result(killed) == _result(whole[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_ended_at_ten_random_moments_and_resumed_gives_the_same(whole, tmp_path, number, status):
+    folder, seconds = whole
+    rng = random.Random(seed := random.SystemRandom().randrange(10**6))
+    waited = []
+    for moment in range(10):
+        # Ten pieces of a tenth each, and the start of Python and JAX that each of them repeats.
+        process = _start(tmp_path, stderr=subprocess.PIPE, text=True)
+        time.sleep(rng.uniform(0, 6 + seconds / 10))
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, number)
+        asked = time.monotonic()
+        err = process.communicate(timeout=60)[1]
+        waited.append(time.monotonic() - asked)
+        said = f"seed {seed}, moment {moment}: {err[-2000:]}"
+        assert process.returncode == status, said
+        assert "Traceback" not in err, said
+        assert status < 0 or err.splitlines()[-1] == LINE, said
+    assert _start(tmp_path).wait() == 0
+    assert _result(tmp_path) == _result(folder), f"seed {seed}"
+    # A batch of these small photos takes less than a second, and a compilation is cut off.
+    assert sorted(waited)[len(waited) // 2] < 3, waited

@@ -89,7 +89,10 @@ def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(wor
     assert _prints(copy) == before
     config = tiny.get_config()
     config.report.classes = ("background", "star")
-    run_stages(config, str(copy))
+    with pytest.raises(DataError, match=r"report\.classes: None -> \(background, star\)"):
+        run_stages(config, str(copy))
+    assert _prints(copy) == before
+    run_stages(config, str(copy), overwrite=True)
     after = _prints(copy)
     assert [name for name in STAGES if after[name] != before[name]] == ["evaluate"]
     assert set(json.loads((copy / "scores.json").read_text())["train"]["gcn"]["iou"]) <= {

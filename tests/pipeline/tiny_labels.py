@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import test as tiny
-from wsgcn_jax.distributed import any_across_hosts, join_hosts, over_devices
+from wsgcn_jax.distributed import any_across_hosts, over_devices
+from wsgcn_jax.hosts import join_hosts
 from wsgcn_jax.pipeline.inference import make_plans
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.pipeline.label_program import make_label_program

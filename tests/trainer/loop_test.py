@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from golden_weights import golden
 
+from wsgcn_jax import interrupt
 from wsgcn_jax.trainer import checkpoint
 from wsgcn_jax.trainer.checkpoint import load_tree, save_tree
 from wsgcn_jax.trainer.loop import TrainState, make_update, train
@@ -66,6 +67,18 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path):
     np.testing.assert_array_equal(again["w"]["kernel"], whole["w"]["kernel"])
 
 
+def test_an_interrupted_run_keeps_the_step_in_hand(tmp_path, monkeypatch):
+    whole, begun = _run(tmp_path / "whole", Numbers()), []
+    numbers = Numbers()
+    with monkeypatch.context() as asked:
+        asked.setattr(interrupt, "requested", lambda: numbers.place == 11)
+        with pytest.raises(interrupt.Interrupted):
+            _run(tmp_path / "run", numbers)
+    resumed = _run(tmp_path / "run", Numbers(), begin=begun.append)
+    assert begun == [11]
+    np.testing.assert_array_equal(resumed["w"]["kernel"], whole["w"]["kernel"])
+
+
 class Poisoned(Numbers):
     """Its fifth batch is infinite."""
 
@@ -98,11 +111,26 @@ def _zero_the_arrays(folder):
         file.write_bytes(bytes(file.stat().st_size))
 
 
+def _flip_a_bit(folder):
+    """In the middle of the largest file: of the arrays."""
+    path = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _change_the_place(folder):
+    path = folder / "data" / "metadata"
+    path.write_text(path.read_text().replace('"place": 9', '"place": 8'))
+
+
 def _lose_the_state(folder):
     shutil.rmtree(folder / "state")
 
 
-@pytest.mark.parametrize("damage", [_halve_every_file, _zero_the_arrays, _lose_the_state])
+@pytest.mark.parametrize(
+    "damage", [_halve_every_file, _zero_the_arrays, _flip_a_bit, _change_the_place, _lose_the_state]
+)
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_it(tmp_path, caplog, damage):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
@@ -124,6 +152,16 @@ def test_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.ocp.CheckpointManager, "save", full)
     with pytest.raises(DataError, match="the disk is full; make room"):
         _run(tmp_path, Numbers())
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    room = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: room)
+    with pytest.raises(DataError, match="the disk is full; make room"):
+        _run(tmp_path / "run", Numbers())
+    with pytest.raises(DataError, match="the disk is full; make room"):
+        save_tree(tmp_path / "weights", {"a": jnp.ones(3)})
+    assert not (tmp_path / "weights").exists()
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch():
@@ -214,3 +252,20 @@ def test_saved_trees_come_back_and_others_are_refused(tmp_path):
         load_tree(tmp_path / "weights", {"a": jnp.arange(3.0)})
     with pytest.raises(DataError, match="no weights"):
         load_tree(tmp_path / "nothing", tree)
+
+
+@pytest.mark.parametrize("damage", [_flip_a_bit, _halve_every_file])
+def test_damaged_weights_are_named(tmp_path, damage):
+    tree = {"a": jnp.arange(300.0)}
+    save_tree(tmp_path / "weights", tree)
+    damage(tmp_path / "weights")
+    with pytest.raises(DataError, match=r"weights.* damaged"):
+        load_tree(tmp_path / "weights", tree)
+
+
+def test_checksums_of_weights_name_no_files_outside(tmp_path):
+    tree = {"a": jnp.arange(3.0)}
+    save_tree(tmp_path / "weights", tree)
+    (tmp_path / "weights" / "checksums.json").write_text('{"/dev/zero": [0, 0, ""]}')
+    with pytest.raises(DataError, match=r"checksums\.json: damaged"):
+        load_tree(tmp_path / "weights", tree)

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wsgcn_jax.distributed import is_primary, join_hosts
+from wsgcn_jax.distributed import is_primary
+from wsgcn_jax.hosts import join_hosts
 from wsgcn_jax.models.convolutions import conv
 from wsgcn_jax.models.deeplab import segmentation_loss
 from wsgcn_jax.pipeline.training import batches

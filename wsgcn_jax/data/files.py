@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from etils.epath import Path, PathLike
 
+from wsgcn_jax.checksums import content_hash
 from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.types import DataError
 
@@ -180,7 +181,6 @@ def digest(path: PathLike) -> str | None:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
             return f"{status.st_size} bytes"
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return content_hash(path)
     except (OSError, ValueError):
         return None

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from wsgcn_jax import interrupt
 from wsgcn_jax.data.masks import check_mask
 from wsgcn_jax.data.photos import check_photo
 from wsgcn_jax.types import DataError, Skipped
@@ -105,6 +106,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
         skipped = self.skipped[split] = []
         num_classes = len(self._source.classes())
         for position, name in enumerate(self._listing[split]):
+            interrupt.check()
             if position % 500 == 0:
                 logging.info("storing %s: %d of %d", split, position, len(self._listing[split]))
             try:

@@ -101,15 +101,21 @@ class Split:
         index = _read_index(folder)
         if split not in index["splits"]:
             raise unknown_name(split, index["splits"], what="split", where=str(folder))
-        photos = [Stored(**photo) for photo in index["splits"][split]["photos"]]
         self._folder, self._split, self._longer_side = folder, split, longer_side
         self._with_masks = True
-        self._records = open_records(folder / _RECORDS, split)
+        try:
+            stored = index["splits"][split]
+            photos = [Stored(**photo) for photo in stored["photos"]]
+            self.skipped = tuple(Skipped(**photo) for photo in stored["skipped"])
+            self.classes: tuple[str, ...] = tuple(index["classes"])
+            self._records = open_records(folder / _RECORDS, split)
+            if len(self._records) != len(photos):
+                raise ValueError("records and index differ")
+        except Exception as error:  # TFDS and ArrayRecord raise many unrelated types
+            raise _damaged(folder) from error
         self.names = tuple(photo.name for photo in photos)
         self.own_sizes = tuple((photo.height, photo.width) for photo in photos)
         self.sizes = tuple(within(size, longer_side) for size in self.own_sizes)
-        self.classes: tuple[str, ...] = tuple(index["classes"])
-        self.skipped = tuple(Skipped(**photo) for photo in index["splits"][split]["skipped"])
         ids = np.arange(1, len(self.classes))
         self.labels = np.stack([np.isin(ids, photo.labels) for photo in photos])
 
@@ -126,7 +132,10 @@ class Split:
         if not -len(self) <= position < len(self):
             raise IndexError(f"photo {position} of {len(self)}")
         position = int(position) % len(self)
-        record = self._records[position]
+        try:
+            record = self._records[position]
+        except Exception as error:
+            raise _damaged(self._folder) from error
         name = record["name"].decode()
         known = self._with_masks and record["mask"]
         mask = decode_png(record["mask"], name=name) if known else None
@@ -146,6 +155,12 @@ def _load_without_masks(folder: Path, split: str, longer_side: int | None) -> Sp
     return load(folder, split, longer_side).without_masks()
 
 
+def _damaged(folder: Path) -> DataError:
+    return DataError(
+        f"{folder}: the data set is damaged; delete it and start experiments.train once more."
+    )
+
+
 def _is_current(folder: Path, fingerprint: str) -> bool:
     """Whether the folder holds a whole build of this content."""
     try:
@@ -163,5 +178,5 @@ def _read_index(folder: Path) -> dict[str, Any]:
         return index
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder} holds no whole data set ({error}); delete it, and it is made again."
+            f"{folder} holds no whole data set; delete it and start experiments.train once more."
         ) from error

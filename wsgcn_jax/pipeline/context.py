@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from wsgcn_jax import data
 from wsgcn_jax.folders import disk_for
 from wsgcn_jax.pipeline.workspace import Workspace
-from wsgcn_jax.types import DataError
 
 
 class Context:
@@ -59,21 +58,9 @@ class Context:
         return folder
 
     def scored(self) -> data.Split:
-        """Opens the photos whose pseudo labels are scored and shown.
-
-        Raises:
-            DataError: one of them gets no pseudo label.
-        """
+        """Opens the photos whose pseudo labels are scored and shown."""
         section = self.config.data
-        split = self.split(section.score_split or section.pseudo_split)
-        if section.score_split:
-            others = set(split.names) - set(self.split(section.pseudo_split).names)
-            if others:
-                raise DataError(
-                    f"data.score_split: {len(others)} photos of {section.score_split!r} "
-                    f"({min(others)}) are not in data.pseudo_split={section.pseudo_split!r}"
-                )
-        return split
+        return self.split(section.score_split or section.pseudo_split)
 
     def left_out(self, stage: str) -> set[str]:
         """Returns the names of the photos that a finished stage had to leave out."""

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from etils.epath import Path
 from tensorboardX import SummaryWriter
 
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.folders import disk_for
-from wsgcn_jax.pipeline.progress import Progress
+from wsgcn_jax.pipeline.progress import Progress, log
 
 _CURVES = "curves.jsonl"
 
@@ -18,7 +19,7 @@ class Curves:
     """Writes the scalars of one run as they come."""
 
     def __init__(self, folder: Path, what: str, steps: int, *, every: float = 10.0) -> None:
-        """Opens the writers.
+        """Takes the place of the files.
 
         Args:
             folder: of the stage; one in a bucket gets copies of what grows on a disk.
@@ -28,17 +29,30 @@ class Curves:
         """
         self._folder, self._disk = folder, disk_for(folder)
         self._file = self._disk / _CURVES
-        if self._disk != folder:
-            self._disk.rmtree(missing_ok=True)
-            before = folder / _CURVES
-            write_atomic(self._file, before.read_bytes() if before.exists() else b"")
-        self._writer = SummaryWriter(str(self._disk / "tensorboard"))
         self._what, self._steps, self._every = what, steps, every
+        self._writer: SummaryWriter | None = None
         self._last = time.monotonic()
         self._meter: Progress | None = None
 
+    def begin(self, step: int) -> None:
+        """Opens the writers for a run that goes on behind a step; forgets what came after it.
+
+        Args:
+            step: number of updates that are done.
+        """
+        if step:
+            log(f"{self._what}: resuming at step {step} of {self._steps}")
+        kept = [record for record in _records(self._folder) if record["step"] <= step]
+        if self._disk != self._folder:
+            self._disk.rmtree(missing_ok=True)
+        write_atomic(self._file, "".join(json.dumps(r) + "\n" for r in kept).encode())
+        # TensorBoard drops what an older file has from the first step on.
+        board = str(self._disk / "tensorboard")
+        self._writer = SummaryWriter(board, purge_step=step + 1 if step else None)
+
     def __call__(self, step: int, scalars: Mapping[str, float]) -> None:
         """Takes the scalars of one update."""
+        assert self._writer is not None, "begin comes first"
         compiled = self._meter is None
         if self._meter is None:
             self._meter = Progress(self._what, self._steps, unit="step", done=step - 1)
@@ -56,19 +70,21 @@ class Curves:
         """Flushes the writers."""
         if self._meter is not None:
             self._meter.close()
-        self._writer.close()
-        self._publish()
+        if self._writer is not None:
+            self._writer.close()
+            self._publish()
 
     def _publish(self) -> None:
         if self._disk == self._folder:
             return
+        assert self._writer is not None
         self._writer.flush()
         for path in (self._file, *(self._disk / "tensorboard").iterdir()):
             write_atomic(self._folder / path.relative_to(self._disk), path.read_bytes())
 
 
 def read_curve(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
-    """Reads one scalar's curve; steps that a resumed run repeated count once.
+    """Reads one scalar's curve, as far as its file is whole; a repeated step counts once.
 
     Args:
         folder: of the stage.
@@ -77,14 +93,22 @@ def read_curve(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
     Returns:
         (step, value) pairs in order.
     """
-    curve: dict[int, float] = {}
+    values = {record["step"]: record.get(name) for record in _records(folder)}
+    return [(step, v) for step, v in sorted(values.items()) if isinstance(v, int | float)]
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file of curves: a killed run leaves half a line, a bad disk others."""
     try:
-        for line in (folder / _CURVES).read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:  # the line a killed run was writing
-                continue
-            curve[record["step"]] = record[name]
+        text = (folder / _CURVES).read_bytes().decode(errors="replace")
     except OSError:
         return []
-    return sorted(curve.items())
+    records = []
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+    return records

@@ -21,13 +21,14 @@ from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.seeds import SeedQuality
 from wsgcn_jax.types import IGNORE, DataError, Example, Skipped
 
+_SCORES = "scores.json"
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 WORST = 10
 """Photos of either split that the report shows because they went worst."""
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Writes `scores.json` here and at the top of the work folder."""
+    """Writes `scores.json`."""
     split = context.scored()
     classes = class_ids_of(split.classes, context.config.report.classes)
     train, hardest = _score_pseudo(context, split, classes)
@@ -43,11 +44,17 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         )
         if confusion.any():
             scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
-    text = json.dumps(scores, indent=1).encode()
     if is_primary():
-        write_atomic(folder / "scores.json", text)
-        write_atomic(context.workspace.root / "scores.json", text)
+        write_atomic(folder / _SCORES, json.dumps(scores, indent=1).encode())
     return ()
+
+
+def publish(context: Context) -> None:
+    """Puts a copy of a finished evaluation's scores where users look for it, if it is not there."""
+    scores = (context.folder("evaluate") / _SCORES).read_bytes()
+    copy = context.workspace.root / _SCORES
+    if not copy.exists() or copy.read_bytes() != scores:
+        write_atomic(copy, scores)
 
 
 def class_ids_of(names: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
@@ -194,4 +201,4 @@ def _seed_quality(labelled: np.ndarray, known: int) -> SeedQuality:
 
 def read_scores(folder: Path) -> dict[str, Any]:
     """Reads the scores that a finished evaluation wrote."""
-    return json.loads((folder / "scores.json").read_text())
+    return json.loads((folder / _SCORES).read_text())

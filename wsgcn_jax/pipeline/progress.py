@@ -9,6 +9,8 @@ from typing import Self, TypeVar
 
 from tqdm import tqdm
 
+from wsgcn_jax import interrupt
+
 T = TypeVar("T")
 
 _BAR = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix}"
@@ -136,8 +138,12 @@ def progress(items: Sequence[T], what: str) -> Iterator[T]:
     Args:
         items: what is worked on, photos.
         what: a word for the line.
+
+    Raises:
+        Interrupted: somebody asked the command to end.
     """
     with Progress(what, len(items)) as meter:
         for place, item in enumerate(items):
+            interrupt.check()
             yield item
             meter.advance(compiled=place == 0)

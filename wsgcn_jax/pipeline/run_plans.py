@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from etils.epath import Path
 
+from wsgcn_jax import interrupt
 from wsgcn_jax.distributed import any_across_hosts, host_shard
 from wsgcn_jax.pipeline.inference import Plan
 from wsgcn_jax.pipeline.progress import Progress
@@ -38,6 +39,9 @@ def run_plans(
 
     Returns:
         Photos that do not even fit alone, on whichever host; nothing is written for them.
+
+    Raises:
+        Interrupted: somebody asked the command to end.
     """
     todo = [p for p in host_shard(plans) if not all(outputs(i).exists() for i in p.indices)]
     missed: list[Plan] = []
@@ -52,11 +56,13 @@ def run_plans(
                 compiled = plan.shape not in shapes
                 meter.advance(plan.real, work=_pixels(plan), compiled=compiled)
                 shapes.add(plan.shape)
+                interrupt.check()
     finally:
         pool.shutdown(cancel_futures=True)
     alone = {Plan(plan.shape, (i,), 1) for plan in missed for i in plan.indices}
     failed = np.zeros(1 + max((i for plan in plans for i in plan.indices), default=0), bool)
     for plan in sorted(alone):
+        interrupt.check()
         index = plan.indices[0]
         failed[index] = not outputs(index).exists() and _ran_out_of_memory(partial(work, plan))
     return [int(index) for index in np.flatnonzero(any_across_hosts(failed))]

@@ -1,9 +1,8 @@
 """The order of the stages, what each one reads, and running them."""
 
-from collections.abc import Callable, Sequence
-from functools import partial, reduce
-from operator import getitem
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import jax
 from etils.epath import Path
@@ -13,7 +12,7 @@ from wsgcn_jax import data, settings
 from wsgcn_jax.compiler import products_of_networks
 from wsgcn_jax.data.summary import describe, shortcoming
 from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
-from wsgcn_jax.folders import in_bucket
+from wsgcn_jax.folders import disk_errors, in_bucket
 from wsgcn_jax.pipeline import (
     boundary,
     cams,
@@ -25,28 +24,15 @@ from wsgcn_jax.pipeline import (
 )
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.estimate import estimate
+from wsgcn_jax.pipeline.inputs import check_inputs
+from wsgcn_jax.pipeline.plan import Plan, Stage, make_plan
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.workspace import Workspace, fingerprint_of
+from wsgcn_jax.pipeline.stamps import Recipe, fingerprint_of
+from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.types import DataError, Skipped
 
-REVISION = 2
+REVISION = 3
 """Raise when a change of code makes artefacts of older code wrong."""
-
-
-class Stage(NamedTuple):
-    """One stage of the pipeline.
-
-    Attributes:
-        name: also of its folder in the work folder.
-        needs: the stages it reads.
-        sections: of the configuration, or keys `section.key`, that decide its result.
-        run: (context, folder) -> photos it had to leave out.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    sections: tuple[str, ...]
-    run: Callable[[Context, Path], Sequence[Skipped]]
 
 
 def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
@@ -54,7 +40,6 @@ def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
         data.prepare(context.source, folder)
     wait_for_all("prepared")
     _describe(context)
-    context.scored()  # its errors come now, not after hours
     names = {name for name in context.splits if name}
     return sorted({skip for name in names for skip in context.split(name).skipped})
 
@@ -72,136 +57,207 @@ def _describe(context: Context) -> None:
         log(lacks)
 
 
+def _label(context: Context, folder: Path) -> Sequence[Skipped]:
+    """Labels the photos; if all of them fail, so does the stage.
+
+    Raises:
+        DataError: no photo could be labelled.
+    """
+    skipped = pseudo_labels.run(context, folder)
+    if len(skipped) == len(context.split(context.config.data.pseudo_split)):
+        raise DataError(f"none of {len(skipped)} photos could be labelled; {skipped[0].reason}")
+    return skipped
+
+
 # What the boundary network reads of `crf`: changing only how seeds or masks are refined must not
 # train it again.
 _BOUNDARY_CRF = ("ir_labels", "kernel", "longer_side", "sigma_xy", "sigma_rgb", "weight")
+_WEIGHTS = ("weights*", "statistics*")
 
 STAGES = (
-    Stage("data", (), ("data",), _prepare_data),
+    Stage("data", (), ("data",), _prepare_data, ("index.json", "records/*"), one_by_one=False),
     Stage(
         "classifier",
         ("data",),
         ("data.longer_side", "backbone", "classifier", "seed"),
         classifier.run,
+        _WEIGHTS,
     ),
-    Stage("cams", ("data", "classifier"), ("cams",), cams.run),
+    Stage("cams", ("data", "classifier"), ("cams",), cams.run, ("*.npz",)),
     Stage(
         "boundary",
         ("data", "cams"),
         ("backbone", "boundary", *(f"crf.{key}" for key in _BOUNDARY_CRF), "seed"),
         boundary.run,
+        (*_WEIGHTS, "labels/*.png"),
     ),
     Stage(
         "pseudo_labels",
         ("data", "cams", "boundary"),
         ("graph", "seeds", "crf", "gcn", "seed"),
-        pseudo_labels.run,
+        _label,
+        ("*.png", "*.npz", "*.json"),
     ),
     Stage(
         "segmenter",
         ("data", "pseudo_labels"),
         ("data.longer_side", "backbone", "segmenter", "seed"),
         segmenter.run,
+        (*_WEIGHTS, "network.json", "val/*"),
     ),
-    Stage("evaluate", ("data", "cams", "pseudo_labels", "segmenter"), ("report",), evaluate.run),
+    Stage(
+        "evaluate",
+        ("data", "cams", "pseudo_labels", "segmenter"),
+        ("report.classes",),
+        evaluate.run,
+        ("*.json",),
+    ),
 )
 
+# The photos may move, and a list may be written otherwise: their content decides. The size at which
+# they are seen is nothing to the records.
+_PLACES = {"source", "root", "labels", "masks", "num_train", "num_val", "longer_side"}
+_CONTENT = "the photos, masks and labels"
 
-def _needs(stage: Stage, config: ConfigDict) -> tuple[str, ...]:
-    """The fully supervised reference reads the true masks instead of the pseudo labels.
 
-    Whatever supervises it, the segmenter may start from the classifier.
+def _needs(config: ConfigDict) -> dict[str, tuple[str, ...]]:
+    """What each stage reads, in order.
+
+    The fully supervised reference reads the true masks instead of the pseudo labels. Whatever
+    supervises it, the segmenter may start from the classifier.
     """
     supervision = config.segmenter.supervision
+    needs = {stage.name: stage.needs for stage in STAGES}
     start = ("classifier",) if segmenter.needs_classifier(config) else ()
-    if stage.name != "segmenter":
-        return stage.needs
-    return (*(("data",) if supervision == "truth" else stage.needs), *start)
+    masks = ("data",) if supervision == "truth" else needs["segmenter"]
+    return {**needs, "segmenter": (*masks, *start)}
 
 
-def fingerprints(context: Context) -> dict[str, str]:
+def recipes(context: Context) -> dict[str, Recipe]:
     """Says what every stage's artefacts must be made of to be current.
 
     Args:
         context: the run.
 
     Returns:
-        Fingerprints by stage.
+        Recipes by stage.
+
+    Raises:
+        DataError: the photos cannot be listed, or the segmenter cannot start as it shall.
     """
-    config = context.config
-    prints: dict[str, str] = {}
+    needs, found = _needs(context.config), dict[str, Recipe]()
     for stage in STAGES:
-        values = [reduce(getitem, name.split("."), config) for name in stage.sections]
-        as_json = [v.to_dict() if isinstance(v, ConfigDict) else v for v in values]
-        if stage.name == "data":  # the folder may move; its content decides
-            as_json = [context.source.fingerprint(), context.splits]
-        prints[stage.name] = fingerprint_of(
-            REVISION, stage.name, as_json, [prints[need] for need in _needs(stage, config)]
-        )
-    return prints
+        settings = _settings(context.config, stage.sections)
+        decides = settings
+        if stage.name == "data":
+            decides = {k: v for k, v in settings.items() if k.removeprefix("data.") not in _PLACES}
+            decides[_CONTENT] = settings[_CONTENT] = context.source.fingerprint()[:16]
+        upstream = [found[need].fingerprint for need in needs[stage.name]]
+        fingerprint = fingerprint_of(REVISION, stage.name, decides, upstream)
+        found[stage.name] = Recipe(fingerprint, settings)
+    return found
 
 
-def run_stages(config: ConfigDict, workdir: str) -> list[Skipped]:
+def _settings(config: ConfigDict, sections: Sequence[str]) -> dict[str, Any]:
+    """The settings of some sections, by their whole names."""
+    flat: dict[str, Any] = {}
+    for name in sections:
+        section, _, key = name.partition(".")
+        value = config[section][key] if key else config[section]
+        if isinstance(value, ConfigDict):
+            flat.update({f"{name}.{key}": entry for key, entry in value.to_dict().items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def fingerprints(context: Context) -> dict[str, str]:
+    """Returns the fingerprints of `recipes`, by stage."""
+    return {name: recipe.fingerprint for name, recipe in recipes(context).items()}
+
+
+def is_evaluated(context: Context) -> bool:
+    """Tells whether the scores in the work folder are those of this very configuration."""
+    fingerprint = recipes(context)["evaluate"].fingerprint
+    return context.workspace.is_current("evaluate", fingerprint)
+
+
+def run_stages(config: ConfigDict, workdir: str, *, overwrite: bool = False) -> list[Skipped]:
     """Runs the configured stages that are not current yet, in order.
+
+    Settings, input and what lies in the work folder are all checked before any of it is touched.
 
     Args:
         config: the configuration; `stages` names the ones to run, or "all".
         workdir: the work folder.
+        overwrite: whether artefacts of other settings or photos may be replaced.
 
     Returns:
         Every photo that a stage left out, with the reason.
 
     Raises:
-        DataError: the configuration, the input or the work folder cannot be used, or a stage that
-            was asked for needs one that is not current.
+        DataError: the configuration, the input or the work folder cannot be used, a stage that was
+            asked for needs one that is not current, the folder holds what other settings made, or
+            another run works there.
     """
     settings.check(config)
     wanted = _wanted(config.stages)
     context = Context(config, Workspace(workdir))
-    # Its error comes now, not after hours.
-    evaluate.class_ids_of(context.source.classes(), config.report.classes)
     workspace = context.workspace
     log(f"on {describe_devices()}")
-    prints = fingerprints(context)
-    if is_primary():
-        run_settings.save(config, context.source.classes(), workspace.root)
-    if "segmenter" in wanted and not workspace.is_current("segmenter", prints["segmenter"]):
-        segmenter.check_start(config)
-    announced = False
-
-    def done(stage: Stage) -> bool:
-        return workspace.is_current(stage.name, prints[stage.name])
-
-    for stage in STAGES:
-        if done(stage):
-            if stage.name in wanted:
-                log(f"[{stage.name}] is current")
-            continue
-        if stage.name not in wanted:
-            continue
-        for need in _needs(stage, config):
-            if not workspace.is_current(need, prints[need]):
-                raise DataError(
-                    f"{workspace.root}: stage {stage.name!r} needs {need!r}, which is not current "
-                    f"there; add it to --config.stages"
-                )
-        log(f"[{stage.name}]")
-        if stage.name != "data" and not announced:
-            log(estimate(context, [s.name for s in STAGES if s.name in wanted and not done(s)]))
-            announced = True
-        with products_of_networks(config.backbone.precision):
-            workspace.run(stage.name, prints[stage.name], partial(stage.run, context))
-        jax.clear_caches()  # the programs of one stage are no use to the next
-    return left_out(workspace)
+    with workspace.locked():
+        made_of = recipes(context)
+        plan = make_plan(workspace, _needs(config), made_of, wanted, overwrite=overwrite)
+        check_inputs(context, plan.todo)
+        wait_for_all("planned")
+        if is_primary():
+            run_settings.save(config, context.source.classes(), workspace.root)
+        _carry_out(context, plan, made_of, overwrite=overwrite)
+        if is_primary() and workspace.is_current("evaluate", made_of["evaluate"].fingerprint):
+            evaluate.publish(context)
+    return left_out(workspace, made_of)
 
 
-def left_out(workspace: Workspace) -> list[Skipped]:
-    """Returns the photos that the stages of a work folder left out, each once."""
+def left_out(workspace: Workspace, made_of: Mapping[str, Recipe] | None = None) -> list[Skipped]:
+    """Returns the photos that the stages of a work folder left out, each once.
+
+    Args:
+        workspace: the work folder.
+        made_of: only of stages made by these recipes; None: of all.
+    """
     skipped: dict[Skipped, None] = {}
     for stage in STAGES:
         stamp = workspace.stamp(stage.name)
-        skipped.update(dict.fromkeys(stamp.skipped if stamp else ()))
+        if stamp and (made_of is None or stamp.fingerprint == made_of[stage.name].fingerprint):
+            skipped.update(dict.fromkeys(stamp.skipped))
     return list(skipped)
+
+
+def _carry_out(
+    context: Context, plan: Plan, made_of: dict[str, Recipe], *, overwrite: bool
+) -> None:
+    announced = False
+    for stage in STAGES:
+        if stage.name in plan.current:
+            log(f"[{stage.name}] is current")
+        if stage.name not in plan.todo:
+            continue
+        state = plan.todo[stage.name]
+        log(f"[{stage.name}]{f' {state}; it is made again' if state.damaged else ''}")
+        if stage.name != "data" and not announced:
+            log(estimate(context, [name for name in plan.todo if name != "data"]))
+            announced = True
+        precision = context.config.backbone.precision
+        with products_of_networks(precision), disk_errors(context.workspace.root):
+            context.workspace.run(
+                stage.name,
+                made_of[stage.name],
+                partial(stage.run, context),
+                writes=stage.writes,
+                one_by_one=stage.one_by_one,
+                overwrite=overwrite,
+            )
+        jax.clear_caches()  # the programs of one stage are no use to the next
 
 
 def _wanted(stages: str) -> set[str]:

@@ -19,7 +19,6 @@ from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.trainer.loop import Loss, train
 from wsgcn_jax.trainer.optim import grouped_sgd
-from wsgcn_jax.types import DataError
 
 
 def batches(
@@ -136,21 +135,11 @@ def run_training(
         rates: learning rate of each group of parameters.
         group_of: path of a parameter -> its group.
         seed: of order and augmentation.
-
-    Raises:
-        DataError: the batches cannot be split over the devices.
     """
     if settings.epochs == 0:
         save_tree(folder / "statistics", network.statistics)
         save_tree(folder / "weights", network.params)
         return
-    parts = jax.device_count() * settings.accumulate
-    if settings.batch_size % parts:
-        raise DataError(
-            f"{folder.name}.batch_size: {settings.batch_size} cannot be split over "
-            f"{jax.device_count()} devices and {settings.accumulate} accumulated parts; use a "
-            f"multiple of {parts}"
-        )
     steps = training_steps(settings, len(source))
     for doubt in doubts_of_training(folder.name, steps):
         log(doubt)
@@ -175,6 +164,7 @@ def run_training(
             save_every=max(10, steps // 20),
             accumulate=settings.accumulate,
             average=settings.ema or 0.0,
+            begin=curves.begin if curves else (lambda step: None),
             report=curves or (lambda step, scalars: None),
         )
     finally:

@@ -1,42 +1,37 @@
-"""The work folder: which stages are current, and atomic artefacts.
+"""The work folder: which stages are current, whole or damaged, and atomic artefacts.
 
-Every stage owns one folder with a `stage.json` that says what made it (a fingerprint of the
-configuration it reads and of the stages it builds on). A folder with another fingerprint is made
-anew; an unfinished one is resumed; a finished one is skipped.
+Every stage owns one folder with a `stage.json` that says what made it (the settings it reads, and a
+fingerprint of them and of the stages it builds on) and, once it is finished, size and checksum of
+each file. A finished stage is skipped, an unfinished one resumed, what is damaged is made again.
+What other settings made is only replaced where the caller says so; what no stage wrote, never.
 """
 
-import hashlib
+import contextlib
 import io
-import json
 import os
 import time
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from etils.epath import Path
 
+from wsgcn_jax.checksums import damage, files_below, sums
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.distributed import is_primary, wait_for_all
+from wsgcn_jax.distributed import any_across_hosts, is_primary, wait_for_all
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.folders import absolute, in_bucket
+from wsgcn_jax.locks import locked
+from wsgcn_jax.pipeline.stage_files import STAMP, broken, clear, drop, matches, outputs
+from wsgcn_jax.pipeline.stamps import (
+    Recipe,
+    Stamp,
+    State,
+    is_of_older_version,
+    read_stamp,
+    write_stamp,
+)
 from wsgcn_jax.types import DataError, Skipped
-
-
-class Stamp(NamedTuple):
-    """What a stage's folder says of itself."""
-
-    fingerprint: str
-    complete: bool
-    seconds: float
-    skipped: tuple[Skipped, ...] = ()
-
-
-def fingerprint_of(*parts: Any) -> str:
-    """Hashes JSON-able parts; equal parts give equal hashes on every machine."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Workspace:
@@ -75,61 +70,124 @@ class Workspace:
                 f"missing: {how_to_install('gcs')}"
             ) from error
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs out; of the hosts of a job the first one holds the lock for all.
+
+        Raises:
+            DataError: another run works there.
+        """
+        with contextlib.ExitStack() as stack:
+            refused: DataError | None = None
+            if is_primary():
+                try:
+                    stack.enter_context(locked(self.root))
+                except DataError as error:
+                    refused = error
+            if any_across_hosts(np.asarray([refused is not None]))[0]:
+                raise refused or DataError(f"{self.root}: another run works there")
+            yield
+
     def folder(self, stage: str) -> Path:
         """Returns the folder of a stage."""
         return self.root / stage
 
     def stamp(self, stage: str) -> Stamp | None:
-        """Reads a stage's stamp; None where there is none or it cannot be read."""
-        try:
-            raw = json.loads((self.folder(stage) / "stage.json").read_text())
-            skipped = tuple(Skipped(*entry) for entry in raw.pop("skipped"))
-            return Stamp(**raw, skipped=skipped)
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
+        """Reads a stage's stamp; None where there is none or it is damaged."""
+        return read_stamp(self.folder(stage))
+
+    def state(self, stage: str, fingerprint: str, *, thorough: bool = False) -> State:
+        """Compares what there is of a stage with what it should be made of.
+
+        Args:
+            stage: its name.
+            fingerprint: of its recipe.
+            thorough: see `checksums.damage`.
+
+        Raises:
+            DataError: what lies there is no stage's folder, or its stamp is damaged.
+        """
+        folder = self.folder(stage)
+        if not in_bucket(folder) and (
+            os.path.islink(folder) or (folder.exists() and not folder.is_dir())
+        ):
+            raise DataError(f"{folder}: a file or a link, not a stage's folder; move it away")
+        stamp = self.stamp(stage)
+        if stamp is None:
+            if not folder.exists() or not any(folder.iterdir()):
+                return State("absent")
+            if not (folder / STAMP).exists():
+                raise DataError(
+                    f"{folder}: not a stage's folder; move it or name another --workdir"
+                )
+            if is_of_older_version(folder):
+                return State("other")
+            raise DataError(f"{folder / STAMP}: damaged; delete {folder}, it will be made again")
+        if stamp.fingerprint != fingerprint:
+            made = stamp.complete or any(name != STAMP for name in files_below(folder))
+            return State("other" if made else "absent")
+        if not stamp.complete:
+            return State("unfinished")
+        damaged = damage(folder, stamp.files, thorough=thorough)
+        return State("damaged" if damaged else "current", damaged)
 
     def is_current(self, stage: str, fingerprint: str) -> bool:
-        """Tells whether a stage is finished and was made by this fingerprint."""
-        stamp = self.stamp(stage)
-        return stamp is not None and stamp.complete and stamp.fingerprint == fingerprint
+        """Tells whether a stage is finished, whole, and was made by this fingerprint."""
+        return self.state(stage, fingerprint).kind == "current"
 
-    def run(self, stage: str, fingerprint: str, work: Callable[[Path], Sequence[Skipped]]) -> None:
-        """Runs a stage's work in its folder, fresh or where it was left.
+    def run(
+        self,
+        stage: str,
+        recipe: Recipe,
+        work: Callable[[Path], Sequence[Skipped]],
+        *,
+        writes: Sequence[str] = ("*",),
+        one_by_one: bool = True,
+        overwrite: bool = False,
+    ) -> None:
+        """Runs a stage's work in its folder: fresh, where it was left, or for what is damaged.
 
         Several hosts share the folder: the first one keeps it, all of them work.
 
         Args:
             stage: name of the stage.
-            fingerprint: of what decides its result.
-            work: does it, given the folder; returns the photos it had to leave out.
+            recipe: what decides its result.
+            work: does it, given the folder, as far as files are missing; returns the photos it had
+                to leave out.
+            writes: patterns of the files it writes, as of `fnmatch`; no others are ever deleted.
+            one_by_one: whether `work` makes single missing files; if not, damage is made good by
+                making them all.
+            overwrite: whether artefacts of another recipe may be replaced.
 
         Raises:
-            DataError: the folder holds something that no stage wrote.
+            DataError: the folder holds what another recipe made, or what no stage wrote.
         """
         folder, old = self.folder(stage), self.stamp(stage)
-        if old is None and folder.exists() and any(folder.iterdir()):
-            raise DataError(f"{folder}: not a stage's folder; move it or name another --workdir")
+        state = self.state(stage, recipe.fingerprint, thorough=True)
+        written = partial(matches, patterns=writes)
+        damaged = state.damaged
+        if state.kind == "unfinished":
+            damaged = broken(folder, outputs(folder, writes))
+        if state.kind == "other" and not overwrite:
+            raise DataError(f"{folder}: of other settings; give --overwrite or another --workdir")
         wait_for_all(f"{stage}: looked")
-        spent = 0.0
-        if old is not None and old.fingerprint == fingerprint:
-            spent = old.seconds
-        elif old is not None and is_primary():
-            folder.rmtree()
+        spent = old.seconds if old and old.fingerprint == recipe.fingerprint else 0.0
         started = time.monotonic()
         if is_primary():
+            if state.kind == "other" or (damaged and not one_by_one):
+                clear(folder, old.files.__contains__ if old and old.complete else written)
+            else:
+                drop(folder, damaged)
             folder.mkdir(exist_ok=True)
-            self._write(stage, Stamp(fingerprint, False, spent))
+            write_stamp(folder, Stamp(*recipe, complete=False, seconds=spent))
         wait_for_all(f"{stage}: begun")
         skipped = tuple(work(folder))
         wait_for_all(f"{stage}: done")
         if is_primary():
             seconds = spent + time.monotonic() - started
-            self._write(stage, Stamp(fingerprint, True, seconds, skipped))
+            files = sums(folder, outputs(folder, writes))
+            write_stamp(folder, Stamp(*recipe, True, seconds, skipped, files))
         wait_for_all(f"{stage}: stamped")
-
-    def _write(self, stage: str, stamp: Stamp) -> None:
-        text = json.dumps(stamp._asdict(), indent=1)
-        write_atomic(self.folder(stage) / "stage.json", text.encode())
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -149,5 +207,5 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         # From memory: numpy leaves the file open when it turns out to be damaged.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zip, zlib and NumPy raise half a dozen unrelated types
         raise DataError(f"{path}: missing or damaged; delete its folder and run again") from error

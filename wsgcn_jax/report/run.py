@@ -12,7 +12,7 @@ from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import read_scores
-from wsgcn_jax.pipeline.stages import STAGES
+from wsgcn_jax.pipeline.stages import STAGES, is_evaluated
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.report import layers, page
 from wsgcn_jax.report.cards import LAYERS, all_cards, fitting
@@ -48,12 +48,12 @@ def write_report(
         record: what the run was; None: this process is the run, and writes it down.
 
     Returns:
-        The path; None where the evaluation has not been run.
+        The path; None where the evaluation has not been run, or with other settings.
     """
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
     stamp = workspace.stamp("evaluate")
-    if stamp is None or not stamp.complete:
+    if stamp is None or not stamp.complete or (record is None and not is_evaluated(context)):
         return None
     record = record or write_record(workdir, config)
     scores = read_scores(workspace.folder("evaluate"))

@@ -1,18 +1,26 @@
-"""Orbax checkpoints of a training run: weights, optimiser and the data iterator's place."""
+"""Orbax checkpoints of a training run: weights, optimiser and the data iterator's place.
 
-import contextlib
-import errno
-from collections.abc import Iterator
+Orbax keeps no checksums, so ours lie beside its arrays: what was flipped on the disk is found.
+"""
+
+import hashlib
+import json
+import shutil
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from etils.epath import Path, PathLike
 
+from wsgcn_jax.checksums import Sum, damage, files_below, sums
 from wsgcn_jax.distributed import is_primary, wait_for_all
-from wsgcn_jax.folders import absolute
+from wsgcn_jax.folders import absolute, disk_errors, full_disk, in_bucket
 from wsgcn_jax.types import DataError
+
+_SUMS = "checksums.json"
+_SPARE = 2**24  # bytes of free room beside a checkpoint's own
 
 
 class Checkpoints:
@@ -27,7 +35,7 @@ class Checkpoints:
         """
         self._folder = absolute(folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def save(self, step: int, state: Any, data: dict[str, Any]) -> None:
@@ -41,11 +49,13 @@ class Checkpoints:
         Raises:
             DataError: the disk is full.
         """
-        with _disk_errors(self._folder):
+        _check_room(self._folder, state)
+        note = {"place": data, "digest": _digest(state, data)}
+        with disk_errors(self._folder):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data)
+                    state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(note)
                 ),
             )
 
@@ -67,10 +77,13 @@ class Checkpoints:
                         state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore()
                     ),
                 )
+                restored_state, note = restored["state"], restored["data"]
+                if note["digest"] != _digest(restored_state, note["place"]):
+                    raise ValueError("its checksum differs")
             except Exception as error:  # whatever a damaged file makes Orbax and TensorStore raise
                 self._set_aside(step, error)
                 continue
-            return step, restored["state"], restored["data"]
+            return step, restored_state, note["place"]
         return None
 
     def _set_aside(self, step: int, error: Exception) -> None:
@@ -99,30 +112,39 @@ class Checkpoints:
         Raises:
             DataError: the disk is full.
         """
-        with _disk_errors(self._folder):
+        with disk_errors(self._folder):
             try:
                 self._manager.wait_until_finished()
             finally:
                 self._manager.close()
 
 
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk, which every layer reports in a way of its own, into one sentence."""
-    try:
-        yield
-    except Exception as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left" in str(error) or "quota exceeded" in str(error):
-            raise DataError(
-                f"{folder}: the disk is full; make room and start the same command again: it goes "
-                "on from the newest checkpoint"
-            ) from error
-        raise
+def _digest(state: Any, data: dict[str, Any]) -> str:
+    """The SHA-256 of a state and the data iterator's place."""
+    total = hashlib.sha256(json.dumps(data, sort_keys=True).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        array = np.ascontiguousarray(leaf)
+        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        total.update(array.reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def _check_room(folder: Path, tree: Any) -> None:
+    """Looks for room before a tree is written: Orbax answers a full disk with hundreds of lines.
+
+    Raises:
+        DataError: the disk is full.
+    """
+    if in_bucket(folder):
+        return
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + _SPARE
+    if shutil.disk_usage(there).free < needed:
+        raise DataError(full_disk(folder))
 
 
 def save_tree(path: Path, tree: Any) -> None:
-    """Writes a tree of arrays (a finished network's weights) atomically.
+    """Writes a tree of arrays (a finished network's weights) and the checksums of its files.
 
     Args:
         path: folder to write; what stood there is replaced.
@@ -131,8 +153,12 @@ def save_tree(path: Path, tree: Any) -> None:
     Raises:
         DataError: the disk is full.
     """
-    with _disk_errors(path), ocp.StandardCheckpointer() as writer:
-        writer.save(absolute(path), tree, force=True)
+    path = absolute(path)
+    _check_room(path, tree)
+    with disk_errors(path), ocp.StandardCheckpointer() as writer:
+        writer.save(path, tree, force=True)
+    if is_primary() and not in_bucket(path):
+        (path / _SUMS).write_text(json.dumps(sums(path, files_below(path))))
 
 
 def load_tree(path: Path, template: Any) -> Any:
@@ -150,10 +176,12 @@ def load_tree(path: Path, template: Any) -> Any:
     """
     if not path.is_dir():
         raise DataError(f"{path}: no weights there; run the stage that trains them")
+    path = absolute(path)
+    _check_sums(path)
     with ocp.StandardCheckpointer() as reader:
         try:
-            tree = reader.restore(absolute(path), template)
-        except (ValueError, KeyError, OSError) as error:
+            tree = reader.restore(path, template)
+        except Exception as error:  # whatever a damaged file makes Orbax and TensorStore raise
             reason = " ".join(str(error).split())[:300]
             raise DataError(f"{path}: damaged, or weights of another network ({reason})") from error
     # Orbax may give what is stored, whatever shape was asked for.
@@ -161,3 +189,23 @@ def load_tree(path: Path, template: Any) -> Any:
     if wanted != found:
         raise DataError(f"{path}: weights of another network; its description does not fit them")
     return tree
+
+
+def _check_sums(path: Path) -> None:
+    """Compares a folder of weights with its checksums, where it has some.
+
+    Raises:
+        DataError: a file is not what was written.
+    """
+    try:
+        known = {
+            name: Sum(*entry) for name, entry in json.loads((path / _SUMS).read_text()).items()
+        }
+        if any(name.startswith("/") or ".." in name.split("/") for name in known):
+            raise ValueError("a name leaves the folder")
+    except FileNotFoundError:
+        return  # written by an older version
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path / _SUMS}: damaged; make the weights again") from error
+    for name, wrong in damage(path, known, thorough=True).items():
+        raise DataError(f"{path / name} {wrong}: the weights are damaged; make them again")

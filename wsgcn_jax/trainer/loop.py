@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from etils.epath import Path
 
+from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.distributed import lost_hosts, shardings, split_batch
 from wsgcn_jax.trainer.checkpoint import Checkpoints
@@ -135,6 +136,7 @@ def train(
     save_every: int = 100,
     accumulate: int = 1,
     average: float = 0.0,
+    begin: Callable[[int], None] = lambda step: None,
     report: Callable[[int, dict[str, float]], None] = lambda step, scalars: None,
 ) -> Trained:
     """Trains to `steps` updates, resuming from the newest whole checkpoint in `folder`.
@@ -154,6 +156,7 @@ def train(
         save_every: updates between checkpoints.
         accumulate: see `make_update`.
         average: see `make_update`.
+        begin: called once, with the number of updates that are done.
         report: called for every update with its number and scalars.
 
     Returns:
@@ -163,6 +166,7 @@ def train(
         FloatingPointError: the loss or its gradient is not finite; the message names the step
             and the file with the batch.
         DataError: the disk is full, or another host was lost.
+        Interrupted: somebody asked the command to end; a checkpoint of the step in hand is there.
     """
     copied, split = shardings()
     update = make_update(loss, optimiser, accumulate=accumulate, average=average)
@@ -179,6 +183,7 @@ def train(
         if restored is not None:
             start, state, place = restored
             batches.set_state(place)
+        begin(start)
         pending: list[Callable[[], None]] = []
         for step in range(start, steps):
             batch = next(batches)
@@ -187,10 +192,11 @@ def train(
             while pending:
                 pending.pop()()
             pending.append(partial(_check_and_report, step, scalars, batch, folder, report))
-            last = step + 1 == steps
-            if last or (step + 1) % save_every == 0 or checkpoints.must_save(step + 1):
+            stops = interrupt.requested() or step + 1 == steps
+            if stops or (step + 1) % save_every == 0 or checkpoints.must_save(step + 1):
                 pending.pop()()
                 checkpoints.save(step + 1, state, batches.get_state())
+            interrupt.check()
     final = state.params if state.average is None else state.average
     return Trained(jax.device_get(final), jax.device_get(state.statistics))
 
