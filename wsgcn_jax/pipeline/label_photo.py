@@ -13,7 +13,7 @@ from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
-from wsgcn_jax.pipeline.node_features import standardised
+from wsgcn_jax.pipeline.node_features import with_maps
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, walk_seeds
 
@@ -192,10 +192,7 @@ def label_photo(
     seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
     weights = laplacian_stencil(photo.rgb, radius=laplacian_radius, valid=photo.valid)
     adjacency = gcn_adjacency(power, symmetrise=symmetrise)
-    features = photo.features
-    if walk_features:
-        scores = standardised(jnp.moveaxis(walked, 0, -1), photo.valid)
-        features = jnp.concatenate([features, scores], -1)
+    features = with_maps(photo.features, walked if walk_features else walked[:0], photo.valid)
 
     def fit(key: jax.Array) -> jax.Array:
         fitted = fit_gcn(
