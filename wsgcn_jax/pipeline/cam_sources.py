@@ -134,7 +134,7 @@ def computed_cams(
     if folder is None:
         config = config.copy_and_resolve_references().unlock()
         config.cams.sources = "imagenet"
-    program = configured_program(config, classes, present.any(0), folder)
+    program = configured_program(config, classes, np.asarray(present.any(0)), folder)
 
     settings = config.cams
     megabytes = MEGABYTES * max(settings.scales) ** 2

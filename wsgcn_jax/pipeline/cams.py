@@ -26,7 +26,10 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     settings = context.config.cams
     split = context.split(context.config.data.pseudo_split).without_masks()
     program = configured_program(
-        context.config, split.classes[1:], split.labels.any(0), context.folder("classifier")
+        context.config,
+        split.classes[1:],
+        np.asarray(split.labels.any(0)),
+        context.folder("classifier"),
     )
     plans = make_plans(
         [network_size(size, 1.0) for size in split.sizes],
