@@ -88,7 +88,9 @@ def main(argv: Sequence[str]) -> int:
         if untrained:
             config = untrained_config(config, options.images, absolute(options.labels))
             run_stages(config, os.fspath(out / "run"))
-            external = external._replace(run=out / "run")
+            # Ids are the run's, unless others are given: then its CAMs are made once more.
+            cams = None if options.classes else out / "run" / "cams"
+            external = external._replace(run=out / "run", cams=cams)
         scores = out / "scores" if options.scores else None
         done, skipped = label_folder(source, external, config, masks, scores)
     except DataError as error:

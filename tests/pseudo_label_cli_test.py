@@ -207,6 +207,6 @@ def test_without_maps_and_run_a_run_without_training_is_made(folder, tmp_path, m
     out = tmp_path / "out"
     assert _run(folder, "--out", out).returncode == 0
     (config,), ((_, given, own, masks, _),) = made, labelled
-    assert (given.run, given.cams, masks) == (out / "run", None, out)
+    assert (given.run, given.cams, masks) == (out / "run", out / "run" / "cams", out)
     assert config == own and (config.classifier.head, config.classifier.epochs) == ("imagenet", 0)
     assert (config.data.root, config.data.labels) == (str(folder), str(folder / "labels.csv"))

@@ -92,7 +92,8 @@ def pseudo_label(
         if untrained:
             resolved = untrained_config(resolved, given.root, given.labels)
             run_stages(resolved, os.fspath(folder / "run"))
-            maps = maps._replace(run=folder / "run")
+            made = None if classes else folder / "run" / "cams"
+            maps = maps._replace(run=folder / "run", cams=made)
         out = folder / "masks"
         _, skipped = label_folder(source, maps, resolved, out)
         if skipped:

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 
+_SCALES = (1.0, 0.5, 1.5)  # as measured; twice the size would cost as much as all these
 STAGES = "data,classifier,cams,boundary"
 """What `label_folder` needs of a run."""
 
@@ -29,6 +30,8 @@ def untrained_config(
     config: ConfigDict, images: str | os.PathLike[str], labels: str | os.PathLike[str] | None
 ) -> ConfigDict:
     """Turns a configuration into that of such a run.
+
+    Its CAMs are of three scales of the photo.
 
     Args:
         config: how the rest is done, usually `configs/photos.py`.
@@ -50,6 +53,6 @@ def untrained_config(
         score_split=None,
     )
     copy.classifier.update(head="imagenet", epochs=0, init=None)
-    copy.cams.sources = "imagenet"
+    copy.cams.update(sources="imagenet", scales=_SCALES)
     copy.stages = STAGES
     return copy.lock()
