@@ -16,13 +16,16 @@ are the run's where there is a run, else the order of appearance in the list, as
 What is missing, the networks of RUN (a work folder of experiments.train) make, and RUN's own
 configuration counts; --config.KEY changes single keys of it. The GCN's node features are RUN's
 boundary network's too; without RUN they are random waves of colour and position, which is not what
-the paper has.
+the paper has. With neither maps nor RUN, ImageNet's head makes the CAMs of names that it knows
+(dog, tabby, wine_glass), and a boundary network is trained on the photos, in the folder `run` of
+--out; --config is then configs/photos.py.
 
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +44,8 @@ from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.run_settings import RunSettings
+from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.untrained import nothing_given, untrained_config
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
@@ -57,6 +62,7 @@ LAYOUTS = {
 
 _SETTINGS = "settings.json"
 _DEFAULT = "default"
+_UNTRAINED = "photos"
 _SECTIONS = ("graph", "seeds", "crf", "gcn", "cams", "backbone")
 
 
@@ -72,11 +78,19 @@ def main(argv: Sequence[str]) -> int:
     try:
         _check_folders(out, masks, external, options)
         run = None if external.run is None else run_settings.load(external.run)
-        config = override(_config(run, external.run, options.config), keys)
+        untrained = nothing_given(external)
+        name = options.config or (_UNTRAINED if untrained else None)
+        config = override(_config(run, external.run, name), keys)
         keep_compiled_programs()
         classes = _classes(options, run, external.run, config)
         source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
         _claim(out, config, external, classes)
+        if untrained:
+            config = untrained_config(config, options.images, absolute(options.labels))
+            run_stages(config, os.fspath(out / "run"))
+            # Ids are the run's, unless others are given: then its CAMs are made once more.
+            cams = None if options.classes else out / "run" / "cams"
+            external = external._replace(run=out / "run", cams=cams)
         scores = out / "scores" if options.scores else None
         done, skipped = label_folder(source, external, config, masks, scores)
     except DataError as error:

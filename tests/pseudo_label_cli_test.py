@@ -199,3 +199,17 @@ def test_bad_options_name_themselves(folder, arguments, said):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: ") and said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_maps_and_run_a_run_without_training_is_made(folder, tmp_path, monkeypatch):
+    made, labelled = [], []
+    monkeypatch.setattr(command, "run_stages", lambda config, workdir: made.append(config))
+    monkeypatch.setattr(
+        command, "label_folder", lambda *arguments: (labelled.append(arguments), (2, []))[1]
+    )
+    out = tmp_path / "out"
+    assert _run(folder, "--out", out).returncode == 0
+    (config,), ((_, given, own, masks, _),) = made, labelled
+    assert (given.run, given.cams, masks) == (out / "run", out / "run" / "cams", out)
+    assert config == own and (config.classifier.head, config.classifier.epochs) == ("imagenet", 0)
+    assert (config.data.root, config.data.labels) == (str(folder), str(folder / "labels.csv"))

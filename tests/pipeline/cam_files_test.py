@@ -291,3 +291,8 @@ def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "a.npy")
     with pytest.raises(DataError, match=r"a\.npy cannot be read: it is a pipe or a device"):
         read_cams(tmp_path, "a", FACTS)
+
+
+def test_a_runs_own_cams_are_read(tmp_path):
+    np.savez(tmp_path / "a.npz", cam=CAM.astype(np.float16), class_ids=np.array([8, 15], np.uint8))
+    np.testing.assert_allclose(read_cams(tmp_path, "a", FACTS).maps, CAM, atol=1e-3)

@@ -18,6 +18,8 @@ from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.pipeline import run_settings
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
+from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.untrained import untrained_config
 from wsgcn_jax.pipeline.workspace import write_arrays
 from wsgcn_jax.types import DataError
 
@@ -49,7 +51,8 @@ def pseudo_label(
         seeds: partial labels `[h, w] u8`, 255 where nothing is known; or a folder of files.
         run: the run whose networks make what is not given.
         config: a name of `configs/`, a file, or a configuration; None: the run's own, or without
-            a run "default".
+            a run "default". Without maps and run it is "photos": ImageNet's head makes the CAMs
+            of names that it knows, and a boundary network is trained on the photos.
         settings: keys of the configuration with other values, {"gcn.epochs": 100}.
 
     Returns:
@@ -58,7 +61,9 @@ def pseudo_label(
     Raises:
         DataError: something cannot be used; the message says what and why.
     """
-    resolved = configuration(_config(config, run), settings or {})
+    untrained = cams is boundary is seeds is run is None
+    named = config or ("photos" if untrained else None)
+    resolved = configuration(_config(named, run), settings or {})
     keep_compiled_programs()
     with tempfile.TemporaryDirectory() as temporary:
         folder = epath.Path(temporary)
@@ -84,6 +89,11 @@ def pseudo_label(
             _folder_of(seeds, folder / "seeds", len(names), write_seeds),
             None if run is None else _run_folder(run),
         )
+        if untrained:
+            resolved = untrained_config(resolved, given.root, given.labels)
+            run_stages(resolved, os.fspath(folder / "run"))
+            made = None if classes else folder / "run" / "cams"
+            maps = maps._replace(run=folder / "run", cams=made)
         out = folder / "masks"
         _, skipped = label_folder(source, maps, resolved, out)
         if skipped:

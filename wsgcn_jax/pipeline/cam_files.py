@@ -7,6 +7,7 @@
 | `.npy`, a dictionary {class: map} | PSA, SEAM, MCTformer, WeTr | from 0, or with background |
 | `.npy` or `.npz`, one array `[k, h, w]` | anyone | the photo's labels in order, or all |
 | `.npz` with `keys` and `cam` | anyone | as in masks |
+| `.npz` with `class_ids` and `cam` | a run's stage `cams` | as in masks |
 | `.png`, a mask | WeCLIP and others: pseudo labels | as in masks |
 
 "From 0" leaves background out: 7 is the eighth class, which is 8 in masks. Where a writer has both
@@ -153,7 +154,8 @@ def _read_npz(data: bytes, facts: Facts) -> _Content:
     arrays = read_npz(data, facts.most_bytes())
     if len(arrays) == 1:
         return _plain(next(iter(arrays.values())), facts)
-    readings = ((_keys(arrays["keys"]), _AS_MASKS),)
+    keys = arrays["class_ids"] if "class_ids" in arrays else arrays["keys"]
+    readings = ((_keys(keys), _AS_MASKS),)
     return _Content(arrays["cam"], readings, "an .npz of cam and keys", False)
 
 

@@ -18,7 +18,7 @@ from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.inference import padded_photos, photo_and_mirror, valid_mask
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
-from wsgcn_jax.pipeline.node_features import standardised
+from wsgcn_jax.pipeline.node_features import standardised, with_maps
 from wsgcn_jax.precise import matmul
 from wsgcn_jax.types import IGNORE
 
@@ -91,7 +91,7 @@ def graph_inputs(
     boundary, features = sources.boundary(batch)
     cams, valid = jnp.asarray(sources.cams(batch)), grid_valid(batch)
     if cam_features:
-        features = _with_cams(jnp.asarray(features), cams, valid)
+        features = jax.jit(jax.vmap(with_maps))(jnp.asarray(features), cams, valid)
     return PhotoInputs(
         jnp.stack([name_key(key, names[index]) for index in batch.indices]),
         jnp.asarray(boundary),
@@ -102,13 +102,6 @@ def graph_inputs(
         valid,
         None if sources.seeds is None else jnp.asarray(sources.seeds(batch)),
     )
-
-
-@jax.jit
-def _with_cams(features: jax.Array, cams: jax.Array, valid: jax.Array) -> jax.Array:
-    """Adds a batch's CAMs `[b, c, H, W]` to its features `[b, H, W, f]`."""
-    maps = jax.vmap(standardised)(jnp.moveaxis(cams, 1, -1), valid)
-    return jnp.concatenate([features, maps], -1)
 
 
 def grid_colours(batch: Batch) -> np.ndarray:

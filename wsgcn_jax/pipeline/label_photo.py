@@ -13,7 +13,7 @@ from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
-from wsgcn_jax.pipeline.node_features import standardised
+from wsgcn_jax.pipeline.node_features import with_maps
 from wsgcn_jax.positions import node_positions
 from wsgcn_jax.seeds import partial_labels, walk_seeds
 
@@ -129,12 +129,6 @@ def seeds_of_walk(photo: PhotoInputs, walked: jax.Array, *, margin: float = 0.3)
     return walk_seeds(walked, photo.present, cams=photo.cams, valid=photo.valid, margin=margin)
 
 
-def _with_walk(photo: PhotoInputs, walked: jax.Array) -> jax.Array:
-    """The nodes' features and the walk's scores, `[H, W, f + c - 1]`."""
-    scores = standardised(jnp.moveaxis(walked, 0, -1), photo.valid)
-    return jnp.concatenate([photo.features, scores], axis=-1)
-
-
 def label_photo(
     photo: PhotoInputs,
     *,
@@ -198,7 +192,7 @@ def label_photo(
     seeds = seed_rule(photo, walked) if photo.seeds is None else photo.seeds
     weights = laplacian_stencil(photo.rgb, radius=laplacian_radius, valid=photo.valid)
     adjacency = gcn_adjacency(power, symmetrise=symmetrise)
-    features = _with_walk(photo, walked) if walk_features else photo.features
+    features = with_maps(photo.features, walked if walk_features else walked[:0], photo.valid)
 
     def fit(key: jax.Array) -> jax.Array:
         fitted = fit_gcn(

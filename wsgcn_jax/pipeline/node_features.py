@@ -40,3 +40,17 @@ def standardised(x: jax.Array, valid: jax.Array) -> jax.Array:
     centred = jnp.where(real, x - mean, 0.0)
     deviation = jnp.sqrt(jnp.square(centred).sum((0, 1), keepdims=True) / count)
     return centred / jnp.maximum(deviation, _SMALLEST)
+
+
+def with_maps(features: jax.Array, maps: jax.Array, valid: jax.Array) -> jax.Array:
+    """Adds maps of one photo, standardised, to its nodes' features.
+
+    Args:
+        features: `[H, W, f] f32`.
+        maps: `[c, H, W] f32`; c may be 0.
+        valid: `[H, W] bool`.
+
+    Returns:
+        `[H, W, f + c] f32`.
+    """
+    return jnp.concatenate([features, standardised(jnp.moveaxis(maps, 0, -1), valid)], -1)

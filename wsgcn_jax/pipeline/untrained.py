@@ -3,28 +3,40 @@
 What is left to train is the boundary network, on those very photos. `label_folder` then labels them
 with the run's networks, as with any other run's:
 
-    config = untrained_config(config, images, labels)
-    run_stages(config, workdir)
-    label_folder(source, given._replace(run=workdir), config, masks)
+    if nothing_given(given):
+        config = untrained_config(config, images, labels)
+        run_stages(config, workdir)
+        given = given._replace(run=workdir)
+    label_folder(source, given, config, masks)
 """
 
 import os
 
 from ml_collections import ConfigDict
 
+from wsgcn_jax.pipeline.external_maps import ExternalMaps
+
+_SCALES = (1.0, 0.5, 1.5)  # as measured; twice the size would cost as much as all these
 STAGES = "data,classifier,cams,boundary"
 """What `label_folder` needs of a run."""
 
 
+def nothing_given(given: ExternalMaps) -> bool:
+    """Tells whether there are neither maps nor a run that could make some."""
+    return given.cams is given.boundary is given.seeds is given.run is None
+
+
 def untrained_config(
-    config: ConfigDict, images: str | os.PathLike[str], labels: str | os.PathLike[str]
+    config: ConfigDict, images: str | os.PathLike[str], labels: str | os.PathLike[str] | None
 ) -> ConfigDict:
     """Turns a configuration into that of such a run.
+
+    Its CAMs are of three scales of the photo.
 
     Args:
         config: how the rest is done, usually `configs/photos.py`.
         images: folder of the photos.
-        labels: their list, `file,label label ...`.
+        labels: their list, `file,label label ...`; None: labels.csv beside them.
 
     Returns:
         A locked copy; label with it, too: it says where the CAMs come from.
@@ -33,7 +45,7 @@ def untrained_config(
     copy.data.update(
         source="folder",
         root=os.fspath(images),
-        labels=os.fspath(labels),
+        labels=None if labels is None else os.fspath(labels),
         masks=None,
         train_split="train",
         pseudo_split="train",
@@ -41,6 +53,6 @@ def untrained_config(
         score_split=None,
     )
     copy.classifier.update(head="imagenet", epochs=0, init=None)
-    copy.cams.sources = "imagenet"
+    copy.cams.update(sources="imagenet", scales=_SCALES)
     copy.stages = STAGES
     return copy.lock()
