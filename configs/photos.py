@@ -9,7 +9,7 @@ photos: few photos are seen many times (`min_steps`), many photos a few times (`
 each photo. Photos of any size are seen at 1,024 pixels at the most (`data.longer_side`), in less
 than 12 GB; the masks have the photos' own size.
 
-On two cores 30 photos take about 12 minutes, 300 half an hour, 3,000 three hours.
+On two cores 30 photos take about 12 minutes, 300 half an hour, 3,000 four hours.
 """
 
 from wsgcn_jax import settings
@@ -19,6 +19,7 @@ def get_config(machine: str | None = None) -> settings.ConfigDict:
     """Returns the setting for real photos; set `data.root`."""
     config = settings.real_photos()
     config.data.source = "folder"
+    config.gcn.foreground_odds = 1.0  # networks of few photos find rather too much than too little
     config.classifier.update(min_steps=60, max_steps=1500)
     config.boundary.update(min_steps=80, max_steps=800)
     config.segmenter.update(min_steps=120, max_steps=3000)
