@@ -112,8 +112,8 @@ def _zero_the_arrays(folder):
 
 
 def _flip_a_bit(folder):
-    """In the middle of the largest file: of the arrays."""
-    path = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    """In the middle of the largest file of arrays."""
+    path = max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
