@@ -56,7 +56,7 @@ def test_the_batch_in_hand_is_finished_and_one_line_said(number, status, left, c
     with pytest.raises(_Left):
         main()
     assert done == [0, 1, 2] and left == [status]
-    assert capsys.readouterr().err == f"{interrupt.LINE}\n"
+    assert capsys.readouterr().err.endswith(f"\n{interrupt.LINE}\n")
     assert [signal.getsignal(each) for each in interrupt.SIGNALS] == handlers
 
 

@@ -112,11 +112,11 @@ def _zero_the_arrays(folder):
 
 
 def _flip_a_bit(folder):
-    """In the middle of the largest file: of the arrays."""
-    path = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    """In the middle of each file of arrays; Orbax reads some of them."""
+    for path in folder.rglob("d/*"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
 
 
 def _change_the_place(folder):
