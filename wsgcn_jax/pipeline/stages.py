@@ -8,16 +8,16 @@ import jax
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax import data, settings
+from wsgcn_jax import settings
 from wsgcn_jax.compiler import products_of_networks
-from wsgcn_jax.data.summary import describe, shortcoming
 from wsgcn_jax.distributed import describe_devices, is_primary, wait_for_all
-from wsgcn_jax.folders import disk_errors, in_bucket
+from wsgcn_jax.folders import disk_errors
 from wsgcn_jax.pipeline import (
     boundary,
     cams,
     classifier,
     evaluate,
+    prepare,
     pseudo_labels,
     run_settings,
     segmenter,
@@ -33,28 +33,6 @@ from wsgcn_jax.types import DataError, Skipped
 
 REVISION = 3
 """Raise when a change of code makes artefacts of older code wrong."""
-
-
-def _prepare_data(context: Context, folder: Path) -> Sequence[Skipped]:
-    if is_primary() and not in_bucket(folder):
-        data.prepare(context.source, folder)
-    wait_for_all("prepared")
-    _describe(context)
-    names = {name for name in context.splits if name}
-    return sorted({skip for name in names for skip in context.split(name).skipped})
-
-
-def _describe(context: Context) -> None:
-    """Says what was read, and what is odd about it."""
-    for note in context.source.notes():
-        log(note)
-    for name in dict.fromkeys(name for name in context.splits if name):
-        split = context.split(name)
-        log(f"{name}: {describe(split.labels, split.classes, len(split.skipped))}")
-    train = context.split(context.config.data.train_split)
-    lacks = shortcoming(train.labels, train.classes)
-    if lacks and context.config.classifier.get("head") != "imagenet":
-        log(lacks)
 
 
 def _label(context: Context, folder: Path) -> Sequence[Skipped]:
@@ -75,7 +53,7 @@ _BOUNDARY_CRF = ("ir_labels", "kernel", "longer_side", "sigma_xy", "sigma_rgb", 
 _WEIGHTS = ("weights*", "statistics*")
 
 STAGES = (
-    Stage("data", (), ("data",), _prepare_data, ("index.json", "records/*"), one_by_one=False),
+    Stage("data", (), ("data",), prepare.run, ("index.json", "records/*"), one_by_one=False),
     Stage(
         "classifier",
         ("data",),
