@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wsgcn_jax.settings import did_you_mean
-from wsgcn_jax.types import Skipped
+from wsgcn_jax.types import Skipped, printable
 
 PROGRAM = "wsgcn"
 """The console script, which offers the commands as its first argument."""
@@ -31,7 +31,7 @@ def fail_on_full_disk(error: OSError, out: Path) -> int:
 def log_skipped(skipped: Sequence[Skipped]) -> int:
     """Says which photos were left out; returns the exit status: 3 for any, else 0."""
     for photo, reason in skipped:
-        print(f"left out: {photo}: {reason}", file=sys.stderr)
+        print(printable(f"left out: {photo}: {reason}"), file=sys.stderr)
     if skipped:
         print(f"{len(skipped)} photos were left out", file=sys.stderr)
     return 3 if skipped else 0

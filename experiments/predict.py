@@ -19,6 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import logging
+from etils.epath import Path as EPath
 from etils.epath import PathLike
 
 from wsgcn_jax import interrupt
@@ -29,6 +30,7 @@ from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import MAX_BYTES, SUFFIXES, decode_photo, photo_size
 from wsgcn_jax.folders import absolute
+from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
 from wsgcn_jax.types import DataError, Skipped
 
@@ -80,6 +82,14 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
     )
     check_foreign(out, STAMP)
     segmenter = load_segmenter(absolute(checkpoint))
+    with locked(EPath(out)):
+        return _predict(segmenter, images, files, out, crf=crf)
+
+
+def _predict(
+    segmenter: Segmenter, images: Path, files: list[Path], out: Path, *, crf: bool
+) -> list[Skipped]:
+    """Writes the masks of these files, and returns those that cannot be read."""
     check_classes(out, segmenter.description.classes)
     _stamp(out, segmenter, crf=crf)
     write_classes(out, segmenter.description.classes)

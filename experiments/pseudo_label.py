@@ -17,8 +17,7 @@ What is missing, the networks of RUN (a work folder of experiments.train) make, 
 configuration counts; --config.KEY changes single keys of it. The GCN's node features are RUN's
 boundary network's too; without RUN they are random waves of colour and position, which is not what
 the paper has. With neither maps nor RUN, ImageNet's head makes the CAMs of names that it knows
-(dog, tabby, wine_glass), and a boundary network is trained on the photos, in the folder `run` of
---out; --config is then configs/photos.py.
+(dog, wine_glass), and a boundary network is trained on the photos (OUT/run, configs/photos.py).
 
 Exit status: 0 all well, 2 the input cannot be used, 3 done, but photos had to be left out.
 """
@@ -39,6 +38,7 @@ from wsgcn_jax.data.class_list import parse_classes
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.folders import absolute, disk_for
+from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline import run_settings
 from wsgcn_jax.pipeline.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.label_folder import label_folder
@@ -84,15 +84,16 @@ def main(argv: Sequence[str]) -> int:
         keep_compiled_programs()
         classes = _classes(options, run, external.run, config)
         source = data.FolderSource(options.images, absolute(options.labels), classes=classes)
-        _claim(out, config, external, classes)
-        if untrained:
-            config = untrained_config(config, options.images, absolute(options.labels))
-            run_stages(config, os.fspath(out / "run"))
-            # Ids are the run's, unless others are given: then its CAMs are made once more.
-            cams = None if options.classes else out / "run" / "cams"
-            external = external._replace(run=out / "run", cams=cams)
-        scores = out / "scores" if options.scores else None
-        done, skipped = label_folder(source, external, config, masks, scores)
+        with locked(out):
+            _claim(out, config, external, classes)
+            if untrained:
+                config = untrained_config(config, options.images, absolute(options.labels))
+                run_stages(config, os.fspath(out / "run"))
+                # Ids are the run's, unless others are given: then its CAMs are made once more.
+                cams = None if options.classes else out / "run" / "cams"
+                external = external._replace(run=out / "run", cams=cams)
+            scores = out / "scores" if options.scores else None
+            done, skipped = label_folder(source, external, config, masks, scores)
     except DataError as error:
         return fail(str(error))
     except OSError as error:

@@ -4,10 +4,12 @@ import inspect
 import typing
 
 import jax
+import numpy as np
 import pytest
 
 import wsgcn_jax
 from wsgcn_jax import crf, gcn, graph, metrics, plot, resize, seeds
+from wsgcn_jax.api import run
 from wsgcn_jax.models import network
 from wsgcn_jax.pipeline import (
     boundary,
@@ -86,3 +88,15 @@ def test_every_name_at_the_top_can_be_had():
     assert set(wsgcn_jax.__all__) <= set(dir(wsgcn_jax))
     with pytest.raises(AttributeError, match="masks"):
         _ = wsgcn_jax.masks
+
+
+def test_a_run_replaces_others_artefacts_only_when_told_to(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        run, "run_stages", lambda config, workdir, *, overwrite: told.append(overwrite) or []
+    )
+    monkeypatch.setattr(run, "write_report", lambda *arguments: None)
+    photo = np.zeros((16, 16, 3), np.uint8)
+    for options in ({}, {"overwrite": True}):
+        wsgcn_jax.train([photo], [["cat"]], workdir=tmp_path, **options)
+    assert told == [False, True]

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from experiments import cli
+from experiments.command import log_skipped
 from wsgcn_jax import __version__
+from wsgcn_jax.types import Skipped
 
 
 def _run(*arguments):
@@ -68,3 +70,11 @@ def test_a_command_is_imported_when_it_is_called(monkeypatch):
     found = importlib.import_module("experiments.convert")
     monkeypatch.setattr(found, "main", lambda rest: called.append(rest) or 3)
     assert _run("convert", "a", "--as=b") == 3 and called == [["a", "--as=b"]]
+
+
+def test_names_of_photos_are_printed_as_text(capsys):
+    assert log_skipped([Skipped("a\x1b[2J\nb", "it is\rbroken")]) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        r"left out: a\x1b[2J\nb: it is\rbroken",
+        "1 photos were left out",
+    ]

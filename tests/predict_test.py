@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils.epath import Path
 from golden_weights import any_variables
 from PIL import Image
 
 from experiments import predict as command
 from wsgcn_jax import data
 from wsgcn_jax.data.class_list import read_classes
+from wsgcn_jax.locks import locked
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, seen_size
@@ -220,3 +222,10 @@ def test_large_photos_are_seen_small_and_labelled_in_strips():
     whole = argmax_labels(resize_maps(maps, (50, 31)), keys)
     for strip in (1, 13, 64):
         np.testing.assert_array_equal(argmax_resized(maps, (50, 31), keys, strip=strip), whole)
+
+
+def test_two_commands_never_share_an_output_folder(trained, photos, tmp_path, capsys):
+    with locked(Path(tmp_path)):
+        assert _run("--checkpoint", trained, "--images", photos, "--out", tmp_path) == 2
+    assert "another run works there (process " in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} <= {".lock"}

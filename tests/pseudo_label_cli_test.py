@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from etils.epath import Path
 from PIL import Image
 
 from configs import test as tiny
 from experiments import pseudo_label as command
 from wsgcn_jax import data
 from wsgcn_jax.data.class_list import read_classes
+from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.resize import resize_maps
 
@@ -213,3 +215,10 @@ def test_without_maps_and_run_a_run_without_training_is_made(folder, tmp_path, m
     assert (given.run, given.cams, masks) == (out / "run", out / "run" / "cams", out)
     assert config == own and (config.classifier.head, config.classifier.epochs) == ("imagenet", 0)
     assert (config.data.root, config.data.labels) == (str(folder), str(folder / "labels.csv"))
+
+
+def test_two_commands_never_share_an_output_folder(folder, tmp_path):
+    with locked(Path(tmp_path)):
+        done = _run(folder, *_maps(folder), f"--out={tmp_path}")
+    assert done.returncode == 2 and "another run works there (process " in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {".lock"}

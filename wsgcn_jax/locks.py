@@ -23,14 +23,16 @@ def locked(folder: Path) -> Iterator[None]:
     A bucket knows no locks: there nobody is kept out. Nor is anyone on a disk without them.
 
     Args:
-        folder: exists and can be written.
+        folder: made where it is missing.
 
     Raises:
-        DataError: another process works there; the message says which.
+        DataError: another process works there, and the message says which; or it cannot be
+            written.
     """
     lock = filelock.FileLock(os.fspath(folder / _LOCK))
     try:
         if not in_bucket(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
             (folder / _HOLDER).write_text(json.dumps(_me()))
     except filelock.Timeout as error:
@@ -39,7 +41,9 @@ def locked(folder: Path) -> Iterator[None]:
             "folder"
         ) from error
     except OSError as error:
-        raise DataError(f"{folder}: its {_LOCK} cannot be locked ({error.strerror})") from error
+        raise DataError(
+            f"{folder} cannot be written ({error.strerror}); name another folder"
+        ) from error
     except NotImplementedError:  # a disk without locks
         pass
     try:

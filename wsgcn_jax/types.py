@@ -5,6 +5,8 @@ pixels, `H W` the stride-4 grid (`H = (h - 1) // 4 + 1`), `n = H * W` nodes (row
 features, `c` classes with 0 = background, `k` the classes present in one photo.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -14,6 +16,7 @@ IGNORE = 255
 """Label of a pixel that nobody has labelled: never trained on, never scored."""
 
 
+_NEAR = 0.65  # how alike two names must be (difflib's ratio) for one to be proposed for the other
 _MOST, _TAIL = 1000, 300  # characters of a line, and of its end where it is longer
 
 
@@ -30,6 +33,12 @@ def printable(text: str, *, most: int = _MOST) -> str:
     shown = text if len(text) <= most else f"{text[: most - _TAIL]} ... {text[-_TAIL:]}"
     each = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return "".join(each)
+
+
+def near_name(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that was probably meant; None where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=_NEAR)
+    return near[0] if near else None
 
 
 class DataError(ValueError):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsgcn_jax.data.class_list import write_classes
 from wsgcn_jax.data.folder import FolderSource
 from wsgcn_jax.data.palette_png import write_mask
 from wsgcn_jax.data.source import load, prepare
@@ -145,3 +146,19 @@ def test_fingerprint_follows_the_content(root):
     second = FolderSource(root).fingerprint()
     (root / "labels.csv").write_text("a.jpg,zebra\n")
     assert len({first, second, FolderSource(root).fingerprint()}) == 3
+
+
+def test_a_class_list_beside_the_masks_counts(root, tmp_path):
+    """Numbers in masks have a meaning already, whatever the order of names in the labels."""
+    write_mask(root / "truth" / "a.png", np.full((20, 40), 2, np.uint8))
+    write_classes(root / "truth", ("background", "apple", "zebra"))
+    assert FolderSource(root, masks="truth").classes() == ("background", "apple", "zebra")
+    given = FolderSource(root, masks="truth", classes=("background", "zebra", "apple"))
+    with pytest.raises(DataError, match=r"classes\.json .*1 is 'apple' there and 'zebra' here"):
+        given.listing()
+    write_classes(root / "truth", ("background", "apple"))
+    with pytest.raises(DataError, match=r"line 2: unknown label 'zebra' \(there are apple\)"):
+        FolderSource(root, masks="truth").listing()
+    (root / "pairs.txt").write_text("a.jpg truth/a.png\n")
+    pairs = FolderSource(root, labels="pairs.txt")
+    assert pairs.classes() == ("background", "apple")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsgcn_jax.data.outputs import check_foreign, check_output
+from wsgcn_jax.data.outputs import check_foreign, check_output, check_work_folder
 from wsgcn_jax.types import DataError
 
 
@@ -33,3 +33,30 @@ def test_foreign_masks_do_not_pass_for_results(tmp_path):
         check_foreign(tmp_path, "made.json")
     (tmp_path / "made.json").touch()
     check_foreign(tmp_path, "made.json")
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        ("photos", "photos is the photos' folder; name another"),
+        ("link", "link is the photos' folder; name another"),
+        ("truth", "truth is the true masks' folder; name another"),
+        ("photos/run", "lies in .*photos, whose sub-folders are the labels"),
+        ("link/run", "lies in .*photos, whose sub-folders are the labels"),
+        ("run", "the true masks' folder, is what a run in .*run writes"),
+    ],
+)
+def test_a_run_keeps_away_from_what_it_reads(tmp_path, root, said):
+    photos, truth = tmp_path / "photos", tmp_path / "truth"
+    photos.mkdir()
+    (tmp_path / "link").symlink_to(photos)
+    masks = tmp_path / "run/pseudo_labels" if root == "run" else truth
+    inputs = {"the photos' folder": photos, "the true masks' folder": masks}
+    with pytest.raises(DataError, match=f"--workdir: .*{said}"):
+        check_work_folder(tmp_path / root, ["data", "pseudo_labels"], inputs, photos)
+
+
+def test_a_work_folder_may_lie_beside_listed_photos_and_hold_them(tmp_path):
+    for photos in ("photos", "run/input", "."):
+        inputs = {"the photos' folder": tmp_path / photos, "the true masks' folder": None}
+        check_work_folder(tmp_path / "run", ["data"], inputs)

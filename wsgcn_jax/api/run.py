@@ -31,6 +31,7 @@ def train(
     masks: Sequence[np.ndarray] | None = None,
     config: str | ConfigDict = "photos",
     settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> "Run":
     """Trains everything from photos and the classes in them, as `experiments.train` does.
 
@@ -46,6 +47,7 @@ def train(
         masks: true masks `[h, w] u8` of the photos, for scores only; None: no scores.
         config: a name of `configs/`, a file, or a configuration.
         settings: keys of the configuration with other values, {"gcn.epochs": 100}.
+        overwrite: whether what other settings or photos made in the work folder may be replaced.
 
     Returns:
         The run.
@@ -65,7 +67,7 @@ def train(
     }
     resolved = configuration(config, own | dict(settings or {}))
     keep_compiled_programs()
-    skipped = run_stages(resolved, str(root))
+    skipped = run_stages(resolved, str(root), overwrite=overwrite)
     write_report(resolved, epath.Path(root), skipped)
     return Run(root, skipped)
 

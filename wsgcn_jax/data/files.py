@@ -1,6 +1,5 @@
 """Small habits of every reader and writer here: atomic writes, clear errors, safe names."""
 
-import difflib
 import hashlib
 import os
 import stat
@@ -11,7 +10,7 @@ from etils.epath import Path, PathLike
 
 from wsgcn_jax.checksums import content_hash
 from wsgcn_jax.folders import in_bucket
-from wsgcn_jax.types import DataError
+from wsgcn_jax.types import DataError, near_name
 
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line ends
 _SHOWN = 20  # names that an error lists
@@ -146,12 +145,6 @@ def check_relative(name: str, *, where: str) -> None:
             f"{where}: the name {name!r} leaves the photo folder or is not a file name; "
             "give a path inside the folder."
         )
-
-
-def near_name(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that was probably meant; None where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return near[0] if near else None
 
 
 class UnknownNameError(DataError):

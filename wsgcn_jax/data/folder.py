@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+from wsgcn_jax.data.class_list import check_classes, read_classes
 from wsgcn_jax.data.files import check_folder
 from wsgcn_jax.data.listed import ListedPhotos
 from wsgcn_jax.data.lists import read_list
@@ -28,7 +29,8 @@ class FolderSource:
             the labels; None: `labels.csv` where there is one, else the folder.
         masks: a folder (relative too) of `PHOTO.png` masks; None: those that the list names or
             draws, if it does.
-        classes: the class names there are, "background" first; None: those of the list.
+        classes: the class names there are, "background" first; None: those of the class list
+            beside the masks, if there is one, else those of the list.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class FolderSource:
         if self._masks is not None:
             check_folder(self._masks, what="the mask folder", fix="give another or none")
         path = self._list()
-        train = self._read(path, self._given)
+        train = self._read(path, self._given or self._classes_of_masks())
         if len(train.classes) == 1:
             raise DataError(f"{path} names no label; write `file,label label ...` a line.")
+        if self._masks is not None:
+            check_classes(self._masks, train.classes)
         self._splits = {"train": train}
         for val in dict.fromkeys((path.with_name(f"{_VAL_LIST}.csv"), _val_of(path))):
             if path.is_file() and val.is_file() and val != path and "val" not in self._splits:
@@ -87,6 +91,14 @@ class FolderSource:
             DataError: the photo or its mask cannot be read.
         """
         return self._splits[split].read(name, self.classes())
+
+    def reads_sub_folders(self) -> bool:
+        """Tells whether sub-folders' names are the labels: then all that is below is read."""
+        return self._root.is_dir() and self._list().is_dir()
+
+    def _classes_of_masks(self) -> tuple[str, ...] | None:
+        """The class list beside the masks: their numbers have a meaning already."""
+        return None if self._masks is None else read_classes(self._masks)
 
     def _list(self) -> Path:
         if self._labels is not None:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from wsgcn_jax.data.class_list import read_classes
 from wsgcn_jax.data.files import digest, read_bytes
 from wsgcn_jax.data.labels import VOC_CLASSES
 from wsgcn_jax.data.lists import PhotoList, Row
@@ -97,12 +98,15 @@ class ListedPhotos:
         return None if path is None else digest(path)
 
     def _classes_of_masks(self) -> tuple[str, ...]:
-        """Names for the ids in the masks: VOC's where a folder is called as its masks are."""
+        """Names for the ids in the masks: of the class list beside them, or VOC's by the folder."""
         largest = 0
         voc = False
         for row in self._rows.values():
             if row.mask is not None:
                 path = self._root / row.mask
+                named = read_classes(path.parent)
+                if named is not None:
+                    return named
                 data = read_bytes(path, what="mask", most=MAX_BYTES)
                 largest = max([largest, *_shown(decode_png(data, name=f"mask {path}"))])
                 voc = voc or "SegmentationClass" in row.mask

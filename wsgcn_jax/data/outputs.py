@@ -34,6 +34,45 @@ def check_output(out: Sequence[PathLike], inputs: Mapping[str, PathLike | None])
                 )
 
 
+def check_work_folder(
+    root: PathLike,
+    stages: Sequence[str],
+    inputs: Mapping[str, PathLike | None],
+    walked: PathLike | None = None,
+) -> None:
+    """Refuses a work folder in which a run's files would mix with those that it reads.
+
+    Args:
+        root: the work folder.
+        stages: the folders in it that stages own.
+        inputs: folders that are read, by what to call them; None: there is none of that kind.
+        walked: a folder of which everything below is read, whatever it is called; None: there is
+            none.
+
+    Raises:
+        DataError: the work folder is one that is read, or lies in one of which everything is read,
+            or an input lies in a stage's folder.
+    """
+    place = Path(_real(root))
+    for what, path in inputs.items():
+        if path is None:
+            continue
+        read = Path(_real(path))
+        if read == place:
+            raise DataError(f"--workdir: {root} is {what}; name another folder.")
+        for stage in stages:
+            if read.is_relative_to(place / stage):
+                raise DataError(
+                    f"--workdir: {path}, {what}, is what a run in {root} writes; name another "
+                    "folder."
+                )
+    if walked is not None and place.is_relative_to(_real(walked)):
+        raise DataError(
+            f"--workdir: {root} lies in {walked}, whose sub-folders are the labels: results would "
+            "be taken for photos; name a folder outside it."
+        )
+
+
 def check_foreign(folder: PathLike, stamp: str) -> None:
     """Refuses a folder of masks that somebody else made: they would pass for results.
 

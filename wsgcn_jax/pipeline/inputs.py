@@ -1,12 +1,15 @@
 """What a run is given besides its photos, looked at before hours are spent."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Sequence
 
 import jax
-from etils.epath import Path
+from etils.epath import Path, PathLike
 from ml_collections import ConfigDict
 
+from wsgcn_jax.data import FolderSource
 from wsgcn_jax.data.files import unknown_name
+from wsgcn_jax.data.outputs import check_work_folder
 from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.pipeline import segmenter
 from wsgcn_jax.pipeline.context import Context
@@ -14,6 +17,32 @@ from wsgcn_jax.pipeline.evaluate import class_ids_of
 from wsgcn_jax.types import DataError
 
 _TRAINED = ("classifier", "boundary", "segmenter")
+
+
+def check_place(config: ConfigDict, root: PathLike, stages: Sequence[str]) -> None:
+    """Refuses a work folder among the photos, or photos and masks among its results.
+
+    Args:
+        config: the whole configuration.
+        root: the work folder, which need not be there.
+        stages: the folders in it that stages own.
+
+    Raises:
+        DataError: the folders cannot be told apart.
+    """
+    section = config.data
+    if section.source == "shapes" or not section.root:
+        return
+    photos = Path(os.path.expanduser(section.root))
+    own = section.source == "folder"
+    walked = own and FolderSource(photos, section.labels, section.masks).reads_sub_folders()
+    masks = photos / section.masks if own and section.masks else None
+    check_work_folder(
+        root,
+        stages,
+        {"the photos' folder": photos, "the true masks' folder": masks},
+        photos if walked else None,
+    )
 
 
 def check_inputs(context: Context, todo: Collection[str]) -> None:

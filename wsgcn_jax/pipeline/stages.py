@@ -24,7 +24,7 @@ from wsgcn_jax.pipeline import (
 )
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.estimate import estimate
-from wsgcn_jax.pipeline.inputs import check_inputs
+from wsgcn_jax.pipeline.inputs import check_inputs, check_place
 from wsgcn_jax.pipeline.plan import Plan, Stage, make_plan
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stamps import Recipe, fingerprint_of
@@ -180,6 +180,7 @@ def run_stages(config: ConfigDict, workdir: str, *, overwrite: bool = False) -> 
     """
     settings.check(config)
     wanted = _wanted(config.stages)
+    check_place(config, workdir, [stage.name for stage in STAGES])
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
     log(f"on {describe_devices()}")

@@ -1,11 +1,9 @@
 """Kinds of settings: what a value must be, in code and in words."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
-_NEAR = 0.7
-"""How alike two words must be (difflib's ratio) for one to be proposed for the other."""
+from wsgcn_jax.types import near_name
 
 
 class Kind(Protocol):
@@ -204,5 +202,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Returns:
         `; did you mean 'walk'?`, or nothing where no known word is near.
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = near_name(word, known)
+    return f"; did you mean {near!r}?" if near is not None else ""

@@ -1,0 +1,21 @@
+"""What a run is given, looked at before anything is touched."""
+
+import pytest
+from PIL import Image
+
+from configs import test as tiny
+from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.types import DataError
+
+
+@pytest.mark.parametrize(("labels", "inside"), [(None, "runs/pets"), ("labels.csv", "")])
+def test_no_run_among_its_photos(tmp_path, labels, inside):
+    (tmp_path / "cat").mkdir()
+    Image.new("RGB", (32, 24)).save(tmp_path / "cat" / "a.png")
+    (tmp_path / "labels.csv" if labels else tmp_path / "notes.txt").write_text("cat/a.png,cat\n")
+    before = sorted(tmp_path.rglob("*"))
+    config = tiny.get_config()
+    config.data.update(source="folder", root=str(tmp_path), labels=labels, val_split=None)
+    with pytest.raises(DataError, match=r"--workdir: .*; name a|results would be taken for photos"):
+        run_stages(config, str(tmp_path / inside))
+    assert sorted(tmp_path.rglob("*")) == before
