@@ -29,6 +29,7 @@ WRONG = {
     "a walk of -1 steps": (lambda: ws.graph.fast_walk(SCORES, steps=-1), "steps"),
     "a list for an array": (lambda: ws.graph.laplacian_stencil([[0.1]]), "array"),
     "CAMs above 1": (lambda: ws.seeds.partial_labels(SCORES * 3, PRESENT), "between 0 and 1"),
+    "CAMs with NaN": (lambda: ws.seeds.partial_labels(SCORES * np.nan, PRESENT), "NaN"),
     "one class too few": (
         lambda: ws.seeds.partial_labels(SCORES, PRESENT[:1]),
         "k of cams being 2",

@@ -64,3 +64,10 @@ def test_what_no_memory_holds_is_refused_in_one_line(shape, options, says):
     scores = np.broadcast_to(np.float32(0.5), (2, *shape))
     with pytest.raises(DataError, match=says):
         refine(photo, scores, **options)
+
+
+def test_hundreds_of_classes_that_score_alike_stay_alike():
+    photo = np.full((8, 8, 3), 128, np.uint8)
+    for score in (1 / 200, 0.0):
+        refined = refine(photo, np.full((200, 8, 8), score, np.float32), kernel="exact")
+        np.testing.assert_allclose(refined, 1 / 200, rtol=1e-4)

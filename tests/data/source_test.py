@@ -1,5 +1,6 @@
 """Stored photos: byte-exact, whole or rebuilt, broken ones named; and no TensorFlow."""
 
+import errno
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsgcn_jax.data import source
 from wsgcn_jax.data.palette_png import encode_png
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.data.shapes import SHAPES_CLASSES, ShapesSource, render
@@ -252,3 +254,12 @@ def test_damage_to_what_is_stored_is_one_line(tmp_path, file, content):
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"{tmp_path}.*; delete .* and start experiments.train"):
         load(tmp_path, "train")[0]
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(source, "write_records", full)
+    with pytest.raises(DataError, match="the disk is full; make room and start the same command"):
+        prepare(_Source({"a": _good()}), tmp_path)

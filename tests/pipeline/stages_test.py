@@ -1,15 +1,19 @@
 """What decides whether a stage is current."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+from etils.epath import Path
 from PIL import Image
 
 from configs import test as tiny
 from wsgcn_jax import data
-from wsgcn_jax.pipeline import stages
+from wsgcn_jax.pipeline import evaluate, stages
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.workspace import Workspace
-from wsgcn_jax.types import DataError
+from wsgcn_jax.report import write_report
+from wsgcn_jax.types import DataError, Skipped
 
 
 def _fingerprints(tmp_path, **crf):
@@ -69,3 +73,42 @@ def test_some_of_the_pseudo_labels_may_be_scored_but_not_others(tmp_path, pseudo
             DataError, match=r"score_split: 1 photos of 'train_aug' \(2007_000000\)"
         ):
             stages.run_stages(config, workdir)
+
+
+def test_a_stage_that_leaves_out_every_photo_is_not_finished(tmp_path):
+    config = tiny.get_config()
+    config.stages = "data"
+    stages.run_stages(config, str(tmp_path))
+    context = Context(config, Workspace(str(tmp_path)))
+    first, *others = context.split("train").names
+
+    def leaves_out(*names):
+        return lambda context, folder: [Skipped(name, "too large") for name in names]
+
+    (cams,) = (stage for stage in stages.STAGES if stage.name == "cams")
+    recipe = stages.recipes(context)["cams"]
+    for names in ([first], others):
+        work = partial(stages._some, leaves_out(*names), context)
+        context.workspace.run("cams", recipe, work, writes=cams.writes, overwrite=True)
+    assert context.left_out("cams") == set(others)
+    with pytest.raises(DataError, match=f"all {len(others) + 1} photos were left out: too large"):
+        stages._some(leaves_out(first), context, context.folder("pseudo_labels"))
+
+
+def test_scores_are_shown_for_the_settings_that_made_them_only(tmp_path):
+    config = tiny.get_config()
+    context = Context(config, Workspace(str(tmp_path)))
+
+    def score(folder):
+        (folder / "scores.json").write_text("{}")
+        return ()
+
+    context.workspace.run("evaluate", stages.recipes(context)["evaluate"], score)
+    for _ in range(2):  # also where somebody deleted the copy
+        evaluate.publish(context)
+        assert (tmp_path / "scores.json").read_text() == "{}"
+        (tmp_path / "scores.json").unlink()
+    assert stages.is_evaluated(context)
+    config.gcn.epochs += 1
+    assert not stages.is_evaluated(context)
+    assert write_report(config, Path(tmp_path), []) is None

@@ -8,6 +8,7 @@
 """
 
 import copy
+import errno
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from wsgcn_jax.data.files import unknown_name, write_atomic
 from wsgcn_jax.data.palette_png import decode_png
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.data.records import Source, Stored, open_records, write_records
+from wsgcn_jax.folders import full_disk
 from wsgcn_jax.resize import resize_photo, within
 from wsgcn_jax.types import DataError, Example, Skipped
 
@@ -60,6 +62,8 @@ def prepare(source: Source, data_dir: str | os.PathLike[str]) -> None:
         }
         write_atomic(folder / _INDEX, json.dumps(index, indent=1).encode())
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DataError(full_disk(folder)) from error
         raise DataError(
             f"data folder {folder} cannot be written: {error.strerror or error}; choose another."
         ) from error

@@ -13,6 +13,10 @@ from wsgcn_jax.types import DataError, Skipped
 _MOST_NAMED = 5  # differences in a message
 
 
+Run = Callable[[Context, Path], Sequence[Skipped]]
+"""Does a stage's work in its folder; returns the photos that it had to leave out."""
+
+
 class Stage(NamedTuple):
     """One stage of the pipeline.
 
@@ -20,7 +24,7 @@ class Stage(NamedTuple):
         name: also of its folder in the work folder.
         needs: the stages it reads.
         sections: of the configuration, or keys `section.key`, that decide its result.
-        run: (context, folder) -> photos it had to leave out.
+        run: does its work.
         writes: patterns of the files it writes (`fnmatch`).
         one_by_one: whether `run` makes single missing files.
     """
@@ -28,7 +32,7 @@ class Stage(NamedTuple):
     name: str
     needs: tuple[str, ...]
     sections: tuple[str, ...]
-    run: Callable[[Context, Path], Sequence[Skipped]]
+    run: Run
     writes: tuple[str, ...]
     one_by_one: bool = True
 

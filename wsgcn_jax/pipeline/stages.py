@@ -25,7 +25,7 @@ from wsgcn_jax.pipeline import (
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.estimate import estimate
 from wsgcn_jax.pipeline.inputs import check_inputs, check_place
-from wsgcn_jax.pipeline.plan import Plan, Stage, make_plan
+from wsgcn_jax.pipeline.plan import Plan, Run, Stage, make_plan
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.stamps import Recipe, fingerprint_of
 from wsgcn_jax.pipeline.workspace import Workspace
@@ -35,15 +35,17 @@ REVISION = 3
 """Raise when a change of code makes artefacts of older code wrong."""
 
 
-def _label(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Labels the photos; if all of them fail, so does the stage.
+def _some(run: Run, context: Context, folder: Path) -> Sequence[Skipped]:
+    """Does a stage's work on the photos to be labelled; if all of them fail, so does the stage.
 
     Raises:
-        DataError: no photo could be labelled.
+        DataError: every photo had to be left out.
     """
-    skipped = pseudo_labels.run(context, folder)
-    if len(skipped) == len(context.split(context.config.data.pseudo_split)):
-        raise DataError(f"none of {len(skipped)} photos could be labelled; {skipped[0].reason}")
+    skipped = run(context, folder)
+    lost = {photo.name for photo in skipped} | context.left_out("cams")
+    photos = context.split(context.config.data.pseudo_split).names
+    if skipped and lost.issuperset(photos):
+        raise DataError(f"all {len(photos)} photos were left out: {skipped[0].reason}")
     return skipped
 
 
@@ -61,7 +63,7 @@ STAGES = (
         classifier.run,
         _WEIGHTS,
     ),
-    Stage("cams", ("data", "classifier"), ("cams",), cams.run, ("*.npz",)),
+    Stage("cams", ("data", "classifier"), ("cams",), partial(_some, cams.run), ("*.npz",)),
     Stage(
         "boundary",
         ("data", "cams"),
@@ -73,7 +75,7 @@ STAGES = (
         "pseudo_labels",
         ("data", "cams", "boundary"),
         ("graph", "seeds", "crf", "gcn", "seed"),
-        _label,
+        partial(_some, pseudo_labels.run),
         ("*.png", "*.npz", "*.json"),
     ),
     Stage(
