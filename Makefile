@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= workdir/shapes
 
-.PHONY: demo test test-matrix test-slow parity tpu-check lint clean
+.PHONY: demo test test-matrix test-slow parity faults tpu-check lint clean
 
 define check-python
 @test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed: install one of them, with its module" \
@@ -36,6 +36,9 @@ test-slow: $(VENV)/.installed  ## parity with torch, real photos, a browser
 
 parity: $(VENV)/.installed  ## every stage against the published numbers, as a table
 	$(BIN)/python -m pytest -m parity
+
+faults: $(VENV)/.installed  ## docs/faults.md, the table of inputs and faults, from the tests
+	$(BIN)/python -m pytest --collect-only -q --faults=docs/faults.md
 
 tpu-check: $(VENV)-tpu/.installed  ## every program compiled for a TPU v5e, which need not be there
 	JAX_PLATFORMS=cpu $(VENV)-tpu/bin/python -m experiments.tpu_check --json=workdir/tpu_check.json

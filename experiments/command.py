@@ -4,6 +4,7 @@ import argparse
 import errno
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ from wsgcn_jax.types import Skipped, printable
 
 PROGRAM = "wsgcn"
 """The console script, which offers the commands as its first argument."""
+
+_WIDTH = 100  # as wide as the docstrings
 
 
 def fail(message: str) -> int:
@@ -51,7 +54,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             usage=argparse.SUPPRESS,
             description=above.strip(),
-            epilog=" ".join((status + below).split()) or None,
+            epilog=textwrap.fill(status + below, _WIDTH) or None,
             formatter_class=_Formatter,
             allow_abbrev=False,
             **options,
@@ -92,10 +95,10 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """As wide as the docstrings."""
+    """Keeps the lines of the docstrings, and is as wide as they are."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=100)
+        super().__init__(prog, width=_WIDTH)
 
 
 def as_called(text: str) -> str:

@@ -90,6 +90,10 @@ def test_every_name_at_the_top_can_be_had():
         _ = wsgcn_jax.masks
 
 
+@pytest.mark.fault(
+    "`ws.train` with other settings in a finished folder",
+    "refused, unless `overwrite=True`",
+)
 def test_a_run_replaces_others_artefacts_only_when_told_to(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(

@@ -65,6 +65,7 @@ WRONG = {
 }
 
 
+@pytest.mark.fault("{case}", "one line that names argument and range")
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_named(case):
     call, named = WRONG[case]
@@ -73,6 +74,7 @@ def test_what_is_wrong_is_named(case):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.fault("wrong shapes under `jax.jit`", "one line as well")
 def test_shapes_are_checked_under_jit_too():
     with pytest.raises(ws.DataError, match="k of cams"):
         jax.jit(ws.seeds.partial_labels)(SCORES, PRESENT[:1])

@@ -31,6 +31,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"{__version__}\n"
 
 
+@pytest.mark.fault("`wsgcn {name}`", "one line, with the commands that there are")
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -72,6 +73,11 @@ def test_a_command_is_imported_when_it_is_called(monkeypatch):
     assert _run("convert", "a", "--as=b") == 3 and called == [["a", "--as=b"]]
 
 
+@pytest.mark.fault(
+    "file names with control characters",
+    "printed as text; a terminal obeys nothing in them",
+    section="Untrusted files",
+)
 def test_names_of_photos_are_printed_as_text(capsys):
     assert log_skipped([Skipped("a\x1b[2J\nb", "it is\rbroken")]) == 3
     assert capsys.readouterr().err.splitlines() == [

@@ -10,7 +10,7 @@ import jax
 from experiments.emulated_rounding import emulate
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest_plugins = ["parity"]
+pytest_plugins = ["faults", "parity"]
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Minutes of compilation each: begun last, they would keep one worker busy and the others idle.

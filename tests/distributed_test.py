@@ -41,6 +41,7 @@ def variables(monkeypatch):
     return change
 
 
+@pytest.mark.fault("a variable that cannot be: {message}", "one line, before anyone waits")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -61,6 +62,7 @@ def test_wrong_variables_are_named_before_anyone_waits(changes, message, variabl
         hosts.join_hosts()
 
 
+@pytest.mark.fault("Slurm's `{name}=x`", "one line")
 @pytest.mark.parametrize("name", ["SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID"])
 def test_wrong_variables_of_slurm_are_named(name, variables):
     variables({**SLURM, name: "x"})
@@ -76,6 +78,7 @@ def test_one_process_joins_nobody(changes, variables):
     hosts.join_hosts()
 
 
+@pytest.mark.fault("a job of several hosts", "for whom a host waits, and how long, is said")
 @pytest.mark.parametrize(
     ("job", "whom", "options"),
     [
@@ -96,6 +99,7 @@ def test_a_host_says_for_whom_it_waits_and_how_long(job, whom, options, variable
     assert asked == {**options, "initialization_timeout": 67}
 
 
+@pytest.mark.fault("a host that never comes", "one line after the time that was said")
 def test_waiting_in_vain_ends_with_one_line(variables, monkeypatch, capfd):
     variables({**JOB, hosts.WAIT: "0"})
     left = threading.Event()
@@ -109,6 +113,7 @@ def test_waiting_in_vain_ends_with_one_line(variables, monkeypatch, capfd):
     )
 
 
+@pytest.mark.fault("a job that cannot be joined", "one line with the reason")
 def test_a_failure_to_join_is_one_line(variables, monkeypatch):
     def fails(**options):
         raise RuntimeError("UNKNOWN: port in use\nmore")
@@ -119,6 +124,7 @@ def test_a_failure_to_join_is_one_line(variables, monkeypatch):
         hosts.join_hosts()
 
 
+@pytest.mark.fault("a real job whose other host is absent", "one line, no dump")
 @pytest.mark.slow
 def test_an_absent_peer_is_one_line_in_a_real_job():
     script = "from wsgcn_jax.hosts import join_hosts; join_hosts(print)"
@@ -149,6 +155,10 @@ def test_accelerators_are_named(devices, hosts, says, monkeypatch):
     assert distributed.describe_devices() == says
 
 
+@pytest.mark.fault(
+    "an accelerator that JAX cannot start",
+    "one line; a run never falls back to the CPU in silence",
+)
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="of CPUs")
 def test_a_cpu_is_no_silent_substitute_for_an_accelerator(tmp_path, monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)

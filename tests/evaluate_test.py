@@ -63,6 +63,10 @@ def test_unlabelled_predictions_are_counted(folders, tmp_path):
     assert "as_background" not in filled and scores["miou"] > filled["miou"]
 
 
+@pytest.mark.fault(
+    "predictions that leave pixels at 255",
+    "scored as published, and beside it with them as background",
+)
 def test_ten_right_pixels_are_no_perfect_score(tmp_path, capsys):
     truth = np.zeros((40, 50), np.uint8)
     truth[:, 20:] = 1
@@ -95,6 +99,8 @@ def test_names_averages_and_lists(folders, tmp_path):
     assert scores["miou"] == pytest.approx(np.mean(expected), abs=1e-3)
 
 
+@pytest.mark.fault("masks to score that are broken or of another size", "one line, with the file")
+@pytest.mark.fault("a prediction with a class beyond the list", "one line")
 def test_what_cannot_be_scored_is_one_line(folders, tmp_path, capsys):
     pred, truth = folders
 
@@ -123,6 +129,10 @@ def test_what_cannot_be_scored_is_one_line(folders, tmp_path, capsys):
     assert "2.png" in message(pred, truth)
 
 
+@pytest.mark.fault(
+    "true masks without a prediction",
+    "one line; `--allow-missing` scores the others",
+)
 def test_truth_without_prediction_is_named_and_may_be_left_out(folders, tmp_path, capsys):
     pred, truth = folders
     (pred / "1.png").unlink()
@@ -141,6 +151,11 @@ def test_truth_without_prediction_is_named_and_may_be_left_out(folders, tmp_path
     assert _run(pred, truth, "--allow-missing") == 2
 
 
+@pytest.mark.fault("masks of an own run to score", "classes have that run's names")
+@pytest.mark.fault(
+    "`--classes` without background",
+    "no name moves; a list of another length is refused",
+)
 def test_class_names_come_from_the_list_beside_the_masks(folders, tmp_path):
     pred, truth = folders
     own = ("background", *(f"thing {i}" for i in range(1, 21)))

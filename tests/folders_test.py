@@ -44,6 +44,10 @@ def test_paths_know_where_they_are(tmp_path, monkeypatch):
     assert disk_for(absolute("x")) == absolute("x")
 
 
+@pytest.mark.fault(
+    "a disk that is full, whichever library reports it",
+    "one line; the same command goes on",
+)
 @pytest.mark.parametrize(
     ("error", "is_full"),
     [

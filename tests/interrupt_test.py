@@ -41,6 +41,10 @@ def _send(number, times=1):
             time.sleep(0.01)
 
 
+@pytest.mark.fault(
+    "{number.name} in the middle of a stage",
+    "the batch in hand is finished, then one line and status {status}",
+)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_batch_in_hand_is_finished_and_one_line_said(number, status, left, capsys):
     done = []
@@ -60,6 +64,7 @@ def test_the_batch_in_hand_is_finished_and_one_line_said(number, status, left, c
     assert [signal.getsignal(each) for each in interrupt.SIGNALS] == handlers
 
 
+@pytest.mark.fault("Ctrl-C twice", "it ends at once")
 def test_asked_twice_it_ends_at_once_though_the_batch_goes_on(left):
     with pytest.raises(_Left), interrupt.guard():
         _send(signal.SIGINT, times=2)
@@ -71,6 +76,7 @@ def test_asked_twice_it_ends_at_once_though_the_batch_goes_on(left):
         raise _Left
 
 
+@pytest.mark.fault("SIGTERM in a batch that takes long", "it is cut off")
 def test_a_batch_without_an_end_is_cut_off(left, monkeypatch):
     monkeypatch.setattr(interrupt, "PATIENCE", 0.01)
     with pytest.raises(_Left), interrupt.guard():
@@ -83,6 +89,7 @@ def test_a_batch_without_an_end_is_cut_off(left, monkeypatch):
         raise _Left
 
 
+@pytest.mark.fault("Ctrl-C during a compilation", "it is cut off")
 def test_a_compilation_is_cut_off(left, monkeypatch):
     monkeypatch.setattr(interrupt, "_LOOKS", 0.01)
     code = compile("def wait(left):\n while not left: pass", f"/x/{interrupt._COMPILER}", "exec")

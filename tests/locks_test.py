@@ -21,6 +21,8 @@ with locked(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.fault("two runs in one work folder", "the second one says who works there and ends")
+@pytest.mark.fault("a work folder whose run was killed", "it is free")
 def test_the_holder_is_named_and_a_killed_one_holds_nothing(tmp_path):
     folder = Path(tmp_path)
     process = subprocess.Popen(
@@ -43,6 +45,10 @@ def test_the_holder_is_named_and_a_killed_one_holds_nothing(tmp_path):
     assert not (tmp_path / ".lock.json").exists()
 
 
+@pytest.mark.fault(
+    "a damaged note about who holds the lock",
+    "the lock holds, its holder is not known",
+)
 @pytest.mark.parametrize("note", [b"", b"[]", b'{"pid": "x"}', b"\xff"])
 def test_a_damaged_note_names_nobody(tmp_path, note):
     folder = Path(tmp_path)

@@ -52,11 +52,13 @@ def test_small_case_by_hand() -> None:
     assert mean_iou(confusion, classes=[1, 2]) == pytest.approx(0.5)
 
 
+@pytest.mark.fault("masks without a labelled pixel to score", "NaN, without a warning")
 def test_nothing_to_score_is_nan_without_a_warning() -> None:
     empty = confusion_matrix(np.zeros((0, 4), np.uint8), np.zeros((0, 4), np.uint8), 3)
     assert np.isnan(iou(empty)).all() and np.isnan(mean_iou(empty))
 
 
+@pytest.mark.fault("masks of two sizes, or with unknown classes, to `ws.metrics`", "one line")
 def test_bad_input_is_refused() -> None:
     with pytest.raises(DataError, match="same size"):
         confusion_matrix(np.zeros((2, 2), int), np.zeros((2, 3), int), 3)

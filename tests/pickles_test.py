@@ -49,6 +49,7 @@ def _number(value):
     return b"J" + struct.pack("<i", value)
 
 
+@pytest.mark.fault("a pickle that calls, imports or changes anything", "refused; nothing runs")
 @pytest.mark.parametrize(
     "code",
     [
@@ -73,6 +74,7 @@ def test_hostile_code_is_refused(code):
         read_pickle(io.BytesIO(b"\x80\x02" + code), NUMPY_CALLS)
 
 
+@pytest.mark.fault("a pickle that asks for gigabytes in a few bytes", "nothing is spent")
 def test_a_distant_memo_costs_nothing():
     """The standard machine makes room for every number up to this one."""
     code = b"\x80\x02K\x07r\xff\xff\xff\x7f0" + b"."
@@ -82,6 +84,7 @@ def test_a_distant_memo_costs_nothing():
     assert read_pickle(io.BytesIO(code), NUMPY_CALLS) == 7
 
 
+@pytest.mark.fault("a pickle cut short anywhere", "refused")
 def test_every_truncation_is_an_error():
     whole = pickle.dumps(VALUES, 4)
     for end in range(len(whole)):
@@ -89,6 +92,7 @@ def test_every_truncation_is_an_error():
             read_pickle(io.BytesIO(whole[:end]), NUMPY_CALLS)
 
 
+@pytest.mark.fault("a pickled array larger than its data", "refused")
 def test_arrays_that_do_not_fit_their_data():
     array = Array()
     for shape, data in (((3,), bytes(8)), ((-1, -2), bytes(8)), ((2,), b""), (("2",), bytes(8))):

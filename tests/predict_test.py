@@ -96,6 +96,7 @@ def masks(trained, photos, tmp_path_factory):
     return out, status
 
 
+@pytest.mark.fault("photos from 1x1 to 3000x2000 to predict", "every mask has its photo's size")
 def test_every_photo_gets_a_mask_of_its_size(masks):
     out, status = masks
     assert status == 3  # two are broken
@@ -131,6 +132,7 @@ def test_masks_are_the_networks(masks, trained, photos):
     assert (mask == expected).mean() > 0.995  # ties may go either way
 
 
+@pytest.mark.fault("`predict` started again", "only what is missing is done")
 def test_broken_photos_are_listed_and_the_rest_is_not_done_again(masks, trained, photos, capsys):
     out, _ = masks
     times = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
@@ -145,6 +147,9 @@ def test_broken_photos_are_listed_and_the_rest_is_not_done_again(masks, trained,
     assert "one.png" in changed and len(changed) < 2 * DESCRIPTION.batch_size
 
 
+@pytest.mark.fault("a `network.json` that is damaged", "one line")
+@pytest.mark.fault("`a.jpg` and `a.png` to predict", "one line: they would share one mask")
+@pytest.mark.fault("`predict --out` that holds masks of another network", "one line; they are kept")
 def test_what_cannot_be_used_is_one_line(masks, trained, photos, tmp_path, capsys):
     def message(*arguments):
         assert _run(*arguments) == 2
@@ -177,6 +182,11 @@ def test_what_cannot_be_used_is_one_line(masks, trained, photos, tmp_path, capsy
         assert "damaged" in message("--checkpoint", other, *images, "--out", tmp_path / "o")
 
 
+@pytest.mark.fault(
+    "`predict --out` on the photos' folder, through a link too, on the network's, or on "
+    "somebody's masks",
+    "one line; nothing is overwritten",
+)
 def test_no_photo_and_no_mask_of_others_is_touched(trained, photos, tmp_path, capsys):
     good = ("--checkpoint", trained, "--images", photos)
     (tmp_path / "link").symlink_to(photos)
@@ -197,6 +207,7 @@ def test_no_photo_and_no_mask_of_others_is_touched(trained, photos, tmp_path, ca
     assert before == {path: path.stat().st_mtime_ns for path in photos.rglob("*")}
 
 
+@pytest.mark.fault("`predict` on broken photos only", "one line")
 def test_a_folder_of_broken_photos_is_an_error(trained, tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("no photo")
@@ -206,6 +217,7 @@ def test_a_folder_of_broken_photos_is_an_error(trained, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: all 1 photos were left out: photo ")
 
 
+@pytest.mark.fault("a segmenter whose description and weights differ", "one line")
 def test_weights_of_another_network_are_refused(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "other")
     describe(tmp_path / "other/segmenter", DESCRIPTION._replace(classes=("background", "cat")))
@@ -224,6 +236,10 @@ def test_large_photos_are_seen_small_and_labelled_in_strips():
         np.testing.assert_array_equal(argmax_resized(maps, (50, 31), keys, strip=strip), whole)
 
 
+@pytest.mark.fault(
+    "two `predict` commands with one `--out`",
+    "the second one says who works there and ends",
+)
 def test_two_commands_never_share_an_output_folder(trained, photos, tmp_path, capsys):
     with locked(Path(tmp_path)):
         assert _run("--checkpoint", trained, "--images", photos, "--out", tmp_path) == 2

@@ -86,6 +86,14 @@ def _maps(folder):
     return [part.format(folder) for part in MAPS]
 
 
+@pytest.mark.fault(
+    "photos without a CAM, with a broken one, or a broken photo",
+    "they are left out, the others labelled",
+)
+@pytest.mark.fault(
+    "`pseudo_label` with other settings and the old `--out`",
+    "one line; the old labels are kept",
+)
 def test_labels_scores_and_what_is_left_out(folder):
     done = _run(folder, *_maps(folder), "--scores", "--layout", "voc-server")
     assert done.returncode == 3, done.stderr
@@ -117,6 +125,11 @@ def test_labels_scores_and_what_is_left_out(folder):
     assert other.returncode == 2 and "labels of another setting" in other.stderr
 
 
+@pytest.mark.fault(
+    "`--checkpoint=RUN`",
+    "RUN's own configuration and classes count; another `--config` or `--classes` is one line",
+)
+@pytest.mark.fault("`pseudo_label --out` on a stage of a run", "one line")
 @pytest.mark.slow  # the whole of a run and a process of its own: a minute
 def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
     photos, work = tmp_path / "photos", tmp_path / "work"
@@ -161,6 +174,10 @@ def test_a_runs_networks_label_photos_as_the_run_itself_does(tmp_path):
         np.testing.assert_array_equal(mask, data.read_mask(work / f"pseudo_labels/{name}.png"))
 
 
+@pytest.mark.fault(
+    "the same list in `train` and in `pseudo_label`",
+    "the same class numbers, which are said",
+)
 def test_ids_are_those_of_training_in_the_order_of_the_list(folder):
     """Cat is 1 here as in a run of the same list, also where all names are VOC's."""
     done = _run(folder, *_maps(folder)[:4], "--out", folder / "own")
@@ -169,6 +186,10 @@ def test_ids_are_those_of_training_in_the_order_of_the_list(folder):
     assert done.stderr.splitlines()[-1].startswith("error: all 7 photos with labels were left out")
 
 
+@pytest.mark.fault(
+    "`pseudo_label --out` on the folder of photos or maps",
+    "one line; nothing is overwritten",
+)
 @pytest.mark.parametrize("out", ["", "/cams", "/edges", "/link"])
 def test_photos_and_maps_are_never_overwritten(folder, out):
     link = folder / "link"
@@ -180,12 +201,14 @@ def test_photos_and_maps_are_never_overwritten(folder, out):
     assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
 
 
+@pytest.mark.fault("`pseudo_label --out` on somebody's masks", "one line")
 def test_masks_of_others_do_not_pass_for_results(folder, tmp_path):
     data.write_mask(tmp_path / "a.png", np.zeros(SIZE, np.uint8))
     done = _run(folder, *_maps(folder), f"--out={tmp_path}")
     assert done.returncode == 2 and "which this command did not make" in done.stderr
 
 
+@pytest.mark.fault("CAMs without boundary maps or a run", "one line that says what is missing")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -217,6 +240,10 @@ def test_without_maps_and_run_a_run_without_training_is_made(folder, tmp_path, m
     assert (config.data.root, config.data.labels) == (str(folder), str(folder / "labels.csv"))
 
 
+@pytest.mark.fault(
+    "two `pseudo_label` commands with one `--out`",
+    "the second one says who works there and ends",
+)
 def test_two_commands_never_share_an_output_folder(folder, tmp_path):
     with locked(Path(tmp_path)):
         done = _run(folder, *_maps(folder), f"--out={tmp_path}")

@@ -96,6 +96,11 @@ def test_the_page_is_well_formed_and_needs_nothing_else() -> None:
     assert not re.search(r"https?://|@import|url\(", _page())
 
 
+@pytest.mark.fault(
+    "a photo or class called `<script>`",
+    "it is text in the report",
+    section="Untrusted files",
+)
 @pytest.mark.parametrize("part", ["</style>", HOSTILE, "<!--", "\u2028\udc80"])
 def test_names_are_text_wherever_they_stand(part: str) -> None:
     plain, hostile = Outline(_page("cat")), Outline(_page(part))
@@ -229,6 +234,7 @@ def test_a_record_gives_the_settings_back(tmp_path) -> None:
     }
 
 
+@pytest.mark.fault("`report` on a folder without a run, or a damaged one", "one line")
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"command": 3}', '{"other": 1}'])
 def test_the_command_says_in_one_line_what_is_no_run(tmp_path, capsys, content) -> None:
     if content is not None:

@@ -87,6 +87,11 @@ def _said(config, **options):
     return str(caught.value)
 
 
+@pytest.mark.fault(
+    "a value that no run can use: `epochs=-1`, `scales=()`, `ema=nan`, `graph.steps=-1`, "
+    "`crop=1` and some ninety more",
+    "one line, before anything is touched: nothing crashes, hangs or runs as nonsense",
+)
 @pytest.mark.parametrize(
     ("key", "value"),
     [(f"{section}.{key}".strip("."), value) for key, value, all_of in WRONG for section in all_of],
@@ -144,6 +149,10 @@ def _inside(kind):
             return [*one, list(one[0])]
 
 
+@pytest.mark.fault(
+    "any key outside its range, of another type, NaN, infinite",
+    "one line with what is allowed",
+)
 @pytest.mark.parametrize("key", settings.KEYS, ids=lambda key: key.name)
 def test_every_key_refuses_what_is_outside_and_takes_what_is_inside(key):
     for value in _outside(key.kind):
@@ -160,6 +169,7 @@ def test_every_key_says_what_it_is_and_what_it_allows(key):
     assert ("None" in key.allowed()) == key.optional
 
 
+@pytest.mark.fault("several wrong values", "all are listed at once")
 def test_all_faults_are_listed_at_once():
     said = _said(_with(**{"classifier.epochs": -1, "seeds.rule": "wlak", "gcn.dropout": math.nan}))
     assert said.splitlines() == [
@@ -170,6 +180,7 @@ def test_all_faults_are_listed_at_once():
     ]
 
 
+@pytest.mark.fault("a misspelt key or word", "one line, with the nearest that there is")
 def test_only_near_words_are_proposed():
     assert "did you mean 'pseudo_labels'?" in _said(_with(stages="data,pseudo_label"))
     assert "did you mean" not in _said(_with(**{"seeds.rule": "xyz"}))
@@ -204,6 +215,7 @@ TOGETHER = [
 ]
 
 
+@pytest.mark.fault("keys that contradict each other", "one line with the allowed values")
 @pytest.mark.parametrize(("values", "expected"), TOGETHER, ids=lambda v: str(v)[:40])
 def test_keys_that_contradict_each_other_are_refused(values, expected):
     said = _said(_with(**values))
@@ -257,6 +269,10 @@ def test_every_key_is_declared_once_and_is_read_somewhere():
     assert {name.rpartition(".")[2] for name in names} <= read
 
 
+@pytest.mark.fault(
+    "a wrong value, whatever lies in the work folder",
+    "one line; the folder is not touched",
+)
 def test_a_run_refuses_its_settings_before_it_touches_anything(tmp_path):
     config = tiny.get_config()
     config.seeds.rule, config.stages = "wlak", "data,camms"
@@ -265,6 +281,7 @@ def test_a_run_refuses_its_settings_before_it_touches_anything(tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.fault("`report.classes` of another data set", "one line before the first stage")
 def test_classes_of_another_data_set_are_found_before_the_first_stage(tmp_path):
     config = tiny.get_config()
     config.report.classes = ("background", "crss")

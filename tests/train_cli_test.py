@@ -32,7 +32,8 @@ def ran(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     given = []
 
-    def run_stages(config, workdir):
+    def run_stages(config, workdir, *, overwrite):
+        del overwrite
         given.append((config, Path(workdir)))
         return []
 
@@ -46,6 +47,10 @@ def ran(monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.fault(
+    "options or keys that are misspelt, lack a value or do not go together",
+    "one line, with what was probably meant, if anything",
+)
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
@@ -74,6 +79,7 @@ def test_bad_options_name_themselves(argument, said, capsys):
     assert said in err and ("did you mean" in said) == ("did you mean" in err)
 
 
+@pytest.mark.fault("a configuration file that is broken or none", "one line, with its fault")
 def test_a_broken_configuration_is_named(tmp_path, capsys):
     for text, said in (
         ("def get_config(:", "SyntaxError"),
@@ -117,6 +123,7 @@ def test_keys_may_stand_before_the_configuration_and_be_none(ran):
     assert config.crf.ir_labels is False and config.data.num_train == 6
 
 
+@pytest.mark.fault("own photos", "one option, `--photos`; the work folder has their name")
 def test_own_photos_need_one_option(ran, capsys):
     config, workdir = ran("--config=test", "--photos=pets/all", "--labels=a.json", "--masks=m")
     data = config.data
@@ -140,6 +147,10 @@ def test_own_photos_have_a_configuration_of_their_own(arguments, name, ran, monk
     assert loaded == [name]
 
 
+@pytest.mark.fault(
+    "other photos under the default work folder's name",
+    "one line; the old run is kept",
+)
 def test_other_photos_never_share_the_default_folder(ran, capsys):
     _, workdir = ran("--config=test", "--photos=a/cats")
     assert ran("--config=test", "--photos=b/cats")[1] == workdir  # nothing was trained there
@@ -156,7 +167,9 @@ def test_help_fits_on_a_screen_and_ends_well(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 40 and max(map(len, lines)) <= 100
     shown = [line.split()[0] for line in lines if line.startswith("  -")]
-    assert shown[1:] == ["--photos", "--labels", "--masks", "--workdir", "--config", "--helpfull"]
+    assert shown[1:] == [
+        *("--photos", "--labels", "--masks", "--workdir", "--overwrite", "--config", "--helpfull")
+    ]
 
 
 def test_all_keys_are_listed_wherever_the_configuration_stands(capsys):
@@ -166,6 +179,7 @@ def test_all_keys_are_listed_wherever_the_configuration_stands(capsys):
     assert all(f"\n  --config.{key.name}=" in said and key.meaning in said for key in KEYS)
 
 
+@pytest.mark.fault("`--photos` that is missing, or a file", "one line")
 @pytest.mark.parametrize("made", [False, True], ids=["missing", "a file"])
 def test_a_photo_folder_that_is_none(made, tmp_path, capsys):
     if made:
@@ -177,12 +191,14 @@ def test_a_photo_folder_that_is_none(made, tmp_path, capsys):
     assert f"error: the photo folder {tmp_path}/photos is {what}; " in capsys.readouterr().err
 
 
+@pytest.mark.fault("VOC's folder that is missing", "one line")
 def test_missing_data_root(tmp_path, capsys):
     root = f"--config.data.root={tmp_path}/VOC2012"
     assert train.main(["--config=voc_animals", root, f"--workdir={tmp_path}/work"]) == 2
     assert f"error: {tmp_path}/VOC2012 is no VOC folder" in capsys.readouterr().err
 
 
+@pytest.mark.fault("`gs://` without its library", "one line: how to install it")
 def test_a_bucket_without_its_library_is_one_line():
     """In a process of its own: other tests register a bucket in this one."""
     command = [sys.executable, "-m", "experiments.train", "--workdir=gs://bucket/run"]

@@ -2,9 +2,16 @@
 
 import pickle
 
+import pytest
+
 from wsgcn_jax.types import DataError, printable
 
 
+@pytest.mark.fault(
+    "control characters in anything that an error quotes",
+    "printed as text",
+    section="Untrusted files",
+)
 def test_text_of_errors_is_safe_to_print():
     error = DataError("photo a\rb\x1b[31m\u202e\udce9.jpg is missing")
     assert str(error) == r"photo a\rb\x1b[31m\u202e\udce9.jpg is missing"
@@ -12,6 +19,11 @@ def test_text_of_errors_is_safe_to_print():
     assert printable("caf\u00e9 \u732b.jpg") == "caf\u00e9 \u732b.jpg"
 
 
+@pytest.mark.fault(
+    "endless text in anything that an error quotes",
+    "its middle is left out",
+    section="Untrusted files",
+)
 def test_text_of_errors_is_bounded():
     text = str(DataError("begin " + "x" * 10**6 + " end; do this."))
     assert len(text) < 1100 and text.startswith("begin xxx") and text.endswith("xxx end; do this.")

@@ -27,6 +27,10 @@ def test_classes_that_score_nothing_and_a_larger_bucket_change_nothing():
     assert not among[[1, 2, 3, 5]].any()
 
 
+@pytest.mark.fault(
+    "a photo of {height}x{width} for `ws.crf.refine`",
+    "refined at a size that fits, returned at its own",
+)
 @pytest.mark.parametrize(("height", "width"), [(6000, 8000), (8000, 6000), (3000, 5000)])
 @pytest.mark.parametrize("settings", [DEEPLAB, PARTIAL_LABELS])
 def test_photos_of_any_size_get_a_size_that_memory_and_keys_bear(height, width, settings):
@@ -48,6 +52,10 @@ def test_a_photo_refined_at_a_smaller_size_has_its_own_size_and_probabilities(mo
     assert (refined.argmax(axis=0) == inside).mean() > 0.95
 
 
+@pytest.mark.fault(
+    "`ws.crf.refine` with kernels that no memory holds",
+    "one line with the gigabytes",
+)
 @pytest.mark.parametrize(
     ("shape", "options", "says"),
     [
@@ -66,6 +74,10 @@ def test_what_no_memory_holds_is_refused_in_one_line(shape, options, says):
         refine(photo, scores, **options)
 
 
+@pytest.mark.fault(
+    "200 classes with equal scores, or none",
+    "they stay equal; nothing is divided by zero",
+)
 def test_hundreds_of_classes_that_score_alike_stay_alike():
     photo = np.full((8, 8, 3), 128, np.uint8)
     for score in (1 / 200, 0.0):

@@ -29,53 +29,68 @@ def _stored(source, tmp_path: Path):
 
 
 LISTS = {
-    "header_unknown": ["image_path,label", "p0.jpg,cat", "p1.jpg,dog", "p2.jpg,cat", "p3.jpg,dog"],
-    "multi_word": [
+    "a header of unknown words": [
+        "image_path,label",
+        "p0.jpg,cat",
+        "p1.jpg,dog",
+        "p2.jpg,cat",
+        "p3.jpg,dog",
+    ],
+    "names of two words, in quotes": [
         'p0.jpg,"traffic light"',
         'p1.jpg,"traffic light,stop sign"',
         "p2.jpg,stop sign",
         "p3.jpg,traffic light",
     ],
-    "semicolon": ["p0.jpg;cat", "p1.jpg;dog", "p2.jpg;cat dog", "p3.jpg;dog"],
-    "tabs": ["p0.jpg\tcat", "p1.jpg\tdog", "p2.jpg\tcat", "p3.jpg\tdog"],
-    "utf16": ["p0.jpg,cat", "p1.jpg,dog", "p2.jpg,cat", "p3.jpg,dog"],
-    "near_miss": ["p0.jpg,cat", "p1.jpg,catt", "p2.jpg,Cat", "p3.jpg,dog"],
-    "one_hot": ["file,cat,dog", "p0.jpg,1,0", "p1.jpg,0,1", "p2.jpg,1,1", "p3.jpg,0,0"],
-    "negatives": ["p0.jpg,cat", "p1.jpg,", "p2.jpg,cat", "p3.jpg,"],
+    "semicolons between the columns": ["p0.jpg;cat", "p1.jpg;dog", "p2.jpg;cat dog", "p3.jpg;dog"],
+    "tabs between the columns": ["p0.jpg\tcat", "p1.jpg\tdog", "p2.jpg\tcat", "p3.jpg\tdog"],
+    "a list in UTF-16": ["p0.jpg,cat", "p1.jpg,dog", "p2.jpg,cat", "p3.jpg,dog"],
+    "names that are nearly alike": ["p0.jpg,cat", "p1.jpg,catt", "p2.jpg,Cat", "p3.jpg,dog"],
+    "a table of 0 and 1": ["file,cat,dog", "p0.jpg,1,0", "p1.jpg,0,1", "p2.jpg,1,1", "p3.jpg,0,0"],
+    "photos without a label": ["p0.jpg,cat", "p1.jpg,", "p2.jpg,cat", "p3.jpg,"],
 }
 
 
+@pytest.mark.fault("{name}", "read, and said: {said}")
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("header_unknown", "4 photos, 2 classes: cat 2, dog 2"),
-        ("multi_word", "4 photos, 2 classes: traffic light 3, stop sign 2"),
-        ("semicolon", "4 photos, 2 classes: cat 2, dog 3"),
-        ("tabs", "4 photos, 2 classes: cat 2, dog 2"),
-        ("utf16", "4 photos, 2 classes: cat 2, dog 2"),
-        ("near_miss", "4 photos, 4 classes: cat 1, catt 1, Cat 1, dog 1"),
-        ("one_hot", "4 photos, 2 classes: cat 2, dog 2, without any 1"),
-        ("negatives", "4 photos, 1 class: cat 2, without any 2"),
+        ("a header of unknown words", "4 photos, 2 classes: cat 2, dog 2"),
+        ("names of two words, in quotes", "4 photos, 2 classes: traffic light 3, stop sign 2"),
+        ("semicolons between the columns", "4 photos, 2 classes: cat 2, dog 3"),
+        ("tabs between the columns", "4 photos, 2 classes: cat 2, dog 2"),
+        ("a list in UTF-16", "4 photos, 2 classes: cat 2, dog 2"),
+        ("names that are nearly alike", "4 photos, 4 classes: cat 1, catt 1, Cat 1, dog 1"),
+        ("a table of 0 and 1", "4 photos, 2 classes: cat 2, dog 2, without any 1"),
+        ("photos without a label", "4 photos, 1 class: cat 2, without any 2"),
     ],
 )
 def test_lists(tmp_path, name, said):
-    encoding = "utf-16" if name == "utf16" else "utf-8"
+    encoding = "utf-16" if name == "a list in UTF-16" else "utf-8"
     source = FolderSource(_photos(tmp_path / "set", LISTS[name], encoding))
     train = _stored(source, tmp_path)
     assert train.names == ("p0", "p1", "p2", "p3")
     assert describe(train.labels, train.classes, len(train.skipped)) == said
     assert shortcoming(train.labels, train.classes) is None
     notes = "\n".join(source.notes())
-    assert ("with the header image_path,label" in notes) == (name == "header_unknown")
-    assert ("'cat', 'catt', 'Cat' are alike" in notes) == (name == "near_miss")
+    assert ("with the header image_path,label" in notes) == (name == "a header of unknown words")
+    assert ("'cat', 'catt', 'Cat' are alike" in notes) == (name == "names that are nearly alike")
 
 
+@pytest.mark.fault(
+    "a label that is nearly one of the given classes",
+    "one line, with the line's number and the name that was probably meant",
+)
 def test_near_misses_of_given_classes(tmp_path):
-    root = _photos(tmp_path / "set", LISTS["near_miss"])
+    root = _photos(tmp_path / "set", LISTS["names that are nearly alike"])
     with pytest.raises(DataError, match="line 2: unknown label 'catt', did you mean 'cat'"):
         FolderSource(root, classes=("background", "cat", "dog")).listing()
 
 
+@pytest.mark.fault(
+    "no list at all, but sub-folders",
+    "their names are the labels; `negatives` are photos without any",
+)
 @pytest.mark.parametrize("labels", [None, "."])
 def test_folders_as_labels(tmp_path, labels):
     root = tmp_path / "set"
@@ -111,6 +126,10 @@ def _box(size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
+@pytest.mark.fault(
+    "a turned photo with a mask, upright or lying as the photo's file does",
+    "both lie on each other",
+)
 @pytest.mark.parametrize("upright", [True, False])
 def test_turned_photo_and_its_mask_lie_on_each_other(tmp_path, upright):
     box = _box(SIZE)
@@ -120,11 +139,19 @@ def test_turned_photo_and_its_mask_lie_on_each_other(tmp_path, upright):
     assert ((example.image.mean(axis=-1) > 128) == (example.mask == 1)).all()
 
 
+@pytest.mark.fault(
+    "a square photo that its EXIF turns, with a mask",
+    "one line: nobody can tell whether the mask is turned, too",
+)
 def test_turned_square_photo_with_a_mask_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"turned by its EXIF orientation \(6\).* fits both ways"):
         _stored(_turned(tmp_path, (32, 32), _box((32, 32))), tmp_path)
 
 
+@pytest.mark.fault(
+    "COCO's `instances.json` as labels",
+    "80 classes by its table; photos without objects are negatives; masks are drawn for the scores",
+)
 def test_coco(tmp_path):
     root = _photos(tmp_path / "set", None)
     box = {"id": 1, "image_id": 9, "category_id": 90, "iscrowd": 0, "area": 64}
@@ -148,6 +175,10 @@ def test_coco(tmp_path):
         assert (example.mask == 80).sum() == 64 and not negative.mask.any()
 
 
+@pytest.mark.fault(
+    "a list in which every photo shows the one class there is",
+    "a warning: a classifier needs photos without it",
+)
 def test_one_class_says_what_it_lacks():
     every, some = np.ones((3, 1), bool), np.array([[True], [False]])
     assert "every photo shows cat" in (shortcoming(every, ("background", "cat")) or "")

@@ -22,6 +22,10 @@ def test_a_list_is_read_as_it_was_written(tmp_path):
     check_classes(tmp_path, NAMES)
 
 
+@pytest.mark.fault(
+    "masks of another class list than the one in use",
+    "one line, with the first class that differs",
+)
 @pytest.mark.parametrize(
     ("others", "said"),
     [
@@ -39,6 +43,7 @@ def test_another_list_is_refused(tmp_path, others, said):
         check_classes(tmp_path, others)
 
 
+@pytest.mark.fault("a `classes.json` that is damaged", "one line")
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"classes": "cat"}', '{"classes": ["cat", 3]}', '{"classes": ["a"]}']
 )
@@ -48,6 +53,10 @@ def test_a_damaged_list_is_named(tmp_path, text):
         read_classes(tmp_path)
 
 
+@pytest.mark.fault(
+    "`--classes` with or without background",
+    "background comes first, so no name moves",
+)
 @pytest.mark.parametrize(
     ("given", "names"),
     [
@@ -71,6 +80,7 @@ def test_names_of_a_file(tmp_path):
     assert parse_classes(str(tmp_path / "names.txt")) == NAMES
 
 
+@pytest.mark.fault("`--classes={given}`", "one line")
 @pytest.mark.parametrize("given", ["", "cat,cat", "cat,background", "background"])
 def test_names_that_cannot_be(given):
     with pytest.raises(DataError, match="--classes"):

@@ -54,6 +54,7 @@ def test_val_list_and_masks(root, tmp_path):
     assert val.names == ("b",) and val.labels.tolist() == [[False, True]]
 
 
+@pytest.mark.fault("a list with photos that are missing, folders or broken", "they are left out")
 def test_photo_faults_are_skipped(root, tmp_path):
     (root / "labels.csv").write_text("a.jpg,cat\nb.png,\nnone.jpg,cat\ntrip,cat\nc.d.jpg,dog\n")
     (root / "c.d.jpg").write_bytes((root / "c.d.jpg").read_bytes()[:200])
@@ -66,6 +67,7 @@ def test_photo_faults_are_skipped(root, tmp_path):
     assert "c.d.jpg cannot be decoded" in reasons["c.d"]
 
 
+@pytest.mark.fault("two photos whose results would have one name", "one line, with both")
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -88,6 +90,7 @@ def test_list_faults(root, tmp_path, labels, message):
         prepare(FolderSource(root), tmp_path / "data")
 
 
+@pytest.mark.fault("a photo folder, list or mask folder that is missing", "one line")
 def test_set_faults(root, tmp_path):
     for source, message in (
         (FolderSource(tmp_path / "none"), "photo folder .*none is missing"),
@@ -112,6 +115,7 @@ def test_pairs_of_photos_and_masks(root, tmp_path):
     assert (train[0].mask == 2).all() and not train[1].mask.any()
 
 
+@pytest.mark.fault("a file name of more than 255 bytes in a list", "it is left out")
 def test_names_that_are_long_or_odd(root, tmp_path):
     long, deep = "x" * 247 + ".jpg", "s" * 200 + "/" + "t" * 200 + ".jpg"
     odd = "it's 10%\u202f[a] (b)&c.jpg"
@@ -126,6 +130,11 @@ def test_names_that_are_long_or_odd(root, tmp_path):
     assert "File name too long" in train.skipped[0].reason
 
 
+@pytest.mark.fault(
+    "an EPS, a pipe or `/dev/zero` called `.jpg`",
+    "it is left out",
+    section="Untrusted files",
+)
 def test_what_is_no_photo_is_left_out(root, tmp_path):
     os.mkfifo(root / "pipe.jpg")
     (root / "zero.jpg").symlink_to("/dev/zero")
@@ -138,6 +147,10 @@ def test_what_is_no_photo_is_left_out(root, tmp_path):
     assert "it is no JPEG, PNG" in train.skipped[2].reason
 
 
+@pytest.mark.fault(
+    "a photo with another content under the same name",
+    "what was made of it is made anew",
+)
 def test_fingerprint_follows_the_content(root):
     first = FolderSource(root).fingerprint()
     os.utime(root / "a.jpg", (0, 0))
@@ -148,6 +161,10 @@ def test_fingerprint_follows_the_content(root):
     assert len({first, second, FolderSource(root).fingerprint()}) == 3
 
 
+@pytest.mark.fault(
+    "true masks with a `classes.json` in another order than the labels",
+    "the list beside the masks counts; one that contradicts given classes is refused",
+)
 def test_a_class_list_beside_the_masks_counts(root, tmp_path):
     """Numbers in masks have a meaning already, whatever the order of names in the labels."""
     write_mask(root / "truth" / "a.png", np.full((20, 40), 2, np.uint8))

@@ -25,6 +25,7 @@ def test_cls_labels_round_trip(tmp_path):
     assert table.find("2007_000033") is None
 
 
+@pytest.mark.fault("a label table with the key {key!r}", "it is the photo {name}")
 @pytest.mark.parametrize(
     ("key", "name"),
     [
@@ -83,6 +84,11 @@ class _Eval:
         return eval, (f"__import__('pathlib').Path({str(self._path)!r}).touch()",)
 
 
+@pytest.mark.fault(
+    "a label table (`.npy`) that would run code",
+    "one line; nothing runs",
+    section="Untrusted files",
+)
 @pytest.mark.parametrize("attack", [_Touch, _System, _Eval])
 def test_hostile_pickle_is_not_executed(tmp_path, attack):
     proof = tmp_path / "executed"
@@ -94,6 +100,11 @@ def test_hostile_pickle_is_not_executed(tmp_path, attack):
     assert proof.exists()
 
 
+@pytest.mark.fault(
+    "a pickle that calls a method of NumPy's",
+    "one line; nothing runs",
+    section="Untrusted files",
+)
 def test_methods_of_allowed_names_are_refused(tmp_path):
     path = _save(tmp_path / "labels.npy", {})
     start = path.read_bytes().index(b"\x80")  # where the pickle begins
@@ -104,6 +115,7 @@ def test_methods_of_allowed_names_are_refused(tmp_path):
             read_label_table(path)
 
 
+@pytest.mark.fault("a label table with NaN, of several lengths, or empty", "one line")
 @pytest.mark.parametrize(
     "content",
     [
@@ -122,6 +134,7 @@ def test_cls_labels_of_another_form(tmp_path, content):
         read_label_table(_save(tmp_path / "labels.npy", content))
 
 
+@pytest.mark.fault("a label table that is cut short", "one line")
 def test_cls_labels_broken_or_missing(tmp_path):
     path = _save(tmp_path / "labels.npy", {2007000032: np.ones(20)})
     whole = path.read_bytes()

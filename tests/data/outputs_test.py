@@ -6,6 +6,11 @@ from wsgcn_jax.data.outputs import check_foreign, check_output, check_work_folde
 from wsgcn_jax.types import DataError
 
 
+@pytest.mark.fault(
+    "an output folder that is read, through a link too",
+    "one line; nothing is overwritten",
+    section="Work folders and interruptions",
+)
 def test_an_input_is_no_output_whatever_leads_there(tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -16,6 +21,11 @@ def test_an_input_is_no_output_whatever_leads_there(tmp_path):
             check_output((tmp_path / "out", out), {"the photos' folder": photos})
 
 
+@pytest.mark.fault(
+    "an output folder inside a run",
+    "one line",
+    section="Work folders and interruptions",
+)
 def test_a_stages_folder_is_no_output(tmp_path):
     (tmp_path / "segmenter").mkdir()
     (tmp_path / "segmenter" / "stage.json").touch()
@@ -25,6 +35,11 @@ def test_a_stages_folder_is_no_output(tmp_path):
             check_output((tmp_path / out,), {})
 
 
+@pytest.mark.fault(
+    "an output folder with masks of somebody else",
+    "one line: they would pass for results",
+    section="Work folders and interruptions",
+)
 def test_foreign_masks_do_not_pass_for_results(tmp_path):
     check_foreign(tmp_path / "none", "made.json")
     check_foreign(tmp_path, "made.json")
@@ -35,6 +50,12 @@ def test_foreign_masks_do_not_pass_for_results(tmp_path):
     check_foreign(tmp_path, "made.json")
 
 
+@pytest.mark.fault(
+    "`--workdir` that is the photos' or masks' folder, lies among sub-folders that are "
+    "labels, or owns the masks",
+    "one line; nothing is made",
+    section="Work folders and interruptions",
+)
 @pytest.mark.parametrize(
     ("root", "said"),
     [

@@ -42,6 +42,7 @@ def test_grey_is_taken_by_value():
     np.testing.assert_array_equal(decode_png(_png(Image.fromarray(mask))), mask)
 
 
+@pytest.mark.fault("a mask as an {mode} picture in VOC's colours", "it is read as class numbers")
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_colours_of_voc_are_read(mode):
     mask = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -49,6 +50,7 @@ def test_colours_of_voc_are_read(mode):
     np.testing.assert_array_equal(decode_png(_png(image)), mask)
 
 
+@pytest.mark.fault("a grey mask, {depth}-bit", "its values are the class numbers")
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
 def test_grey_of_any_depth_is_taken_by_value(depth):
     """Written by hand: Pillow writes no grey of 2 or 4 bits."""
@@ -65,6 +67,10 @@ def test_grey_of_any_depth_is_taken_by_value(depth):
     np.testing.assert_array_equal(decode_png(data), mask)
 
 
+@pytest.mark.fault(
+    "a mask in other colours, half transparent, or with values above 255",
+    "the photo is left out: its classes cannot be known",
+)
 @pytest.mark.parametrize(
     ("image", "message"),
     [
@@ -79,6 +85,7 @@ def test_what_is_uncertain_is_refused(image, message):
         decode_png(_png(image), name="m.png")
 
 
+@pytest.mark.fault("a mask that is cut short or no PNG", "the photo is left out")
 def test_broken_is_refused():
     data = encode_png(np.random.default_rng(0).integers(0, 99, (50, 50)).astype(np.uint8))
     for broken in (b"", b"\xff\xd8\xff", data[:30], data[: len(data) // 2]):

@@ -25,6 +25,7 @@ def test_png_is_byte_exact():
     np.testing.assert_array_equal(decode_photo(_encode(Image.fromarray(pixels))), pixels)
 
 
+@pytest.mark.fault("a photo that its EXIF turns", "it is seen and labelled upright")
 def test_orientation_is_applied():
     pixels = np.zeros((24, 40, 3), np.uint8)
     pixels[:8, :8] = 255
@@ -36,6 +37,7 @@ def test_orientation_is_applied():
     assert np.abs(decode_photo(data).astype(int) - turned).max() < 60
 
 
+@pytest.mark.fault("a photo of Pillow's mode `{mode}`", "it is read as RGB, with its brightness")
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "I;16", "YCbCr"])
 def test_modes_keep_the_colour(mode):
     grey = Image.fromarray(np.full((20, 30), 200, np.uint8))
@@ -52,6 +54,7 @@ def test_modes_keep_the_colour(mode):
     assert np.abs(decoded.astype(int) - wanted).max() <= 3
 
 
+@pytest.mark.fault("a photo with transparent parts", "they are white")
 def test_transparent_is_white():
     image = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     assert decode_photo(_encode(image)).min() == 255
@@ -62,6 +65,10 @@ def test_large_photo():
     assert check_photo(data, name="a") == (4000, 6000)
 
 
+@pytest.mark.fault(
+    "a photo of more than 89 million pixels, or a file that says so",
+    "it is left out before it is decoded",
+)
 @pytest.mark.parametrize("pixels", [MAX_PIXELS + 10_000, 3 * MAX_PIXELS])
 def test_too_large_is_refused_before_decoding(pixels):
     data = bytearray(_encode(Image.new("L", (20, 20))))
@@ -71,6 +78,8 @@ def test_too_large_is_refused_before_decoding(pixels):
         check_photo(bytes(data), name="big.png")
 
 
+@pytest.mark.fault("a photo that is cut short, empty or no photo", "it is left out")
+@pytest.mark.fault("a photo with a side below 16 pixels", "it is left out")
 def test_broken_or_narrow_is_refused():
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     data = _encode(Image.fromarray(noise), "JPEG")
@@ -85,6 +94,10 @@ def _tiff(values: np.ndarray) -> bytes:
     return _encode(Image.fromarray(values), "TIFF")
 
 
+@pytest.mark.fault(
+    "a TIFF of floats in 0..1, or 16 bits a channel",
+    "it is read with its brightness, not black",
+)
 def test_floats_and_16_bits_keep_their_brightness():
     ramp = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
     for data in (_tiff(ramp), _tiff((ramp * 65535).astype(np.uint16))):
@@ -95,6 +108,7 @@ def test_floats_and_16_bits_keep_their_brightness():
     assert np.abs(decode_photo(pgm)[..., 1].astype(int) - steps / 1000 * 255).max() <= 1
 
 
+@pytest.mark.fault("a TIFF that {message}", "it is left out: what is white cannot be known")
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -110,12 +124,17 @@ def test_numbers_without_a_range_are_refused(values, message):
         decode_photo(_tiff(values), name="a.tif")
 
 
+@pytest.mark.fault("a photo as {kind}, whatever its ending", "it is read")
 @pytest.mark.parametrize("kind", FORMATS)
 def test_each_format_that_is_named_is_read(kind):
     grey = Image.new("RGB", (30, 20), (200, 200, 200))
     assert np.abs(decode_photo(_encode(grey, kind)).astype(int) - 200).max() <= 3
 
 
+@pytest.mark.fault(
+    "a file of the format {kind}, called `.jpg`",
+    "it is left out; its reader never starts",
+)
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "TGA", "JPEG2000", "PCX", "SGI"])
 def test_no_other_format_is(kind):
     with pytest.raises(DataError, match=r"cannot be decoded .it is no JPEG, PNG") as caught:
@@ -123,6 +142,10 @@ def test_no_other_format_is(kind):
     assert "BytesIO" not in str(caught.value)
 
 
+@pytest.mark.fault(
+    "an image that would start another program (EPS: Ghostscript)",
+    "no such reader is ever asked",
+)
 def test_no_image_is_opened_without_naming_its_format():
     root = Path(__file__).parents[2]
     for path in (*(root / "wsgcn_jax").rglob("*.py"), *(root / "experiments").rglob("*.py")):
@@ -130,6 +153,7 @@ def test_no_image_is_opened_without_naming_its_format():
         assert all("formats=" in call for call in opened), path
 
 
+@pytest.mark.fault("any of EXIF's eight orientations", "photo and mask are turned alike")
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_a_mask_turns_as_its_photo(tmp_path, turn):
     stored = np.zeros((24, 40), np.uint8)

@@ -65,6 +65,10 @@ def _good(labels: tuple[int, ...] = (1,), mask: bytes | None = None) -> Photo:
     return Photo(_photo(), labels, mask, ("photo g.jpg", "mask g.png"))
 
 
+@pytest.mark.fault(
+    "a photo larger than `data.longer_side`",
+    "it is seen smaller; its mask has its own size",
+)
 def test_larger_photos_are_given_smaller_and_their_masks_are_not(tmp_path):
     mask = encode_png(np.zeros((2000, 3000), np.uint8))
     photos = {"large": Photo(_photo(2000, 3000), (1,), mask, ("large.jpg", "large.png"))}
@@ -152,6 +156,7 @@ def test_index_file(tmp_path):
     }
 
 
+@pytest.mark.fault("kill -9 while photos are stored", "the next start stores them anew")
 def test_killed_half_way_is_rebuilt(tmp_path):
     code = (
         "import source_test as t\n"
@@ -181,6 +186,9 @@ def _binary() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.fault("a mask of another size than its photo", "the photo is left out")
+@pytest.mark.fault("a mask with a class that the set does not have", "the photo is left out")
+@pytest.mark.fault("a grey mask of 0 and 255 only", "the photo is left out: 255 means unlabelled")
 @pytest.mark.parametrize(
     ("photo", "reason"),
     [
@@ -203,6 +211,7 @@ def test_broken_photo_is_skipped_and_named(tmp_path, photo, reason):
     assert (train[0].mask == 2).all()
 
 
+@pytest.mark.fault("a photo without any class", "it is kept as a negative")
 def test_photo_without_a_class_is_kept(tmp_path):
     prepare(_Source({"a": _good(), "n": _good(()), "m": _good((), _binary())}), tmp_path)
     train = load(tmp_path, "train")
@@ -215,6 +224,7 @@ def test_ignore_is_no_class(tmp_path):
     assert load(tmp_path, "train").skipped == ()
 
 
+@pytest.mark.fault("only photos that cannot be used", "one line, with the first reason")
 def test_all_broken_is_an_error(tmp_path):
     source = _Source({"a": DataError("photo a is missing."), "b": DataError("photo b")})
     with pytest.raises(DataError, match=r"no photo of the split 'train' .* photo a is missing"):
@@ -233,6 +243,10 @@ def test_unknown_split_or_folder(shapes, tmp_path):
         prepare(ShapesSource(num_train=1, num_val=1), tmp_path / "file")
 
 
+@pytest.mark.fault(
+    "stored photos (`{file}`) that are damaged or gone",
+    "one line that says what to delete",
+)
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -256,6 +270,10 @@ def test_damage_to_what_is_stored_is_one_line(tmp_path, file, content):
         load(tmp_path, "train")[0]
 
 
+@pytest.mark.fault(
+    "a disk that is full while photos are stored",
+    "one line; after making room the same command goes on",
+)
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -76,6 +76,7 @@ def test_three_kinds_of_labels(root, tmp_path):
     assert _labels(root, tmp_path) == [12, 12]
 
 
+@pytest.mark.fault("rows of VOC's and DeepLab's other lists", "they are read")
 def test_lists_of_other_forms(root, tmp_path):
     _list(
         root, "main", tuple(f"{name} {flag}" for name, flag in zip(NAMES, (1, -1, 0), strict=True))
@@ -102,6 +103,7 @@ def test_photo_without_objects_shows_no_class(root, tmp_path):
     assert train.names == NAMES[:2] and train.labels.any(axis=1).tolist() == [True, False]
 
 
+@pytest.mark.fault("VOC 2007, with its names of six digits", "it is read as VOC 2012 is")
 def test_voc_2007(root, tmp_path):
     old = tmp_path / "VOC2007"
     root.rename(old)
@@ -117,6 +119,10 @@ def test_voc_2007(root, tmp_path):
     assert source.read("train", "000032").labels == (12,)
 
 
+@pytest.mark.fault(
+    "`SegmentationClassAug` without some photos' masks",
+    "these come from `SegmentationClass`",
+)
 def test_masks_may_be_augmented_or_absent(root, tmp_path):
     write_mask(root / "SegmentationClassAug" / f"{NAMES[0]}.png", np.zeros((24, 32), np.uint8))
     prepare(_source(root), tmp_path)
@@ -141,6 +147,7 @@ def test_fingerprint_follows_the_content(root):
     assert len(seen) == 5
 
 
+@pytest.mark.fault("a VOC photo or annotation that is missing", "the photo is left out")
 def test_photo_faults_are_skipped(root, tmp_path):
     (root / "JPEGImages" / f"{NAMES[0]}.jpg").unlink()
     _list(root, "train", NAMES)
@@ -153,6 +160,10 @@ def test_photo_faults_are_skipped(root, tmp_path):
     assert f"{NAMES[1]}.xml is missing" in train.skipped[1].reason
 
 
+@pytest.mark.fault(
+    "a folder that is no VOC folder, an unknown split, a name given twice",
+    "one line",
+)
 def test_set_faults(root, tmp_path):
     cases: list[tuple[VocSource, str]] = [
         (VocSource(tmp_path / "none"), "none is no VOC folder"),
@@ -174,6 +185,7 @@ def test_set_faults(root, tmp_path):
             prepare(source, tmp_path / "data")
 
 
+@pytest.mark.fault("labels of another set", "one line, with a name of each")
 def test_label_faults(root, tmp_path):
     _annotate(root, NAMES[0], "hrose")
     with pytest.raises(DataError, match=f"{NAMES[0]}.xml, line 2: unknown label 'hrose', .*horse"):

@@ -81,6 +81,11 @@ def test_voc_and_coco_have_counterparts() -> None:
     assert len(WITHOUT) == 80 - len(COCO)
 
 
+@pytest.mark.fault(
+    "a class name that ImageNet does not know, with its head",
+    "one line, with the nearest names",
+    section="Settings",
+)
 @pytest.mark.parametrize("name", WITHOUT)
 def test_what_has_no_counterpart_is_an_error(name: str) -> None:
     with pytest.raises(DataError, match=f"no counterpart of '{name}' .nearest: "):

@@ -141,6 +141,7 @@ def _call(module: str, name: str, argument: object) -> bytes:
     return _global(module, name) + b"(" + _plain(argument) + b"tR"
 
 
+@pytest.mark.fault("PyTorch weights that call `{module}.{name}`", "one line; nothing runs")
 @pytest.mark.parametrize(
     ("module", "name"),
     [("os", "system"), ("builtins", "eval"), ("torch.nn", "Linear"), ("collections", "deque")],
@@ -159,6 +160,7 @@ def test_other_names_are_refused_and_never_run(tmp_path: Path, module: str, name
     assert not trace.exists()
 
 
+@pytest.mark.fault("PyTorch weights cut short anywhere", "one line")
 def test_files_cut_short(tmp_path: Path) -> None:
     for path in _both(tmp_path):
         whole = Path(path).read_bytes()
@@ -171,6 +173,10 @@ def test_files_cut_short(tmp_path: Path) -> None:
             read_torch(path)
 
 
+@pytest.mark.fault(
+    "a tensor of stride 0 that shows one number ten thousand million times",
+    "one line; no memory is spent",
+)
 def test_a_stride_of_0_shows_no_number_twice(tmp_path: Path) -> None:
     content = _dictionary({"x": _tensor("FloatStorage", "0", 12, (10**5, 10**5), (0, 0))})
     path = _write_zip(tmp_path / "x.pth", content, {"0": _VALUES.tobytes()})
@@ -178,6 +184,7 @@ def test_a_stride_of_0_shows_no_number_twice(tmp_path: Path) -> None:
         read_torch(path)
 
 
+@pytest.mark.fault("many tensors on one block of data", "one line")
 def test_names_share_their_data_within_bounds(tmp_path: Path) -> None:
     values = np.zeros(10**5, np.float32)
 
@@ -191,6 +198,7 @@ def test_names_share_their_data_within_bounds(tmp_path: Path) -> None:
         read_torch(written(50))
 
 
+@pytest.mark.fault("keys that share themselves a hundred levels deep", "one line; nothing hangs")
 @pytest.mark.parametrize("field", ["key", "kind"])
 def test_ids_of_storages_that_share_themselves(tmp_path: Path, field: str) -> None:
     """A tuple of the same tuple twice, a hundred levels deep: hashing or printing never ends."""
@@ -202,6 +210,7 @@ def test_ids_of_storages_that_share_themselves(tmp_path: Path, field: str) -> No
         read_torch(_write_zip(tmp_path / "x.pth", content, {}))
 
 
+@pytest.mark.fault("a tensor that reaches beyond its data", "one line")
 @pytest.mark.parametrize(
     ("shape", "strides", "offset"),
     [((13,), (1,), 0), ((2, 2), (11, 1), 0), ((1,), (1,), 12), ((2,), (-1,), 5), ((2,), (1,), -1)],
@@ -215,6 +224,7 @@ def test_windows_beyond_their_storage_are_refused(
         read_torch(path)
 
 
+@pytest.mark.fault("weights that would change the program that reads them", "one line")
 def test_a_pickle_cannot_tamper_with_the_reader(tmp_path: Path) -> None:
     # BUILD with (None, state) sets attributes of whatever lies on the stack.
     rebuild = _global("torch._utils", "_rebuild_tensor_v2")

@@ -26,6 +26,7 @@ def _write(path, header=None, data=DATA):
     return str(path)
 
 
+@pytest.mark.fault("safetensors called `.pth`", "they are read: content decides")
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pth"])
 def test_safetensors_by_any_name(tmp_path, name):
     read = read_weights(_write(tmp_path / name))
@@ -39,6 +40,7 @@ def _with(**changes):
     return {"a": {**HEADER["a"], **changes}}
 
 
+@pytest.mark.fault("a safetensors file whose offsets, shapes, types or names lie", "one line")
 @pytest.mark.parametrize(
     ("header", "said"),
     [
@@ -77,6 +79,7 @@ def test_files_cut_short(tmp_path):
         read_weights(str(tmp_path))
 
 
+@pytest.mark.fault("a pipe as weights", "one line; nothing waits")
 def test_a_pipe_is_no_weight_file(tmp_path):
     os.mkfifo(tmp_path / "x.pth")
     with pytest.raises(DataError, match=r"x\.pth cannot be opened \(it is a pipe or a device\)"):

@@ -31,7 +31,7 @@ def _keys(*keys):
 FORMS = {
     "irnet": ({"keys": _keys(7, 14), "cam": CAM, "high_res": CAM[:, :1]}, "IRNet's cam", "from 0"),
     "irnet high_res": ({"keys": _keys(7, 14), "high_res": CAM}, "IRNet's high_res", "from 0"),
-    "more classes": (
+    "irnet, more classes than the photo has": (
         {"keys": _keys(3, 14, 7), "cam": CAM[[0, 1, 0]]},
         "IRNet's cam",
         "from 0",
@@ -58,6 +58,7 @@ FORMS = {
 }
 
 
+@pytest.mark.fault("CAMs: {form}", "they are recognised, and what they were taken for is said")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("half", [False, True])
 def test_forms_are_known_by_their_content(tmp_path, form, half):
@@ -71,12 +72,16 @@ def test_forms_are_known_by_their_content(tmp_path, form, half):
     else:
         np.save(tmp_path / "a.npy", stored(content.reshape(len(content), 5, 7)))
     cams = read_cams(tmp_path, "a", FACTS)
-    expected = CAM if form != "more classes" else CAM[[0, 1]]
+    expected = CAM if form != "irnet, more classes than the photo has" else CAM[[0, 1]]
     np.testing.assert_allclose(cams.maps, expected, atol=1e-3 if half else 0)
     assert cams.maps.dtype == np.float32
     assert cams.form.startswith(writer) and f"class ids {counted}; values as they are" in cams.form
 
 
+@pytest.mark.fault(
+    "CAM files whose class numbers may count from 0 or with background",
+    "the photo's labels decide; where neither fits, it is left out",
+)
 def test_the_photos_labels_decide_how_ids_are_counted(tmp_path):
     """{0, 8}: an aeroplane and a chair from 0, or a cat and its background."""
     _npy(tmp_path / "a.npy", {0: CAM[0], 8: CAM[1]})
@@ -96,6 +101,7 @@ def test_npz(tmp_path):
     np.testing.assert_array_equal(read_cams(tmp_path, "b", FACTS).maps, CAM)
 
 
+@pytest.mark.fault("pseudo labels as PNG for CAMs (WeCLIP)", "each class's area is its map")
 def test_pseudo_labels_as_masks(tmp_path):
     mask = np.zeros(SIZE, np.uint8)
     mask[4:9, 3:8], mask[12:, 20:], mask[0] = 8, 12, 255
@@ -105,6 +111,10 @@ def test_pseudo_labels_as_masks(tmp_path):
     assert cams.form.startswith("pseudo labels as a PNG")
 
 
+@pytest.mark.fault(
+    "CAM values outside 0..1",
+    "divided by their maximum where the writer is known, else the photo is left out",
+)
 def test_values_are_normalised_where_the_writer_is_known(tmp_path):
     strange = CAM * 3 - 0.5
     _npy(tmp_path / "a.npy", {7: strange[0], 14: strange[1]})
@@ -121,6 +131,10 @@ FIT = ((20, 28), (2, 3), (5, 7), (6, 8), (40, 56))
 OTHER = ((28, 20), (12, 12), (5, 14), (60, 84), (0, 3))
 
 
+@pytest.mark.fault(
+    "CAMs of another size, or of another shape than the photo",
+    "any size is taken; another shape leaves the photo out",
+)
 @pytest.mark.parametrize("shape", (*FIT, *OTHER))
 def test_any_resolution_but_the_photos_shape(tmp_path, shape):
     np.save(tmp_path / "a.npy", np.ones((2, *shape), np.float32))
@@ -163,6 +177,7 @@ def _dump(content):
     return b"\x80\x03}(" + b"".join(entries) + b"u."
 
 
+@pytest.mark.fault("IRNet's files with PyTorch's tensors", "they are read without PyTorch")
 def test_tensors_inside_irnets_dictionaries(tmp_path):
     path = tmp_path / "a.npy"
     _npy(path, None)
@@ -190,6 +205,15 @@ class _Evil:
         return eval, ("__import__('pathlib').Path('executed').touch()",)
 
 
+@pytest.mark.fault(
+    "CAMs with NaN, fewer maps than classes, numbers that repeat, another form",
+    "the photo is left out",
+)
+@pytest.mark.fault(
+    "a CAM file that would run code",
+    "the photo is left out; nothing runs",
+    section="Untrusted files",
+)
 @pytest.mark.parametrize(
     "content",
     [
@@ -265,6 +289,12 @@ def _too_large(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 1000, 1400)))
 
 
+@pytest.mark.fault(
+    "a small CAM file that would cost gigabytes: strides of 0, keys that share themselves, "
+    "a zip bomb, a header that lies",
+    "refused within 16 MB",
+    section="Untrusted files",
+)
 @pytest.mark.parametrize(
     "make",
     [
@@ -287,6 +317,11 @@ def test_small_files_cost_little(tmp_path, make):
         tracemalloc.stop()
 
 
+@pytest.mark.fault(
+    "a pipe as CAM file",
+    "the photo is left out; nothing waits",
+    section="Untrusted files",
+)
 def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "a.npy")
     with pytest.raises(DataError, match=r"a\.npy cannot be read: it is a pipe or a device"):

@@ -12,6 +12,11 @@ def _seconds(count, size=(375, 500)):
     return seconds_of_stages(photos.get_config(), count, count, pixels, 0.0)
 
 
+@pytest.mark.fault(
+    "any set of photos",
+    "their number, and about how long and how much memory they take, is said first",
+    section="Hosts, devices and memory",
+)
 def test_time_grows_with_the_photos_and_with_their_size():
     few, many, large = _seconds(30), _seconds(3000), _seconds(30, (750, 1000))
     assert few["classifier"] == large["classifier"] < many["classifier"]
@@ -21,6 +26,11 @@ def test_time_grows_with_the_photos_and_with_their_size():
     assert sum(few.values()) < 720
 
 
+@pytest.mark.fault(
+    "photos of any number up to 6000x8000",
+    "memory is said before it is spent, and stays below 12 GB",
+    section="Hosts, devices and memory",
+)
 @pytest.mark.parametrize("config", [photos.get_config(), voc12.get_config()])
 def test_memory_is_bounded_whatever_the_photos(config):
     needed = gigabytes(config, [(768, 1024)] * 9 + [(1024, 1024)], 48.0)
@@ -28,6 +38,11 @@ def test_memory_is_bounded_whatever_the_photos(config):
     assert config.backbone.name != "efficientnet_lite0" or needed < 12
 
 
+@pytest.mark.fault(
+    "{count} photos for the {name}",
+    "it learns in {steps} steps",
+    section="Hosts, devices and memory",
+)
 @pytest.mark.parametrize(
     ("name", "count", "steps"),
     [

@@ -15,6 +15,10 @@ FACTS = Facts((8, 15), 21, (5, 7))
 TWO = Facts((8,), 21, (2, 2))
 
 
+@pytest.mark.fault(
+    "a boundary map that is damaged, has NaN or another shape",
+    "the photo is left out",
+)
 def test_boundaries_as_arrays(tmp_path):
     np.savez(tmp_path / "e.npz", CAM[0])
     np.testing.assert_array_equal(read_boundary(tmp_path, "e", FACTS), CAM[0])
@@ -35,6 +39,11 @@ def test_boundaries_as_arrays(tmp_path):
         read_boundary(tmp_path, "none", FACTS)
 
 
+@pytest.mark.fault(
+    "boundary maps as grey PNGs of 1, 8 or 16 bits",
+    "they are read, white is boundary",
+)
+@pytest.mark.fault("a boundary map in colour", "the photo is left out")
 def test_edge_pngs(tmp_path):
     grey = np.array([[0, 51], [255, 102]], np.uint8)
     Image.fromarray(grey).save(tmp_path / "a.png")
@@ -56,6 +65,10 @@ def test_maps_are_averaged_where_they_shrink():
     np.testing.assert_array_equal(resize_map(line, (16, 16)), line)
 
 
+@pytest.mark.fault(
+    "partial labels of another size, or of classes that the photo does not have",
+    "the photo is left out",
+)
 def test_partial_labels_are_of_the_photos_size_and_classes(tmp_path):
     seeds = np.full((5, 7), 255, np.uint8)
     seeds[0], seeds[1] = 0, 8
@@ -71,6 +84,10 @@ def test_partial_labels_are_of_the_photos_size_and_classes(tmp_path):
         read_seeds(tmp_path, "b", FACTS)
 
 
+@pytest.mark.fault(
+    "probabilities, logits or scores with background for partial labels",
+    "pixels that are sure are taken",
+)
 @pytest.mark.parametrize("form", ["probabilities", "logits", "of the labels", "own scores"])
 def test_probabilities_with_background_become_partial_labels(tmp_path, form):
     logits = np.full((21, 5, 7), -2.0, np.float32)
@@ -89,6 +106,10 @@ def test_probabilities_with_background_become_partial_labels(tmp_path, form):
     np.testing.assert_array_equal(read_seeds(tmp_path, "a", FACTS), expected)
 
 
+@pytest.mark.fault(
+    "an array of another number of classes for partial labels",
+    "the photo is left out",
+)
 @pytest.mark.parametrize("shape", [(20, 5, 7), (3, 7, 5), (5, 7), (3, 0, 0)])
 def test_other_arrays_are_no_probabilities(tmp_path, shape):
     np.save(tmp_path / "a.npy", np.zeros(shape))

@@ -71,6 +71,10 @@ def whole(tmp_path_factory):
     return folder / "run", time.monotonic() - started
 
 
+@pytest.mark.fault(
+    "kill -9 in each stage",
+    "the same command goes on; the same masks and scores, byte for byte",
+)
 @pytest.mark.slow
 def test_killed_in_every_stage_and_resumed_gives_the_same_scores(whole, tmp_path):
     killed = tmp_path / "killed"
@@ -85,6 +89,10 @@ def test_killed_in_every_stage_and_resumed_gives_the_same_scores(whole, tmp_path
     assert _result(killed) == _result(whole[0])
 
 
+@pytest.mark.fault(
+    "{number.name} at ten random moments",
+    "status {status}, no traceback; the same masks and scores, byte for byte",
+)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]

@@ -74,12 +74,22 @@ def test_every_photo_is_read_once_and_labelled_at_its_size(found):
         assert photo.boundary.shape == photo.seeds.shape == photo.log_probs.shape[1:]
 
 
+@pytest.mark.fault(
+    "a photo whose scores are not finite",
+    "it is left out by name",
+    section="Hosts, devices and memory",
+)
 def test_scores_that_are_not_finite_are_left_out(found):
     _, written, skipped = found
     assert sorted(written) == [0, 2, 3, 4]
     assert skipped == [Skipped("broken", "broken: the GCN's scores are not finite")]
 
 
+@pytest.mark.fault(
+    "kernels over all pairs of cells on a large grid",
+    "one line, or a warning, with the memory they need",
+    section="Hosts, devices and memory",
+)
 @pytest.mark.parametrize(
     ("graph", "crf", "rule", "grid", "says"),
     [
@@ -112,6 +122,11 @@ def test_a_photo_without_any_class_is_background_and_not_fitted(found):
     assert photo.walk.shape == (2, *photo.boundary.shape) and not photo.seeds.any()
 
 
+@pytest.mark.fault(
+    "photos without any class to label",
+    "all background, which is said",
+    section="Maps from elsewhere",
+)
 def test_photos_without_any_class_alone(tmp_path, capsys):
     config, written = tiny.get_config(), {}
     present = np.zeros((2, 1), bool)

@@ -28,11 +28,21 @@ def _assert_same(folder, alone):
             np.testing.assert_allclose(np.exp(theirs["scores"]), np.exp(scores), atol=1e-4)
 
 
+@pytest.mark.fault(
+    "eight devices instead of one",
+    "photos are labelled alike",
+    section="Hosts, devices and memory",
+)
 def test_eight_devices_give_the_labels_of_one(alone, tmp_path):
     finish(start(SCRIPT, tmp_path, 5, devices=8), "8 devices, 1 hosts")
     _assert_same(tmp_path, alone)
 
 
+@pytest.mark.fault(
+    "two hosts instead of one",
+    "photos are labelled alike",
+    section="Hosts, devices and memory",
+)
 @pytest.mark.slow
 def test_two_hosts_give_the_labels_of_one_and_share_what_failed(alone, tmp_path):
     hosts = start_hosts(SCRIPT, tmp_path, 2)

@@ -108,6 +108,7 @@ def test_regions_vote_at_the_photos_size(one_photo, tmp_path):
     assert (one_photo(scores, tmp_path / "regions")[region > 0] == 1).all()
 
 
+@pytest.mark.fault("maps that lead to a mask without an object", "a warning that names the photos")
 def test_a_mask_without_an_object_is_reported(one_photo, capsys):
     scores = np.stack([np.ones((10, 12)), np.zeros((10, 12))]).astype(np.float32)
     assert not one_photo(scores, None).any()

@@ -1,11 +1,13 @@
 """The warning of masks that found nothing, or nothing else."""
 
 import numpy as np
+import pytest
 
 from wsgcn_jax.data import write_mask
 from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 
 
+@pytest.mark.fault("masks that end all background or all object", "a warning that names the photos")
 def test_they_are_counted_and_named(tmp_path, capsys):
     both = np.zeros((4, 5), np.uint8)
     both[1:, 2:] = 3

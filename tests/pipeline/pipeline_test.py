@@ -81,6 +81,7 @@ def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys)
     assert page.read_bytes() == before and str(page) in capsys.readouterr().out
 
 
+@pytest.mark.fault("a key changed, with `--overwrite`", "only what depends on it is made again")
 def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(workdir, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
@@ -126,6 +127,7 @@ def test_a_run_killed_between_photos_ends_with_the_same_scores(workdir, tmp_path
         assert path.read_bytes() == (copy / "pseudo_labels" / path.name).read_bytes()
 
 
+@pytest.mark.fault("a stage without those before it", "one line that names them")
 def test_a_part_needs_the_stages_before_it(tmp_path):
     config = tiny.get_config()
     config.stages = "cams"

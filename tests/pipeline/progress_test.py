@@ -14,6 +14,11 @@ def clock(monkeypatch):
     return now
 
 
+@pytest.mark.fault(
+    "a stage that compiles first",
+    "the time left is without it",
+    section="Hosts, devices and memory",
+)
 def test_compiling_is_left_out_of_the_time_to_go(clock, capsys):
     with Progress("cams", 5, unit="photo") as meter:
         for seconds, compiled in ((60, True), (2, False), (2, False), (2, False)):

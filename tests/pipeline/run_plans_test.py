@@ -22,6 +22,11 @@ def _run(tmp_path, work):
     return failed, sorted(int(path.stem) for path in tmp_path.iterdir())
 
 
+@pytest.mark.fault(
+    "a batch that does not fit into the memory",
+    "its photos are tried alone; one that does not fit is left out by name",
+    section="Hosts, devices and memory",
+)
 @pytest.mark.parametrize(
     "error", [MemoryError(), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 136 GB")]
 )

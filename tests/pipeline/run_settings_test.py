@@ -9,6 +9,7 @@ from wsgcn_jax.types import DataError
 CLASSES = ("background", "cat", "traffic light")
 
 
+@pytest.mark.fault("a run given to another command", "its own configuration and classes count")
 def test_a_configuration_comes_back_whole(tmp_path):
     config = voc_animals.get_config()
     config.data.root = "somewhere"
@@ -24,6 +25,7 @@ def test_older_runs_keep_nothing(tmp_path):
     assert run_settings.load(tmp_path) is None
 
 
+@pytest.mark.fault("a run's `config.json` that is damaged", "one line")
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"config": 1, "classes": []}', '{"config": {}}'])
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
@@ -31,6 +33,7 @@ def test_a_damaged_file_is_named(tmp_path, text):
         run_settings.load(tmp_path)
 
 
+@pytest.mark.fault("a run of another version", "one line with the keys that differ")
 @pytest.mark.parametrize("config", [{"gcn": {"epoch": 3}}, {"gcn": {"epochs": "many"}}])
 def test_keys_of_another_version_are_named(tmp_path, config):
     kept = run_settings.RunSettings(config, CLASSES)

@@ -159,6 +159,7 @@ def _config(**changes):
     return config
 
 
+@pytest.mark.fault("a segmenter's start that cannot be", "one line before anything runs")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -49,6 +49,7 @@ def _devkit(root):
         (root / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names))
 
 
+@pytest.mark.fault("photos to score that get no labels", "one line before the first stage")
 @pytest.mark.parametrize(("pseudo", "scored"), [("train_aug", "train"), ("train", "train_aug")])
 def test_some_of_the_pseudo_labels_may_be_scored_but_not_others(tmp_path, pseudo, scored):
     _devkit(tmp_path / "VOC2012")
@@ -75,6 +76,10 @@ def test_some_of_the_pseudo_labels_may_be_scored_but_not_others(tmp_path, pseudo
             stages.run_stages(config, workdir)
 
 
+@pytest.mark.fault(
+    "a stage that has to leave out every photo",
+    "one line; it does not count as finished",
+)
 def test_a_stage_that_leaves_out_every_photo_is_not_finished(tmp_path):
     config = tiny.get_config()
     config.stages = "data"
@@ -95,6 +100,11 @@ def test_a_stage_that_leaves_out_every_photo_is_not_finished(tmp_path):
         stages._some(leaves_out(first), context, context.folder("pseudo_labels"))
 
 
+@pytest.mark.fault(
+    "single stages run with other settings",
+    "no old scores and no report pass for theirs",
+)
+@pytest.mark.fault("a `scores.json` that was deleted", "it is written again")
 def test_scores_are_shown_for_the_settings_that_made_them_only(tmp_path):
     config = tiny.get_config()
     context = Context(config, Workspace(str(tmp_path)))

@@ -83,6 +83,10 @@ def _replace_by_link(path):
 DAMAGES = (_truncate, _flip, _lose, _replace_by_folder, _replace_by_link)
 
 
+@pytest.mark.fault(
+    "a result of a finished stage that is cut, flipped, gone, a folder or a link",
+    "it is named and made again, nothing else",
+)
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("file", ["one.npz", "scores.json", "weights/d"])
 def test_what_is_damaged_is_said_and_made_again_and_nothing_else(workspace, file, damage):
@@ -99,6 +103,10 @@ def test_a_stage_that_makes_no_single_files_makes_all(workspace):
     assert _run(workspace, one_by_one=False) == [*NAMES]
 
 
+@pytest.mark.fault(
+    "one flipped bit, with the file's time as before",
+    "found by the next stage that reads it",
+)
 def test_a_flipped_bit_that_shows_in_no_time_is_found_by_the_stage_that_reads_it(workspace):
     path = workspace.folder("cams") / "two.npz"
     times = os.stat(path)
@@ -110,6 +118,10 @@ def test_a_flipped_bit_that_shows_in_no_time_is_found_by_the_stage_that_reads_it
         _plan(workspace, wanted=("labels",))
 
 
+@pytest.mark.fault(
+    "a `stage.json` that is damaged",
+    "one line that says what to delete; nothing is deleted",
+)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -134,6 +146,11 @@ def test_a_flipped_bit_in_a_stamp_is_found(workspace):
         _plan(workspace)
 
 
+@pytest.mark.fault(
+    "a `stage.json` that names files outside",
+    "one line; they are not touched",
+    section="Untrusted files",
+)
 def test_a_stamp_cannot_name_files_outside(workspace, tmp_path):
     path = workspace.folder("cams") / "stage.json"
     raw = json.loads(path.read_text())
@@ -146,6 +163,10 @@ def test_a_stamp_cannot_name_files_outside(workspace, tmp_path):
     assert (tmp_path / "victim").exists()
 
 
+@pytest.mark.fault(
+    "a file, a link or your own folder where a stage's folder should be",
+    "one line; it is left alone",
+)
 @pytest.mark.parametrize("kind", ["file", "link", "foreign"])
 def test_what_is_no_stages_folder_is_refused(tmp_path, kind):
     folder = tmp_path / "cams"
@@ -162,6 +183,11 @@ def test_what_is_no_stages_folder_is_refused(tmp_path, kind):
     assert kind != "foreign" or (folder / "holiday.jpg").exists()
 
 
+@pytest.mark.fault(
+    "other settings or photos in a finished work folder",
+    "one line with the keys that differ; `--overwrite` replaces",
+)
+@pytest.mark.fault("your own file in a stage's folder, with `--overwrite`", "it is moved to `kept`")
 def test_other_settings_are_named_and_replace_only_where_they_may(workspace, tmp_path):
     (workspace.folder("cams") / "holiday.jpg").write_text("mine")
     with pytest.raises(DataError, match=r"cams there were made by other settings \(cams\.scale: "):
@@ -195,6 +221,10 @@ def _killed(folder):
     raise KeyboardInterrupt
 
 
+@pytest.mark.fault(
+    "other settings on a stage that is not finished",
+    "one line; what is whole is kept",
+)
 def test_an_unfinished_stage_keeps_its_whole_files_and_other_settings_are_refused(tmp_path):
     workspace = Workspace(tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -227,6 +257,7 @@ def test_a_stage_that_failed_before_it_wrote_anything_is_in_nobodys_way(tmp_path
     assert _run(workspace, B) == [*NAMES]
 
 
+@pytest.mark.fault("a work folder that cannot be written", "one line")
 def test_unwritable_work_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="--workdir"):
@@ -238,6 +269,7 @@ def test_fingerprint_depends_on_content_only():
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
 
 
+@pytest.mark.fault("a map (`.npz`) of a run that is cut, or holds objects", "one line")
 def test_arrays_round_trip_and_damage_is_named(tmp_path):
     path = tmp_path / "x.npz"
     write_arrays(path, {"a": np.arange(3)})
@@ -262,6 +294,10 @@ def _curves(folder, first, last):
     curves.close()
 
 
+@pytest.mark.fault(
+    "a training that goes on",
+    "`resuming at step ...`; curves repeat no step; damaged lines are passed over",
+)
 def test_a_resumed_curve_repeats_no_step_and_says_where_it_goes_on(tmp_path, capsys):
     _curves(tmp_path, 1, 3)
     with (tmp_path / "curves.jsonl").open("ab") as file:

@@ -57,6 +57,11 @@ def _run(folder, numbers, steps=20, report=lambda step, scalars: None, x=1.0, **
     ).params
 
 
+@pytest.mark.fault(
+    "a training that was interrupted",
+    "resumed, it ends with the same weights",
+    section="Work folders and interruptions",
+)
 def test_resumed_run_ends_with_the_same_weights(tmp_path):
     whole = _run(tmp_path / "whole", Numbers())
     with pytest.raises(KeyboardInterrupt):
@@ -87,6 +92,11 @@ class Poisoned(Numbers):
         return {"x": batch["x"] + (np.float32(np.inf) if self.place == 5 else 0)}
 
 
+@pytest.mark.fault(
+    "a training whose loss becomes NaN",
+    "one line with the step; the batch is kept",
+    section="Work folders and interruptions",
+)
 def test_nan_names_the_step_and_saves_the_batch_that_caused_it(tmp_path):
     steps = []
     with pytest.raises(FloatingPointError, match=r"step 4; the batch is in .*bad_batch_step_4"):
@@ -128,6 +138,11 @@ def _lose_the_state(folder):
     shutil.rmtree(folder / "state")
 
 
+@pytest.mark.fault(
+    "a checkpoint that is cut, zeroed or has one flipped bit",
+    "it is set aside, the one before it is used",
+    section="Work folders and interruptions",
+)
 @pytest.mark.parametrize(
     "damage", [_halve_every_file, _zero_the_arrays, _flip_a_bit, _change_the_place, _lose_the_state]
 )
@@ -145,6 +160,11 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_it(tmp_path, caplo
     np.testing.assert_array_equal(again["w"]["kernel"], whole["w"]["kernel"])
 
 
+@pytest.mark.fault(
+    "a disk that is full while a checkpoint is saved",
+    "one line; the same command goes on",
+    section="Work folders and interruptions",
+)
 def test_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -154,6 +174,11 @@ def test_full_disk_is_one_clear_error(tmp_path, monkeypatch):
         _run(tmp_path, Numbers())
 
 
+@pytest.mark.fault(
+    "a disk without room for a checkpoint",
+    "one line before it is written",
+    section="Work folders and interruptions",
+)
 def test_no_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
     room = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: room)
@@ -254,6 +279,11 @@ def test_saved_trees_come_back_and_others_are_refused(tmp_path):
         load_tree(tmp_path / "nothing", tree)
 
 
+@pytest.mark.fault(
+    "weights that are cut or have one flipped bit",
+    "one line, or the stage is made again",
+    section="Work folders and interruptions",
+)
 @pytest.mark.parametrize("damage", [_flip_a_bit, _halve_every_file])
 def test_damaged_weights_are_named(tmp_path, damage):
     tree = {"a": jnp.arange(300.0)}
@@ -263,6 +293,11 @@ def test_damaged_weights_are_named(tmp_path, damage):
         load_tree(tmp_path / "weights", tree)
 
 
+@pytest.mark.fault(
+    "checksums that name files elsewhere",
+    "one line; nothing else is read",
+    section="Untrusted files",
+)
 def test_checksums_of_weights_name_no_files_outside(tmp_path):
     tree = {"a": jnp.arange(3.0)}
     save_tree(tmp_path / "weights", tree)

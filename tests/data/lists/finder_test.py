@@ -11,6 +11,10 @@ from wsgcn_jax.data.lists.finder import Finder
 from wsgcn_jax.types import DataError
 
 
+@pytest.mark.fault(
+    "file names in another case, with backslashes, without ending, with accents in NFC for NFD",
+    "the file that is meant is found, which is said; where two fit, neither is",
+)
 def test_spellings(tmp_path):
     accent = unicodedata.normalize("NFD", "caf\u00e9.JPG")
     for file in (accent, "sub/a b.jpg", "one.png", "two.jpg", "two.png", "Case.jpg", "case.jpg"):
@@ -41,6 +45,7 @@ def test_spellings(tmp_path):
 OUTSIDE = ("../x.jpg", "a/../../x", "/etc/passwd", "C:\\x.jpg", "..\\x", "gs://b/c")
 
 
+@pytest.mark.fault("a list with the file name `{name!r}`", "one line", section="Untrusted files")
 @pytest.mark.parametrize("name", [*OUTSIDE, "a\x00b", "a\nb", ""])
 def test_names_that_leave_the_folder(tmp_path, name):
     with pytest.raises(DataError, match="line 1: the name") as caught:
@@ -52,6 +57,16 @@ def test_names_with_odd_spaces_are_names():
     check_relative("Bild 10.00.00\u202fAM\u00a0(2).png", where="list")
 
 
+@pytest.mark.fault(
+    "a pipe or a device as photo",
+    "it is left out; nothing waits",
+    section="Untrusted files",
+)
+@pytest.mark.fault(
+    "a file of 1 TB as photo",
+    "it is left out before it is read",
+    section="Untrusted files",
+)
 def test_pipes_devices_and_large_files_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
@@ -80,6 +95,10 @@ def test_content_decides_whether_a_file_is_the_same(tmp_path):
     assert a == c != b and none is None
 
 
+@pytest.mark.fault(
+    "a photo in folders whose joined names exceed 255 bytes",
+    "its results have a shortened name of their own",
+)
 def test_results_of_long_names(tmp_path):
     assert result_name("sub/a.b.jpg") == "sub__a.b"
     long = result_name("/".join(["s" * 200, "\u00e9" * 120 + ".jpg"]))

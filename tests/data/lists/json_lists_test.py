@@ -15,6 +15,7 @@ TWO = '{"file": "p.jpg", "labels": ["traffic light", "cat"]}', '{"file": "q.jpg"
 TEXT = '{"image": "p.jpg", "tag": "traffic light,cat"}', '{"image": "q.jpg", "tag": ""}'
 
 
+@pytest.mark.fault("labels as JSON lines, or as one JSON object or list", "they are read")
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -35,6 +36,10 @@ def test_json(tmp_path, name, text):
     assert found.classes == ("background", "traffic light", "cat")
 
 
+@pytest.mark.fault(
+    "JSON that is broken, endless or of another form",
+    "one line, with the entry's number",
+)
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -86,6 +91,7 @@ def test_coco_labels(tmp_path):
     assert (mask == 255).all()
 
 
+@pytest.mark.fault("COCO's form with other categories", "these are the classes")
 def test_coco_of_other_categories(tmp_path):
     path = _coco(tmp_path, [_object(7, [])], categories=((7, "red fox"), (2, "newt")))
     assert read_list(path, tmp_path).labelled.classes == ("background", "newt", "red fox")
@@ -152,6 +158,10 @@ def test_compressed_runs():
     assert decode_counts("83304") == [8, 3, 3, 3, 7]
 
 
+@pytest.mark.fault(
+    "an outline of COCO's that is damaged or of a gigantic size",
+    "the photo is left out",
+)
 @pytest.mark.parametrize(
     "outline",
     [
@@ -177,6 +187,7 @@ def test_damaged_outlines(tmp_path, outline):
         coco.mask("p9.jpg", COCO_CLASSES)
 
 
+@pytest.mark.fault("an `instances.json` that lacks something or contradicts itself", "one line")
 @pytest.mark.parametrize(
     "content",
     [

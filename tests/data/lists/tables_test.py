@@ -29,6 +29,10 @@ def _rows(root: Path, text: str | bytes, **options) -> dict[str, tuple[str, ...]
     return {row.file: row.labels for row in _read(root, text, **options).rows}
 
 
+@pytest.mark.fault(
+    "commas, semicolons, tabs, bars, quotes, byte order marks, UTF-16, one-hot tables, any header",
+    "the same list is read",
+)
 @pytest.mark.parametrize(
     "text",
     [
@@ -82,6 +86,10 @@ def test_order_of_appearance_and_names_with_commas(root, header):
     assert [row.labels for row in found.rows] == [("dog", "cat"), ("cat",), (), ()]
 
 
+@pytest.mark.fault(
+    "names of several words, and several names with spaces between",
+    "they are told apart by the names that stand alone elsewhere",
+)
 @pytest.mark.parametrize(
     ("lines", "labels"),
     [
@@ -103,6 +111,10 @@ def test_what_a_space_means(root, lines, labels):
     assert list(_rows(root, text).values())[: len(labels)] == labels
 
 
+@pytest.mark.fault(
+    "a label that is not among the given classes",
+    "one line, with the nearest of them",
+)
 def test_names_that_are_given_stay_whole(root):
     classes = ("background", "red fox", "fox", "red")
     text = "a.jpg,red fox fox\nb.jpg,red\nc.jpg,fox red fox\n"
@@ -115,6 +127,8 @@ def test_names_that_are_given_stay_whole(root):
         _rows(root, 'a.jpg,"red foks;fox"\n', classes=classes)
 
 
+@pytest.mark.fault("a list in any dialect", "how it was read is said before the run")
+@pytest.mark.fault("a photo on several lines", "its labels are joined, which is said")
 def test_what_was_recognised_is_said(root):
     notes = "\n".join(_read(root, "image_path;label\np0.jpg;cat dog\n# x\np1.jpg;dog\n").notes)
     assert "columns separated by semicolon, with the header image_path,label" in notes
@@ -127,6 +141,10 @@ def test_what_was_recognised_is_said(root):
     assert "is read as cp1252" in "\n".join(_read(root, b"p0.jpg,caf\xe9\n").notes)
 
 
+@pytest.mark.fault(
+    "labels such as `cat`, `Cat` and `catt`",
+    "they are classes of their own, with a warning",
+)
 def test_names_that_are_alike(root):
     def warning(*names):
         text = "".join(f"{i}.jpg,{name}\n" for i, name in enumerate(names))
@@ -139,6 +157,7 @@ def test_names_that_are_alike(root):
     assert not warning("class1", "class2", "class10") and not warning("A 1", "A 2")
 
 
+@pytest.mark.fault("VOC's list of one class (`NAME -1`)", "that class and negatives")
 def test_a_list_of_one_class_of_voc(root):
     found = _read(root, "p0  1\np1 -1\np2  0\n", name="cat_train.txt")
     assert found.classes == ("background", "cat")
@@ -149,6 +168,7 @@ def test_a_list_of_one_class_of_voc(root):
     }
 
 
+@pytest.mark.fault("a folder of VOC's lists of classes", "their labels are joined")
 def test_a_folder_of_lists_of_voc(root):
     main = root / "Main"
     main.mkdir()
@@ -160,6 +180,7 @@ def test_a_folder_of_lists_of_voc(root):
     assert [row.labels for row in found.rows] == [("cat",), ("cat", "dog")]
 
 
+@pytest.mark.fault("pairs `images/a.jpg masks/a.png`", "classes come from the masks")
 def test_pairs_of_photo_and_mask(root):
     for sub in ("images", "masks"):
         (root / sub).mkdir()
@@ -174,6 +195,7 @@ def test_pairs_of_photo_and_mask(root):
     assert (row.labels, row.mask) == (("cat",), "masks/a.png")
 
 
+@pytest.mark.fault("more than 254 labels", "one line")
 def test_200_labels(root):
     names = [f"species{i:03}" for i in range(200)]
     found = _read(root, f"p0.jpg,{' '.join(names)}\np1.jpg,{' '.join(names[:100])}\n")
@@ -182,6 +204,10 @@ def test_200_labels(root):
         _read(root, "".join(f"{i}.jpg,n{i}\n" for i in range(300)))
 
 
+@pytest.mark.fault(
+    "a list that is empty, broken, binary, contradicts itself, or is a table without names",
+    "one line, with the line's number",
+)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -205,6 +231,10 @@ def test_faults(root, text, message):
         _read(root, text, classes=VOC_CLASSES)
 
 
+@pytest.mark.fault(
+    "a label with control characters, or of more than 100 characters",
+    "one line, safe to print",
+)
 def test_names_no_class_can_have(root):
     for name in ("x" * 101, "a\x1b[31m"):
         with pytest.raises(DataError, match="is no name of a class") as caught:
