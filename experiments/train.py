@@ -27,8 +27,9 @@ from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.hosts import join_hosts
+from wsgcn_jax.pipeline.inputs import check_place
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.stages import STAGES, run_stages
 from wsgcn_jax.report import table_text, write_report
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
@@ -94,12 +95,14 @@ def make_workdir(options: argparse.Namespace, config: ConfigDict) -> Path:
     """Names the work folder; one that nobody named is never taken from a run of other data.
 
     Raises:
-        DataError: the folder that goes by this data's name holds networks of other data.
+        DataError: the folder that goes by this data's name holds networks of other data, or lies
+            among the photos.
     """
     if options.workdir:
         return absolute(options.workdir)
     name = absolute(options.photos).name if options.photos else Path(_config_name(options)).stem
     workdir = absolute(Path("workdir") / name.partition(":")[0])
+    check_place(config, workdir, [stage.name for stage in STAGES])
     data = f"{config.data.source} {config.data.root and absolute(config.data.root)}"
     note = workdir / _DATA_NOTE
     with contextlib.suppress(OSError):  # the first stage says what is wrong with the folder

@@ -162,6 +162,14 @@ def test_other_photos_never_share_the_default_folder(ran, capsys):
     )
 
 
+def test_the_default_folder_is_none_of_the_photos(tmp_path, monkeypatch, capsys):
+    (tmp_path / "cat").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--config=test", "--photos=."]) == 2
+    assert "whose sub-folders are the labels" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["cat"]
+
+
 def test_help_fits_on_a_screen_and_ends_well(capsys):
     assert _status("--help") == 0
     lines = capsys.readouterr().out.splitlines()
