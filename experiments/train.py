@@ -85,7 +85,9 @@ def make_config(options: argparse.Namespace, keys: Sequence[str]) -> ConfigDict:
     config = load_config(_config_name(options))
     if options.photos is not None:
         config.data.update(source="folder", root=options.photos)
-        config.data.update(labels=options.labels, masks=options.masks)
+        given = (options.labels, options.masks)
+        labels, masks = (name and _found(Path(options.photos), name) for name in given)
+        config.data.update(labels=labels, masks=masks)
     elif options.labels is not None or options.masks is not None:
         raise DataError("--labels and --masks belong to --photos=DIR; name the folder of photos")
     return override(config, keys)
@@ -113,6 +115,12 @@ def make_workdir(options: argparse.Namespace, config: ConfigDict) -> Path:
             )
         write_atomic(note, data.encode())
     return workdir
+
+
+def _found(photos: Path, name: str) -> str:
+    """A list or folder as the source of photos wants it: in the photos' folder, else from here."""
+    elsewhere = not (photos / name).exists() and Path(name).exists()
+    return str(absolute(name)) if elsewhere else name
 
 
 def _config_name(options: argparse.Namespace) -> str:

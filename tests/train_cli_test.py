@@ -48,6 +48,24 @@ def ran(monkeypatch, tmp_path):
 
 
 @pytest.mark.fault(
+    "`--labels=DIR/list.csv` beside `--photos=DIR`", "the list is found, in DIR or from here"
+)
+def test_a_list_may_be_named_from_here_or_from_the_photos(ran, tmp_path):
+    (tmp_path / "pets").mkdir()
+    for name in ("pets/in.csv", "pets/both.csv", "both.csv", "here.csv"):
+        (tmp_path / name).touch()
+    for given, found in {
+        "in.csv": "in.csv",
+        "both.csv": "both.csv",
+        "pets/in.csv": f"{tmp_path}/pets/in.csv",
+        "here.csv": f"{tmp_path}/here.csv",
+        "none.csv": "none.csv",
+    }.items():
+        config, _ = ran("--config=test", "--photos=pets", f"--labels={given}")
+        assert config.data.labels == found
+
+
+@pytest.mark.fault(
     "options or keys that are misspelt, lack a value or do not go together",
     "one line, with what was probably meant, if anything",
 )
