@@ -44,6 +44,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         )
         if confusion.any():
             scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
+            scores["val"]["confusion"] = confusion.tolist()
     if is_primary():
         write_atomic(folder / _SCORES, json.dumps(scores, indent=1).encode())
     return ()
@@ -184,6 +185,7 @@ def _score_pseudo(
     scores["seeds"] = {k: round(100 * v, 2) for k, v in quality._asdict().items()}
     where = _entry(labelled, split.classes, classes)["miou"] if labelled.any() else 0.0
     scores["seeds"]["miou_where_labelled"] = where
+    scores["confusion"] = final.tolist()
     return scores, _worst(each)
 
 
