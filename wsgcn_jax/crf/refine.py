@@ -132,8 +132,7 @@ def counting_classes(scores: np.ndarray, settings: Settings, kernel: Kernel | No
     axes = tuple(i for i in range(scores.ndim) if i != scores.ndim - 3)
     if resolve_kernel(kernel) == "exact" or settings.unary is not score_unary:
         return np.ones(scores.shape[-3], bool)
-    found: np.ndarray = (scores > _NEGLIGIBLE).any(axis=axes)
-    return found
+    return np.asarray((scores > _NEGLIGIBLE).any(axis=axes))
 
 
 def _may_be_unit(image: Array) -> bool:

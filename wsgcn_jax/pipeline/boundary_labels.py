@@ -56,8 +56,8 @@ def boundary_labels(
         return confident_labels(resize_maps(cam, size), class_ids, levels)
     if crf.kernel != "exact":
         scores = _readings(resize_maps(cam, size), levels)
-        refined = at_full_size([photo, photo], scores, len(scores))
-        sure, loose = (one.argmax(axis=0) for one in refined)
+        drawn = at_full_size([photo, photo], scores, len(scores))
+        sure, loose = (one.argmax(axis=0) for one in drawn)
         return _agreed(sure, loose, class_ids)
     fits = 4 * math.sqrt(EXACT_CELLS / (size[0] * size[1]))
     scale = min(1.0, fits, longer_side_scale(size, crf.longer_side))

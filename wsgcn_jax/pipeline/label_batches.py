@@ -84,15 +84,14 @@ def label_batches(
         DataError: see `check_memory`.
     """
     given = [within(size, config.data.longer_side) for size in sizes]
-    side = config.graph.longer_side
-    seen = [network_size(size, longer_side_scale(size, side)) for size in given]
+    scales = [longer_side_scale(size, config.graph.longer_side) for size in given]
+    seen = list(map(network_size, given, scales))
     _write_backgrounds(sizes, given, [grid_size(size) for size in seen], present, write, output)
     plans = _plans_of_objects(seen, present, config)
     for warning in check_memory([grid_size(plan.shape) for plan in plans], config):
         log(warning)
     label = make_label_program(config)
-    objects = np.flatnonzero(present.any(axis=1)).tolist()
-    full_scores = make_full_scores([given[index] for index in objects], config)
+    full_scores = make_full_scores([given[i] for i in np.flatnonzero(present.any(axis=1))], config)
     failed = np.zeros(len(names), bool)
 
     def decoded(index: int) -> np.ndarray:
@@ -113,20 +112,13 @@ def label_batches(
         maps = inputs(batch)
         with device:
             outputs = jax.tree.map(np.asarray, label(maps))
-        finite = []
-        for row, index in enumerate(plan.indices[: plan.real]):
-            cut = _without_padding(batch, maps, outputs, row)
-            failed[index] = cut is None
-            if cut is not None:
-                finite.append((index, cut))
-        scores = full_scores(
-            [photos[index] for index, _ in finite],
-            (cut.log_probs[cut.class_ids] for _, cut in finite),
-            len(plan.indices),
-        )
-        for (index, cut), full in zip(finite, scores, strict=True):
-            label_map = argmax_resized(full, sizes[index], cut.class_ids)
-            write(index, Labelled(*cut, full, label_map))
+        cuts = [_without_padding(batch, maps, outputs, row) for row in range(plan.real)]
+        finite = {index: cut for index, cut in zip(plan.indices, cuts, strict=False) if cut}
+        failed[[index for index in plan.indices if index not in finite]] = True
+        log_probs = (cut.log_probs[cut.class_ids] for cut in finite.values())
+        drawn = full_scores([photos[index] for index in finite], log_probs, len(plan.indices))
+        for (index, cut), full in zip(finite.items(), drawn, strict=True):
+            write(index, Labelled(*cut, full, argmax_resized(full, sizes[index], cut.class_ids)))
 
     # On a CPU a fit is many small products, which do not keep a second core busy, and the photos
     # before and after it are other work: two batches side by side. An accelerator has one batch at

@@ -1,7 +1,7 @@
 """Masks from a trained segmenter, without the configuration that trained it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -184,7 +184,7 @@ def predict(
             )
         )
         rows = [row for row in range(plan.real) if plan.indices[row] not in broken]
-        maps = (
+        maps: Iterator[np.ndarray] = (
             np.moveaxis(probabilities[row, : grids[row][0], : grids[row][1]], 2, 0) for row in rows
         )
         if refine is not None:
