@@ -13,7 +13,6 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -24,14 +23,14 @@ from etils.epath import PathLike
 
 from wsgcn_jax import interrupt
 from wsgcn_jax.compiler import keep_compiled_programs
-from wsgcn_jax.crf import DEEPLAB, refine
+from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import MAX_BYTES, SUFFIXES, decode_photo, photo_size
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.locks import locked
-from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
+from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
 from wsgcn_jax.types import DataError, Skipped
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
@@ -114,7 +113,7 @@ def _predict(
         read,
         lambda index: out / readable[index].with_suffix(".png"),
         "masks",
-        refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if crf else None,
+        crf=DEEPLAB if crf else None,
     )
     skipped += [Skipped(str(readable[index]), reason) for index, reason in broken]
     if len(skipped) == len(files):

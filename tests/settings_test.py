@@ -230,7 +230,7 @@ def test_a_part_of_the_sections_may_be_checked():
     settings.check(config, sections=("graph", "crf"))
 
 
-@pytest.mark.parametrize("machine", [None, *settings.BATCHES])
+@pytest.mark.parametrize("machine", [None, *settings.MACHINES])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_configurations_pass(name, machine):
     config = importlib.import_module(f"configs.{name}").get_config(machine)

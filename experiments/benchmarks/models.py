@@ -121,7 +121,7 @@ def _measure(torch: Any, case: Case, options: argparse.Namespace, peak: float) -
     """Times one network's forward pass and training step."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.batch, options.side, options.side, 3)).astype(np.float32)
-    variables = _variables(case.module, x)
+    variables = drawn_variables(case.module, x)
     steps, outputs, counts = _our_steps(case, variables, x)
     rivals: dict[str, list[Step]] = {kind: [step] for kind, step in steps.items()}
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
@@ -156,13 +156,30 @@ def _our_steps(
     case: Case, variables: dict[str, Any], x: np.ndarray
 ) -> tuple[dict[str, Step], tuple[jax.Array, ...], dict[str, float]]:
     """Returns the forward pass and the training step, the outputs, and operations of either."""
-    params, frozen = variables["params"], {"batch_stats": variables["batch_stats"]}
     compiled = partial(jax.jit, compiler_options=convolution_options())
-    trained = partial(jax.jit, compiler_options=convolution_options(params))
 
     @compiled
     def forward(variables: Any, x: jax.Array) -> tuple[jax.Array, ...]:
         return case.outputs(case.module.apply(variables, x))
+
+    update, state = our_update(case, variables)
+    counts = {
+        "forward": _operations(forward, variables, x),
+        "training": _operations(update, state, {"x": x}),
+    }
+
+    def train() -> Any:
+        nonlocal state
+        state, scalars = update(state, {"x": x})
+        return scalars
+
+    steps: dict[str, Step] = {"forward": partial(forward, variables, x), "training": train}
+    return steps, forward(variables, x), counts
+
+
+def our_update(case: Case, variables: dict[str, Any]) -> tuple[Any, TrainState]:
+    """Returns the jitted training step (state, {"x": photos}) -> (state, scalars), and a state."""
+    params, frozen = variables["params"], {"batch_stats": variables["batch_stats"]}
 
     def loss(params: Any, frozen: Any, batch: Any) -> Any:
         outputs = case.outputs(case.module.apply({"params": params, **frozen}, batch["x"]))
@@ -176,19 +193,12 @@ def _our_steps(
     )
     state = TrainState(jnp.zeros((), jnp.int32), params, frozen, optimiser.init(params), None)
     state = jax.tree.map(jnp.array, state)  # a copy, since the update takes its memory
-    update = trained(make_update(loss, optimiser), donate_argnums=0)
-    counts = {
-        "forward": _operations(forward, variables, x),
-        "training": _operations(update, state, {"x": x}),
-    }
-
-    def train() -> Any:
-        nonlocal state
-        state, scalars = update(state, {"x": x})
-        return scalars
-
-    steps: dict[str, Step] = {"forward": partial(forward, variables, x), "training": train}
-    return steps, forward(variables, x), counts
+    update = jax.jit(
+        make_update(loss, optimiser),
+        donate_argnums=0,
+        compiler_options=convolution_options(params),
+    )
+    return update, state
 
 
 def _torch_steps(
@@ -210,7 +220,7 @@ def _torch_steps(
     return {"forward": forward, "training": train}
 
 
-def _variables(module: Any, x: np.ndarray) -> dict[str, Any]:
+def drawn_variables(module: Any, x: np.ndarray) -> dict[str, Any]:
     """Weights of a size at which nothing explodes or dies, faster than the network's `init`."""
     rng = np.random.default_rng(1)
 

@@ -26,7 +26,12 @@ from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
 FIXED: Mapping[str, Any] = MappingProxyType(
-    {"graph.symmetrise": "max", "gcn.ensemble": 1, "gcn.foreground_odds": 1.0}
+    {
+        "graph.symmetrise": "max",
+        "gcn.features": "boundary",
+        "gcn.ensemble": 1,
+        "gcn.foreground_odds": 1.0,
+    }
 )
 """Keys of a configuration that the published algorithm has one value of."""
 

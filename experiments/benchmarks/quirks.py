@@ -12,7 +12,7 @@ import numpy as np
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.evaluate import THRESHOLDS
 from wsgcn_jax.pipeline.label_batches import Labelled
-from wsgcn_jax.pipeline.label_program import full_scores
+from wsgcn_jax.pipeline.label_program import make_full_scores
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import Example
@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         walk = resize_maps(photo.walk[class_ids[1:] - 1], size)
         walk /= max(float(walk.max()), 1e-5)
         enlarged = resize_maps(photo.log_probs, size, align_corners=True)
-        again = full_scores(image, photo.log_probs[class_ids], flat)
+        full_scores = make_full_scores([size], flat)
+        (again,) = full_scores([image], [photo.log_probs[class_ids]], 1)
         every = np.arange(len(enlarged), dtype=np.uint8)
         return {
             "final": argmax_labels(photo.scores, class_ids),

@@ -20,13 +20,21 @@ except ImportError:  # only this benchmark needs it
 class Weights:
     """Our variables by their paths, as PyTorch tensors in PyTorch's shapes."""
 
-    def __init__(self, variables: Mapping[str, Any], *, trained: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, Any],
+        *,
+        trained: Callable[[str], bool],
+        device: str = "cpu",
+    ) -> None:
         """Copies the variables.
 
         Args:
             variables: `{"params": tree, "batch_stats": tree}`.
             trained: path of a parameter -> whether it gets a gradient.
+            device: where they lie, by PyTorch's name.
         """
+        self._device = device
         self._tensors: dict[str, Any] = {}
         for tree in variables.values():
             self._add(tree, "")
@@ -45,7 +53,8 @@ class Weights:
                 array = array.T[:, :, None, None]
             elif array.ndim >= 4:  # the ASPP's kernels have the rates in front
                 array = np.moveaxis(array, (-1, -2), (-4, -3))
-            self._tensors[prefix + key] = torch.from_numpy(np.array(array, order="C"))
+            tensor = torch.from_numpy(np.array(array, order="C"))
+            self._tensors[prefix + key] = tensor.to(self._device)
 
     def __getitem__(self, name: str) -> Any:
         return self._tensors[name]

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from wsgcn_jax.data.batching import MOST_SHAPES, batch_of, bucket_shape, pad_to, plan_batches
+from wsgcn_jax.data.batching import (
+    MOST_SHAPES,
+    batch_of,
+    bucket_shape,
+    pad_to,
+    padded_shapes,
+    plan_batches,
+)
 
 
 def test_bucket_shape():
@@ -57,10 +64,13 @@ def test_rare_shapes_join_larger_ones():
     assert {(384, 512), (512, 384)} <= shapes
     padded = sum(height * width * len(batch) for (height, width), batch in plan)
     assert padded < 1.15 * sum(h * w for h, w in common + rare)
+    assert padded_shapes(common + rare, 32) == [
+        shape for _, shape in sorted((i, shape) for shape, batch in plan for i in batch)
+    ]
 
 
 def test_plan_of_nothing():
-    assert plan_batches([], 8, 32) == []
+    assert plan_batches([], 8, 32) == [] and padded_shapes([], 32) == []
 
 
 @pytest.mark.parametrize(

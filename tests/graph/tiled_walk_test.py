@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.graph import tiles
+from wsgcn_jax.graph.kernel_factors import kernel_factors
 from wsgcn_jax.graph.tiled_kernel import inverse_root
 from wsgcn_jax.graph.tiled_walk import _local_power, _walk
 
@@ -61,8 +62,19 @@ def test_inverse_root_of_a_nearly_singular_matrix():
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(64, 64)))[0]
     values = 10.0 ** np.linspace(-5, 2, 64)
     gram = (turn * values) @ turn.T
-    root = np.asarray(jax.jit(inverse_root)(jnp.asarray(gram, jnp.float32)), np.float64)
+    inverse = jax.jit(inverse_root)
+    root = np.asarray(inverse(jnp.asarray(gram, jnp.float32)), np.float64)
     # Whitening is what it is for; the smallest modes are near float32's rounding of the largest.
     white = turn.T @ (root @ gram @ root) @ turn
     np.testing.assert_allclose(np.diag(white)[16:], 1, atol=0.02)
-    assert np.isfinite(inverse_root(jnp.zeros((3, 3)))).all()
+    assert np.isfinite(inverse(jnp.zeros((64, 64)))).all()
+    assert np.isnan(inverse(jnp.full((64, 64), jnp.nan))).all()
+
+
+def test_an_eigendecomposition_that_fails_is_seen(monkeypatch):
+    """LAPACK's way to fail is NaN; where it became finite, it would pass for a photo's scores."""
+    monkeypatch.setattr(
+        jnp.linalg, "eigh", lambda a: (jnp.full(len(a), jnp.nan), jnp.full_like(a, jnp.nan))
+    )
+    for found in kernel_factors(jnp.linspace(0, 1, 128), jnp.ones(128, bool)):
+        assert np.isnan(found).all()

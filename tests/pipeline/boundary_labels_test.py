@@ -3,7 +3,7 @@ import pytest
 
 from configs import default
 from wsgcn_jax.crf import BOUNDARY_LABELS, refine
-from wsgcn_jax.pipeline.boundary_labels import boundary_labels
+from wsgcn_jax.pipeline.boundary_labels import boundary_crf, boundary_labels
 
 _CLASS_IDS = np.array([8, 15], np.uint8)
 
@@ -22,7 +22,8 @@ def photo():
 def labels(photo, **crf):
     config = default.get_config()
     config.crf.update(ir_labels=True, **crf)
-    return boundary_labels(*photo, _CLASS_IDS, config.boundary, config.crf)
+    crf = boundary_crf([photo[0].shape[:2]], config.crf)
+    return boundary_labels(*photo, _CLASS_IDS, config.boundary, config.crf, crf)
 
 
 def test_published_labels_are_two_readings_refined_at_full_size(photo):
@@ -47,5 +48,6 @@ def test_either_way_finds_the_object(photo):
 def test_a_photo_without_any_class_is_background(photo):
     config, image = default.get_config(), photo[0]
     none, ids = np.zeros((0, 9, 11), np.float32), np.zeros(0, np.uint8)
-    found = boundary_labels(image, none, ids, config.boundary, config.crf)
+    crf = boundary_crf([], config.crf)
+    found = boundary_labels(image, none, ids, config.boundary, config.crf, crf)
     assert found.shape == (36, 44) and not found.any()

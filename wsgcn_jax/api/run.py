@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from wsgcn_jax import data
 from wsgcn_jax.api.configuration import configuration
 from wsgcn_jax.api.inputs import Images, Labels, PathLike, PhotoList, lay_out, read_photo
 from wsgcn_jax.compiler import keep_compiled_programs
-from wsgcn_jax.crf import DEEPLAB, refine
-from wsgcn_jax.pipeline.predict import CRF_BUCKET, Segmenter, load_segmenter, predict
+from wsgcn_jax.crf import DEEPLAB
+from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.report import write_report
 from wsgcn_jax.types import DataError, Skipped
@@ -146,7 +146,7 @@ class Run:
                 photos.__getitem__,
                 paths.__getitem__,
                 "masks",
-                refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if crf else None,
+                crf=DEEPLAB if crf else None,
             )
             return [data.read_mask(path) for path in paths]
 

@@ -1,7 +1,7 @@
 """The dense CRF that draws labels to the edges of the photo."""
 
 from wsgcn_jax.crf.mean_field import Kernel, mean_field
-from wsgcn_jax.crf.refine import EXACT_CELLS, refine
+from wsgcn_jax.crf.refine import EXACT_CELLS, counting_classes, refine, refined_whole
 from wsgcn_jax.crf.settings import (
     BOUNDARY_LABELS,
     DEEPLAB,
@@ -21,7 +21,9 @@ __all__ = [
     "PARTIAL_LABELS",
     "Kernel",
     "Settings",
+    "counting_classes",
     "label_unary",
     "mean_field",
     "refine",
+    "refined_whole",
 ]

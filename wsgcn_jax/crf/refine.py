@@ -113,6 +113,28 @@ def refine(
     return _refine(image, probabilities, valid, present, settings, iterations, kernel)
 
 
+def refined_whole(size: Size, settings: Settings, kernel: Kernel | None = None) -> bool:
+    """Tells whether `refine` takes photos of a size as they are, hence batches of them, too.
+
+    Args:
+        size: height and width.
+        settings: of `refine`.
+        kernel: of `refine`.
+
+    Raises:
+        DataError: "exact" on more than `EXACT_CELLS`.
+    """
+    return _bearable(size, settings, resolve_kernel(kernel)) == size
+
+
+def counting_classes(scores: np.ndarray, settings: Settings, kernel: Kernel | None) -> np.ndarray:
+    """Marks the classes of `[... c h w]` that can win anywhere (`refine`, bucket): `[c] bool`."""
+    axes = tuple(i for i in range(scores.ndim) if i != scores.ndim - 3)
+    if resolve_kernel(kernel) == "exact" or settings.unary is not score_unary:
+        return np.ones(scores.shape[-3], bool)
+    return np.asarray((scores > _NEGLIGIBLE).any(axis=axes))
+
+
 def _may_be_unit(image: Array) -> bool:
     """Whether a photo of floats lies in [0, 1] and is not simply black."""
     if isinstance(image, jax.core.Tracer) or image.dtype == np.uint8:
@@ -176,10 +198,7 @@ def _in_bucket(
 ) -> np.ndarray:
     """Refines one photo at a padded size and with a padded number of classes."""
     height, width = scores.shape[-2:]
-    axes = tuple(i for i in range(scores.ndim) if i != scores.ndim - 3)
-    every = np.ones(scores.shape[-3], bool)
-    by_score = kernel != "exact" and settings.unary is score_unary
-    kept = np.flatnonzero((scores > _NEGLIGIBLE).any(axis=axes) if by_score else every)
+    kept = np.flatnonzero(counting_classes(scores, settings, kernel))
     slots = -(-len(kept) // _CLASSES) * _CLASSES if kernel != "exact" else len(kept)
     shape = tuple(-(-side // bucket) * bucket for side in (height, width))
     padded = np.zeros((*scores.shape[:-3], slots, *shape), np.float32)

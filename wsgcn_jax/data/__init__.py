@@ -6,7 +6,7 @@ train = load("workdir/data", "train")
 """
 
 from wsgcn_jax.data.augment import Crop, train_crop
-from wsgcn_jax.data.batching import batch_of, bucket_shape, pad_to, plan_batches
+from wsgcn_jax.data.batching import batch_of, bucket_shape, pad_to, padded_shapes, plan_batches
 from wsgcn_jax.data.coco import CocoSource
 from wsgcn_jax.data.folder import FolderSource
 from wsgcn_jax.data.labels import COCO_CLASSES, PALETTE, VOC_CLASSES
@@ -32,6 +32,7 @@ __all__ = [
     "bucket_shape",
     "load",
     "pad_to",
+    "padded_shapes",
     "plan_batches",
     "prepare",
     "read_mask",

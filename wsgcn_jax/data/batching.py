@@ -67,14 +67,34 @@ def plan_batches(
         Batches as (padded shape, positions in `sizes`), by shape, positions ascending. The
         last batch of a shape may be short; whoever needs full ones repeats an entry.
     """
+    return [
+        (shape, tuple(positions[start : start + batch_of(shape, batch_size)]))
+        for shape, positions in sorted(_merged(_buckets(sizes, multiple)).items())
+        for start in range(0, len(positions), batch_of(shape, batch_size))
+    ]
+
+
+def padded_shapes(sizes: Sequence[Size], multiple: int) -> list[Size]:
+    """Returns the padded shape of every photo, of which there are at most `MOST_SHAPES`.
+
+    Args:
+        sizes: height and width of every photo.
+        multiple: sides are padded to multiples of this.
+    """
+    shapes = {
+        position: shape
+        for shape, positions in _merged(_buckets(sizes, multiple)).items()
+        for position in positions
+    }
+    return [shapes[position] for position in range(len(sizes))]
+
+
+def _buckets(sizes: Sequence[Size], multiple: int) -> dict[Size, list[int]]:
+    """Positions of photos by their padded shape."""
     buckets: dict[Size, list[int]] = {}
     for position, (height, width) in enumerate(sizes):
         buckets.setdefault(bucket_shape(height, width, multiple), []).append(position)
-    return [
-        (shape, tuple(positions[start : start + batch_of(shape, batch_size)]))
-        for shape, positions in sorted(_merged(buckets).items())
-        for start in range(0, len(positions), batch_of(shape, batch_size))
-    ]
+    return buckets
 
 
 def _merged(buckets: Mapping[Size, Sequence[int]]) -> dict[Size, list[int]]:

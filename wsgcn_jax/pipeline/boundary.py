@@ -14,7 +14,7 @@ from wsgcn_jax.models.boundary import BoundaryNet, without_displacement
 from wsgcn_jax.models.boundary_loss import affinity_displacement_loss
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
-from wsgcn_jax.pipeline.boundary_labels import boundary_labels
+from wsgcn_jax.pipeline.boundary_labels import boundary_crf, boundary_labels
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.doubts import doubts_of_boundary_labels
@@ -96,11 +96,12 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         for i, name in enumerate(split.names)
         if name not in out and not (labels / f"{name}.png").exists()
     ]
+    crf = boundary_crf(split.sizes, context.config.crf)
     usable = shown = 0
     for index in progress(todo, "boundary labels"):
         cam, class_ids = read_cams(context.folder("cams"), split.names[index])
         label_map = boundary_labels(
-            split[index].image, cam, class_ids, settings, context.config.crf
+            split[index].image, cam, class_ids, settings, context.config.crf, crf
         )
         data.write_mask(labels / f"{split.names[index]}.png", label_map)
         shown += bool(len(class_ids))

@@ -1,20 +1,38 @@
 """CAMs -> the label maps that the boundary network is trained on (docs/method.md section 2)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from wsgcn_jax.crf import BOUNDARY_LABELS, EXACT_CELLS, refine
 from wsgcn_jax.pipeline.inference import grid_size, longer_side_scale
+from wsgcn_jax.pipeline.photo_crf import PhotoCRF, make_photo_crf
 from wsgcn_jax.resize import resize_labels, resize_maps, resize_photo
 from wsgcn_jax.types import IGNORE
 
-_PIXELS, _CELLS = 128, 16  # buckets at the photo's size and on its grid: each shape is compiled
+_CELLS = 16  # a bucket on the photo's grid: each shape is compiled
+
+
+def boundary_crf(sizes: Sequence[tuple[int, int]], crf: ConfigDict) -> PhotoCRF:
+    """Builds the CRF of `boundary_labels` at the photos' size, where that is what is configured.
+
+    Args:
+        sizes: (height, width) of all photos.
+        crf: the section "crf" of the configuration.
+    """
+    kernel = None if crf.kernel == "exact" else crf.kernel
+    return make_photo_crf(sizes, BOUNDARY_LABELS, kernel=kernel)
 
 
 def boundary_labels(
-    photo: np.ndarray, cam: np.ndarray, class_ids: np.ndarray, settings: ConfigDict, crf: ConfigDict
+    photo: np.ndarray,
+    cam: np.ndarray,
+    class_ids: np.ndarray,
+    settings: ConfigDict,
+    crf: ConfigDict,
+    at_full_size: PhotoCRF,
 ) -> np.ndarray:
     """Labels where two readings of a photo's CAMs agree (IRNet, section 4.2).
 
@@ -25,6 +43,7 @@ def boundary_labels(
         settings: the section "boundary" of the configuration.
         crf: the section "crf"; decides whether both readings are drawn to the photo's edges, and
             whether as published or with exact kernels on a small grid, of at most `EXACT_CELLS`.
+        at_full_size: of `boundary_crf`.
 
     Returns:
         `[h, w] u8`; 255 where the readings disagree. A photo without classes is background.
@@ -37,9 +56,8 @@ def boundary_labels(
         return confident_labels(resize_maps(cam, size), class_ids, levels)
     if crf.kernel != "exact":
         scores = _readings(resize_maps(cam, size), levels)
-        options = {"kernel": crf.kernel, "bucket": _PIXELS}
-        readings = [refine(photo, one, BOUNDARY_LABELS, **options) for one in scores]
-        sure, loose = (np.asarray(one).argmax(axis=0) for one in readings)
+        drawn = at_full_size([photo, photo], scores, len(scores))
+        sure, loose = (one.argmax(axis=0) for one in drawn)
         return _agreed(sure, loose, class_ids)
     fits = 4 * math.sqrt(EXACT_CELLS / (size[0] * size[1]))
     scale = min(1.0, fits, longer_side_scale(size, crf.longer_side))

@@ -22,7 +22,7 @@ from wsgcn_jax.pipeline.inference import (
     photos_a_batch,
 )
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
-from wsgcn_jax.pipeline.label_program import check_memory, full_scores, make_label_program
+from wsgcn_jax.pipeline.label_program import check_memory, make_full_scores, make_label_program
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.scores import argmax_resized
@@ -39,8 +39,8 @@ class Labelled(NamedTuple):
         class_ids: `[k] u8`, background and the classes that are present.
         boundary: `[H, W] f32`, the boundary map the walk went by.
         seeds, walk, log_probs: of `PhotoOutputs`, without padding; of all classes.
-        scores: `[k, h, w] f32`, probabilities of `class_ids` (`full_scores`), at the photo's size,
-            or at that at which a larger one is seen (`data.longer_side`).
+        scores: `[k, h, w] f32`, probabilities of `class_ids` (`make_full_scores`), at the photo's
+            size, or at that at which a larger one is seen (`data.longer_side`).
         label_map: `[h, w] u8`, the best class, at the photo's own size.
     """
 
@@ -84,13 +84,14 @@ def label_batches(
         DataError: see `check_memory`.
     """
     given = [within(size, config.data.longer_side) for size in sizes]
-    side = config.graph.longer_side
-    seen = [network_size(size, longer_side_scale(size, side)) for size in given]
+    scales = [longer_side_scale(size, config.graph.longer_side) for size in given]
+    seen = list(map(network_size, given, scales))
     _write_backgrounds(sizes, given, [grid_size(size) for size in seen], present, write, output)
     plans = _plans_of_objects(seen, present, config)
     for warning in check_memory([grid_size(plan.shape) for plan in plans], config):
         log(warning)
     label = make_label_program(config)
+    full_scores = make_full_scores([given[i] for i in np.flatnonzero(present.any(axis=1))], config)
     failed = np.zeros(len(names), bool)
 
     def decoded(index: int) -> np.ndarray:
@@ -111,11 +112,13 @@ def label_batches(
         maps = inputs(batch)
         with device:
             outputs = jax.tree.map(np.asarray, label(maps))
-        for row, index in enumerate(plan.indices[: plan.real]):
-            found = _labelled(batch, maps, outputs, row, sizes[index], config)
-            failed[index] = found is None
-            if found is not None:
-                write(index, found)
+        cuts = [_without_padding(batch, maps, outputs, row) for row in range(plan.real)]
+        finite = {index: cut for index, cut in zip(plan.indices, cuts, strict=False) if cut}
+        failed[[index for index in plan.indices if index not in finite]] = True
+        log_probs = (cut.log_probs[cut.class_ids] for cut in finite.values())
+        drawn = full_scores([photos[index] for index in finite], log_probs, len(plan.indices))
+        for (index, cut), full in zip(finite.items(), drawn, strict=True):
+            write(index, Labelled(*cut, full, argmax_resized(full, sizes[index], cut.class_ids)))
 
     # On a CPU a fit is many small products, which do not keep a second core busy, and the photos
     # before and after it are other work: two batches side by side. An accelerator has one batch at
@@ -132,36 +135,34 @@ def label_batches(
     ]
 
 
-def _labelled(
-    batch: Batch,
-    maps: PhotoInputs,
-    outputs: PhotoOutputs,
-    row: int,
-    size: tuple[int, int],
-    config: ConfigDict,
-) -> Labelled | None:
-    """Cuts the padding off one photo's outputs and brings its scores to its size.
+class _Cut(NamedTuple):
+    """The first fields of `Labelled`."""
+
+    class_ids: np.ndarray
+    boundary: np.ndarray
+    seeds: np.ndarray
+    walk: np.ndarray
+    log_probs: np.ndarray
+
+
+def _without_padding(
+    batch: Batch, maps: PhotoInputs, outputs: PhotoOutputs, row: int
+) -> _Cut | None:
+    """Cuts the padding off one photo's outputs; None where its scores are not finite.
 
     Args:
         batch: the photos.
         maps: what the graph part was given of them.
         outputs: what it found, NumPy arrays.
         row: of the photo in the batch.
-        size: its own height and width.
-        config: the whole configuration.
-
-    Returns:
-        What was found; None where the scores are not finite.
     """
     height, width = batch.grids[row]
     one = jax.tree.map(lambda x: x[row][..., :height, :width], outputs)
     if not np.isfinite(one.log_probs).all():
         return None
     class_ids = np.asarray([0, *(np.flatnonzero(maps.present[row]) + 1)], np.uint8)
-    scores = full_scores(batch.photos[row], one.log_probs[class_ids], config)
     boundary = np.asarray(maps.boundary[row, :height, :width])
-    label_map = argmax_resized(scores, size, class_ids)
-    return Labelled(class_ids, boundary, one.seeds, one.walk, one.log_probs, scores, label_map)
+    return _Cut(class_ids, boundary, one.seeds, one.walk, one.log_probs)
 
 
 def _plans_of_objects(

@@ -1,6 +1,6 @@
 """The graph part as the configuration wants it: a compiled program for batches of photos."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.crf import EXACT_CELLS, GCN_PROBABILITIES, GCN_SCORES, PARTIAL_LABELS, refine
+from wsgcn_jax.crf import EXACT_CELLS, GCN_PROBABILITIES, GCN_SCORES, PARTIAL_LABELS
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.pipeline.label_photo import (
     PhotoInputs,
@@ -19,10 +19,10 @@ from wsgcn_jax.pipeline.label_photo import (
     seeds_of_walk,
 )
 from wsgcn_jax.pipeline.node_features import node_features
+from wsgcn_jax.pipeline.photo_crf import BUCKET, PhotoCRF, make_photo_crf
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 
-_BUCKET = 128  # pixels, at least, to which photos are padded for the CRF
 _DENSE_CELLS = 20_000  # three matrices of 1.6 GB
 
 
@@ -113,20 +113,30 @@ def each_photo(one: Callable[[PhotoInputs], PhotoOutputs], photos: PhotoInputs) 
     return jax.lax.map(one, photos) if on_cpu else jax.vmap(one)(photos)
 
 
-def full_scores(photo: np.ndarray, log_probs: np.ndarray, config: ConfigDict) -> np.ndarray:
-    """The GCN's scores at the photo's size, through the CRF where configured.
+def make_full_scores(sizes: Sequence[tuple[int, int]], config: ConfigDict) -> PhotoCRF:
+    """Builds what brings the GCN's scores to the photos' size, through the CRF where configured.
 
     Args:
-        photo: `[h, w, 3] u8`.
-        log_probs: `[k, H, W] f32`, on the stride-4 grid.
+        sizes: (height, width) of all photos.
         config: the whole configuration (`crf` and `graph.bucket` are read).
 
     Returns:
-        `[k, h, w] f32`, probabilities; without the CRF they need not sum to 1.
+        (photos, log-probabilities `[k, H, W] f32` of each on its stride-4 grid, how many photos a
+        whole batch has) -> `[k, h, w] f32` of each, probabilities; without the CRF they need not
+        sum to 1.
     """
-    size = (photo.shape[0], photo.shape[1])
-    scores = np.exp(resize_maps(log_probs, size, align_corners=True))
-    if not config.crf.post_process:
-        return scores
-    settings = GCN_SCORES if config.crf.flat_unary else GCN_PROBABILITIES
-    return np.asarray(refine(photo, scores, settings, bucket=max(config.graph.bucket, _BUCKET)))
+    crf: PhotoCRF | None = None
+    if config.crf.post_process:
+        settings = GCN_SCORES if config.crf.flat_unary else GCN_PROBABILITIES
+        crf = make_photo_crf(sizes, settings, bucket=max(config.graph.bucket, BUCKET))
+
+    def full_scores(
+        photos: Sequence[np.ndarray], log_probs: Iterable[np.ndarray], count: int
+    ) -> Iterator[np.ndarray]:
+        scores = (
+            np.exp(resize_maps(one, (photo.shape[0], photo.shape[1]), align_corners=True))
+            for photo, one in zip(photos, log_probs, strict=True)
+        )
+        return scores if crf is None else crf(photos, scores, count)
+
+    return full_scores

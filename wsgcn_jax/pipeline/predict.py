@@ -1,7 +1,7 @@
 """Masks from a trained segmenter, without the configuration that trained it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
+from wsgcn_jax.crf import Settings
 from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.backbone import BACKBONES, make_backbone
@@ -26,18 +27,13 @@ from wsgcn_jax.pipeline.inference import (
     network_size,
     scaled_photos,
 )
+from wsgcn_jax.pipeline.photo_crf import make_photo_crf
 from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.scores import argmax_resized
 from wsgcn_jax.resize import resize_maps, resize_photo
 from wsgcn_jax.types import DataError
 
 _FILE = "network.json"
-
-CRF_BUCKET = 128
-"""Pixels to whose multiples photos are padded for the CRF, so that few programs are compiled."""
-
-Refine = Callable[[np.ndarray, np.ndarray], Any]
-"""(photo `[h, w, 3] u8`, probabilities `[c, h, w] f32`) -> better probabilities."""
 
 
 class Description(NamedTuple):
@@ -143,7 +139,7 @@ def predict(
     path: Callable[[int], Path],
     what: str,
     *,
-    refine: Refine | None = None,
+    crf: Settings | None = None,
 ) -> list[tuple[int, str]]:
     """Writes a mask for every photo that has none yet, at the photo's own size.
 
@@ -153,7 +149,7 @@ def predict(
         read: index -> photo `[h, w, 3] u8`; DataError where it cannot be read.
         path: index -> its mask's file.
         what: a word for the progress line.
-        refine: applied to the probabilities at the size at which the network sees the photo.
+        crf: refines the probabilities, at the size at which the network sees the photo.
 
     Returns:
         (index, reason) of the photos that could not be read, or do not fit into the memory.
@@ -164,6 +160,7 @@ def predict(
     seen = [seen_size(size, description.longer_side) for size in sizes]
     plans = make_plans(seen, batch_size=description.batch_size, bucket=description.bucket)
     broken: dict[int, str] = {}
+    refine = None if crf is None else make_photo_crf(seen, crf)
 
     def photo(index: int) -> np.ndarray:
         try:
@@ -186,13 +183,18 @@ def predict(
                 shape=grid_size(plan.shape),
             )
         )
-        for row, index in enumerate(plan.indices[: plan.real]):
-            if index in broken:
-                continue
-            height, width = grids[row]
-            scores = np.moveaxis(probabilities[row, :height, :width], 2, 0)
-            if refine is not None:
-                scores = np.asarray(refine(photos[row], resize_maps(scores, seen[index])))
+        rows = [row for row in range(plan.real) if plan.indices[row] not in broken]
+        maps: Iterator[np.ndarray] = (
+            np.moveaxis(probabilities[row, : grids[row][0], : grids[row][1]], 2, 0) for row in rows
+        )
+        if refine is not None:
+            full = (
+                resize_maps(scores, seen[plan.indices[row]])
+                for row, scores in zip(rows, maps, strict=True)
+            )
+            maps = refine([photos[row] for row in rows], full, len(plan.indices))
+        for row, scores in zip(rows, maps, strict=True):
+            index = plan.indices[row]
             data.write_mask(path(index), argmax_resized(scores, sizes[index], class_ids))
 
     names = [path(index).stem for index in range(len(sizes))]

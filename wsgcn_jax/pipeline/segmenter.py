@@ -11,7 +11,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
-from wsgcn_jax.crf import DEEPLAB, refine
+from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.data.class_list import write_classes
 from wsgcn_jax.distributed import is_primary
 from wsgcn_jax.models.backbone import normalise
@@ -20,7 +20,7 @@ from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.predict import CRF_BUCKET, Description, describe, load_segmenter, predict
+from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
 from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
 from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
@@ -147,7 +147,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             lambda index: photos[index].image,
             lambda index: folder / "val" / f"{val.names[index]}.png",
             "segmenter on val",
-            refine=partial(refine, settings=DEEPLAB, bucket=CRF_BUCKET) if settings.crf else None,
+            crf=DEEPLAB if settings.crf else None,
         )
         return [Skipped(val.names[index], reason) for index, reason in broken]
     return ()

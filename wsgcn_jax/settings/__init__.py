@@ -12,11 +12,11 @@ from wsgcn_jax.settings.files import config_names, load_config
 from wsgcn_jax.settings.keys import KEYS, OPTIONAL
 from wsgcn_jax.settings.kinds import did_you_mean
 from wsgcn_jax.settings.markdown import table
-from wsgcn_jax.settings.presets import BATCHES, RENAMED, defaults, fit_to, real_photos
+from wsgcn_jax.settings.presets import MACHINES, RENAMED, defaults, fit_to, real_photos
 
 __all__ = [
-    "BATCHES",
     "KEYS",
+    "MACHINES",
     "OPTIONAL",
     "RENAMED",
     "ConfigDict",

@@ -20,8 +20,8 @@ RENAMED = {
 }
 """Keys of older configurations and their names here, for the error about an unknown key."""
 
-BATCHES = {"cpu": 4, "gpu": 64, "tpu": 32}
-"""Photos that the graph part labels together, by machine."""
+MACHINES = ("cpu", "gpu", "tpu")
+"""What a configuration can be suited to."""
 
 
 def defaults() -> ConfigDict:
@@ -46,9 +46,12 @@ def defaults() -> ConfigDict:
 def fit_to(config: ConfigDict, machine: str | None) -> ConfigDict:
     """Sets batch sizes and number formats for a machine: `--config=configs/voc12.py:tpu`.
 
+    CAMs and the graph part work on as many photos at a time as the machine's memory holds,
+    whatever the configuration says.
+
     Args:
         config: unlocked; changed in place.
-        machine: cpu, gpu or tpu; None leaves the configuration as it is.
+        machine: of `MACHINES`; None leaves the configuration as it is.
 
     Returns:
         The configuration, locked.
@@ -56,12 +59,11 @@ def fit_to(config: ConfigDict, machine: str | None) -> ConfigDict:
     Raises:
         ValueError: there is no such machine.
     """
-    if machine is not None and machine not in BATCHES:
-        raise ValueError(f"no preset {machine!r}; there are {', '.join(BATCHES)}")
+    if machine is not None and machine not in MACHINES:
+        raise ValueError(f"no preset {machine!r}; there are {', '.join(MACHINES)}")
     if machine is not None:
-        config.graph.batch_size = BATCHES[machine]
+        config.cams.batch_size = config.graph.batch_size = None
     if machine in ("gpu", "tpu"):
-        config.cams.batch_size = 16
         config.segmenter.update(bfloat16=True, eval_batch_size=16)
     return config.lock()
 
