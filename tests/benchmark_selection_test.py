@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from configs import test as tiny
@@ -12,7 +11,6 @@ from wsgcn_jax import data
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.predict import load_segmenter
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.types import DataError
 
 
 @pytest.fixture
@@ -119,11 +117,11 @@ def test_values_are_split_outside_brackets():
     assert selection.split_values("(3,6), (6,12)") == ["(3,6)", "(6,12)"]
 
 
-def test_a_record_of_something_else_is_left_alone(tmp_path, base):
-    record = tmp_path / "notes.jsonl"
-    record.write_text("[1]\n")
-    options = selection.argparse.Namespace(record=record, key="k", values="", seeds=1, workdir="")
-    trial = selection.Trial("abc", "skip", 0, None)
-    with pytest.raises(DataError, match="no record of trials"):
-        selection._note(options, trial, {"train": np.float64(1)})
-    assert record.read_text() == "[1]\n"
+@pytest.mark.parametrize("text", ["[1]", "notes", "{}", "3"])
+def test_a_record_of_something_else_is_refused_first_and_left_alone(base, capsys, text):
+    record = base.parent / "notes.txt"
+    record.write_text(text)
+    key = ["--key=segmenter.decoder", "--values=none,skip"]
+    assert benchmark.main(["selection", f"--workdir={base}", f"--record={record}", *key]) == 2
+    assert "no record of trials; name another --record" in capsys.readouterr().err
+    assert record.read_text() == text and not (base / "trials").exists()

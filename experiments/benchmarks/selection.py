@@ -10,11 +10,9 @@ half, becomes a line of a file, once. A selection that was stopped goes on by th
 """
 
 import argparse
-import json
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +21,6 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
-from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.metrics import confusion_matrix
 from wsgcn_jax.pipeline import run_settings
 from wsgcn_jax.pipeline.context import Context
@@ -36,6 +33,7 @@ from wsgcn_jax.types import DataError
 
 from ..config_options import override
 from .relabel import percent
+from .trials import add_trial, read_trials
 
 NOISE = 1.0
 """Points of mIoU by which two runs of one setting may differ."""
@@ -47,7 +45,8 @@ class Trial(NamedTuple):
     """One value with one seed, its networks trained.
 
     Attributes:
-        name: a fingerprint of all that decides its masks; also of its work folder.
+        name: of its work folder: the first stage that is its own, and a fingerprint of all that
+            decides its masks.
         value: as it was given.
         seed: added to the run's own.
         context: its run.
@@ -89,7 +88,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     base = _open_run(options)
     plans = [(value, seed) for value in values for seed in range(options.seeds)]
     configs = [_config(base.config, options.key, value, seed) for value, seed in plans]
+    if options.record is not None:
+        read_trials(options.record)  # no record, no training
     with base.workspace.locked():
+        _check_val(base)
         trials, figures = [], []
         for (value, seed), config in zip(plans, configs, strict=True):
             trial = _train(base, config, value, seed, redone)
@@ -169,6 +171,15 @@ def _open_run(options: argparse.Namespace) -> Context:
     return Context(config, Workspace(root))
 
 
+def _check_val(base: Context) -> None:
+    """Finds true masks in both halves of val, before anything is trained."""
+    split = base.split(base.config.data.val_split)
+    class_ids_of(split.classes, base.config.report.classes)
+    for half in (first_half(split.names), second_half(split.names)):
+        if all(split[i].mask is None for i, name in enumerate(split.names) if name in half):
+            raise DataError(f"{split}: one of its halves has no true mask; give masks")
+
+
 def _config(base: ConfigDict, key: str, value: str, seed: int) -> ConfigDict:
     """Returns the configuration of a trial, checked."""
     config = override(base.copy_and_resolve_references(), [f"--config.{key}={value}"]).unlock()
@@ -178,11 +189,11 @@ def _config(base: ConfigDict, key: str, value: str, seed: int) -> ConfigDict:
 
 
 def _train(
-    base: Context, config: ConfigDict, value: str, seed: int, redone: Collection[str]
+    base: Context, config: ConfigDict, value: str, seed: int, redone: Sequence[str]
 ) -> Trial:
     """Runs the stages of a trial that are not done."""
     made_of = recipes(Context(config, base.workspace))
-    name = made_of["segmenter"].fingerprint
+    name = f"{redone[0]}-{made_of['segmenter'].fingerprint}"
     common = [stage.name for stage in STAGES if stage.name not in redone]
     made_of |= {stage: recipe for stage, recipe in recipes(base).items() if stage in common}
     folder = base.workspace.root / _FOLDER / name
@@ -205,7 +216,7 @@ def _val_score(trial: Trial, half: Callable[[Collection[str]], set[str]]) -> flo
     split = context.split(context.config.data.val_split)
     score = _score(context, split, context.folder("segmenter") / "val", half)
     if score is None:
-        raise DataError(f"{split}: one of its halves has no true mask; give masks")
+        raise DataError(f"{split}: all photos of one half had to be left out")
     return score
 
 
@@ -228,29 +239,17 @@ def _score(
 
 
 def _note(options: argparse.Namespace, trial: Trial, scores: Mapping[str, float | None]) -> None:
-    """Prints the scores of a trial, and records them unless that was done before.
-
-    Raises:
-        DataError: the file of the records is damaged.
-    """
+    """Prints the scores of a trial, and records them."""
     print(f"{options.key}={trial.value}, seed {trial.seed}: {scores}", flush=True)
     if options.record is None:
         return
     given = [f"--{name}={getattr(options, name)}" for name in ("workdir", "key", "values", "seeds")]
     entry = {
         "trial": trial.name,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "experiments.benchmark", "selection", *given]),
         "key": options.key,
         "value": trial.value,
         "seed": trial.seed,
         "scores": scores,
     }
-    text = read_text(options.record, what="record") if options.record.exists() else ""
-    try:
-        before = [json.loads(line) for line in text.splitlines()]
-        done = any((e["trial"], e["scores"]) == (trial.name, scores) for e in before)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{options.record}: no record of trials; name another --record") from error
-    if not done:
-        write_atomic(options.record, (text + json.dumps(entry) + "\n").encode())
+    add_trial(options.record, entry)

@@ -146,9 +146,9 @@ def _config(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "resnet11"}, "segmenter.backbone: there is no 'resnet11'; use one of resnet"),
+        ({"backbone": "resnet11"}, "segmenter.backbone='resnet11': must be one of resnet50"),
         ({"backbone": "resnet101"}, "segmenter.weights: resnet101 has no packaged weights; give"),
-        ({"backbone": "resnet50", "init": "classifier"}, "the classifier's backbone is eff"),
+        ({"backbone": "resnet50", "init": "classifier"}, "must be efficientnet_lite0 or None"),
         ({"init": "nowhere"}, "segmenter.init: nowhere is no folder; give one that"),
         ({"weights": "nowhere.pth"}, "segmenter.weights: nowhere.pth is not there"),
     ],
