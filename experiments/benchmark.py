@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, str] = {
     "walk": "the fast walk and fit against the published dense algorithm",
     "crf": "the dense CRF against pydensecrf2",
     "ablation": "the pseudo labels without one part or another",
+    "selection": "values of one setting, chosen on train and half of val, reported on the rest",
     "rounding": "labels under TF32 and bfloat16, emulated, against float32's",
     "accelerator": "time and memory a photo on the GPU, TPU or CPU that there is",
     "quirks": "defects of the published code, by their effect on real photos",

@@ -10,8 +10,8 @@ labels, `NAME.png` of the photo's size with 255 where nothing is known, or proba
 background (`.npy`, `.npz`); they make CAMs needless. --regions are SAM's (`NAME.json`, or PNGs):
 every pixel of a region takes the mean of the region's final scores.
 
-Class ids 1, 2, ... follow --classes (names, commas between; `voc`: the 20 of VOC); without it they
-are the run's where there is a run, else the order of appearance in the list, as in training.
+Class ids 1, 2, ... follow --classes (names, commas between; `voc`: the 20 of VOC), else the run's
+or the order of appearance in the list.
 
 What is missing, the networks of RUN (a work folder of experiments.train) make, and RUN's own
 configuration counts; --config.KEY changes single keys of it. The GCN's node features are RUN's

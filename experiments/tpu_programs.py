@@ -99,8 +99,8 @@ def _segmenter(config: ConfigDict) -> Network:
         undilated_first=settings.undilated_first,
         ceil_pool=name.endswith("caffe"),
     )
-    module = DeepLabV2(backbone=backbone, num_classes=CLASSES, rates=tuple(settings.rates))
-    return _network(module)
+    rates, decoder = tuple(settings.rates), settings.decoder
+    return _network(DeepLabV2(backbone, num_classes=CLASSES, rates=rates, decoder=decoder))
 
 
 def _crops(settings: ConfigDict, **more: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from wsgcn_jax import data
 from wsgcn_jax.pipeline import boundary, pseudo_labels
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.stamps import Recipe
 from wsgcn_jax.pipeline.workspace import Workspace, write_arrays
 from wsgcn_jax.trainer.checkpoint import save_tree
 
@@ -36,7 +37,8 @@ def root(tmp_path, monkeypatch):
         save_tree(folder / "statistics", net.statistics)
         return ()
 
-    context.workspace.run("boundary", "made by hand", save)
+    recipe = Recipe("made by hand", {})
+    context.workspace.run("boundary", recipe, save, writes=("weights*", "statistics*"))
     # Building it takes seconds, and its weights are read from the run anyway.
     monkeypatch.setattr(boundary, "network", lambda key, config: net)
     context.folder("cams").mkdir()

@@ -12,6 +12,7 @@ from configs import test as tiny
 from wsgcn_jax import settings
 from wsgcn_jax.crf.mean_field import Kernel
 from wsgcn_jax.models.backbone import BACKBONES
+from wsgcn_jax.models.decoder import DECODERS
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.settings import inputs, kinds, markdown
 from wsgcn_jax.types import DataError
@@ -206,6 +207,18 @@ TOGETHER = [
         {"segmenter.init": "classifier", "segmenter.backbone": "resnet50"},
         "segmenter.backbone='resnet50': must be efficientnet_lite0 or None",
     ),
+    (
+        {"segmenter.init": "converted", "segmenter.decoder": "skip"},
+        "segmenter.decoder='skip': must be none, for segmenter.init is a folder",
+    ),
+    (
+        {"segmenter.supervision": "truth", "segmenter.targets": "scores"},
+        "segmenter.targets='scores': must be labels, for segmenter.supervision=truth",
+    ),
+    (
+        {"segmenter.supervision": "truth", "segmenter.ignore_disputed": True},
+        "segmenter.ignore_disputed=True: must be False",
+    ),
     ({"segmenter.undilated_first": True}, "segmenter.undilated_first=True: must be False"),
     (
         {"segmenter.crop": 32, "segmenter.multi_scale": (0.5, 0.4)},
@@ -243,8 +256,9 @@ def test_the_configurations_pass(name, machine):
 def test_words_are_those_of_the_parts_that_read_them():
     assert sorted(inputs.BACKBONES) == sorted(BACKBONES)
     assert tuple(stage.name for stage in stages.STAGES) == inputs.STAGES
-    kernel = next(key.kind for key in settings.KEYS if key.name == "crf.kernel")
-    assert set(kernel.values) == set(Kernel.__args__)
+    kinds_of = {key.name: key.kind for key in settings.KEYS}
+    assert set(kinds_of["crf.kernel"].values) == set(Kernel.__args__)
+    assert kinds_of["segmenter.decoder"].values == DECODERS
 
 
 def test_the_page_of_all_keys_is_current():

@@ -75,3 +75,15 @@ def test_one_range_of_sizes():
     for options in ({}, {"longer_side": (1, 2), "scales": (1.0, 2.0)}):
         with pytest.raises(ValueError, match="either"):
             train_crop(np.random.default_rng(0), image, crop=8, **options)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scores_go_with_the_labels(seed):
+    image, _ = _coordinates(40, 60)
+    labels = np.random.default_rng(9).integers(0, 3, (40, 60)).astype(np.uint8)
+    scores = np.moveaxis(np.eye(3)[labels], -1, 0)
+    rng = np.random.default_rng(seed)
+    out = train_crop(rng, image, labels, scores, scales=(0.5, 1.5), crop=48)
+    inside = out["label_map"] < 255
+    assert out["scores"].shape == (3, 48, 48) and not out["scores"][:, ~inside].any()
+    np.testing.assert_array_equal(out["scores"].argmax(0)[inside], out["label_map"][inside])

@@ -63,22 +63,46 @@ def test_dilated_sum_has_a_convolutions_gradient():
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+RESNET, LITE = ResNet((1, 1, 1, 1), output_stride=8), EfficientNetLite(output_stride=16)
+
+
 @pytest.mark.parametrize(
-    "backbone", [ResNet((1, 1, 1, 1), output_stride=8), EfficientNetLite(output_stride=16)]
+    ("backbone", "decoder"),
+    [
+        (RESNET, "none"),
+        (LITE, "none"),
+        pytest.param(RESNET, "skip", marks=pytest.mark.slow),
+        pytest.param(LITE, "skip", marks=pytest.mark.slow),
+    ],
 )
-def test_padded_equals_unpadded(backbone):
-    module = DeepLabV2(backbone, num_classes=4, rates=(1, 2, 3, 4))
+def test_padded_equals_unpadded(backbone, decoder):
+    module = DeepLabV2(backbone, num_classes=4, rates=(1, 2, 3, 4), decoder=decoder)
     x = jax.random.normal(jax.random.key(1), (1, 61, 90, 3))
     variables = any_variables(module)
     valid = np.zeros((1, 80, 112), bool)
     valid[:, :61, :90] = True
     padded = jnp.pad(x, ((0, 0), (0, 19), (0, 22), (0, 0)), constant_values=5.0)
-    stride = backbone.output_stride
+    stride = 4 if decoder == "skip" else backbone.output_stride
 
     run = jax.jit(lambda x, valid: module.apply(variables, x, valid))
     alone, among = run(x, None), run(padded, valid)
     assert alone.shape == (1, -(-61 // stride), -(-90 // stride), 4)
     np.testing.assert_allclose(among[:, : alone.shape[1], : alone.shape[2]], alone, atol=1e-4)
+
+
+def test_scores_are_learnt_in_place_of_labels():
+    rng = np.random.default_rng(5)
+    logits = jnp.asarray(rng.normal(size=(2, 3, 4, 3)), jnp.float32)
+    labels = rng.integers(0, 3, (2, 3, 4)).astype(np.uint8)
+    labels[0, 0, 0] = 255
+    sure = np.moveaxis(np.eye(3)[np.minimum(labels, 2)], -1, 1)
+    for balanced in (False, True):
+        loss = partial(segmentation_loss, logits, labels, balanced=balanced)
+        np.testing.assert_allclose(loss(scores=sure), loss(), rtol=1e-5)
+    scores = rng.dirichlet(np.ones(3), (2, 3, 4)).astype(np.float16)
+    each = -(scores * np.asarray(jax.nn.log_softmax(logits))).sum(-1)
+    loss = segmentation_loss(logits, labels, scores=np.moveaxis(scores, -1, 1))
+    np.testing.assert_allclose(loss, each[labels < 255].mean(), rtol=1e-3)
 
 
 @pytest.mark.parametrize("scale", ["scale1", "half", "three_quarter", "max"])

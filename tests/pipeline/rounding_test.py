@@ -34,7 +34,7 @@ def found(tmp_path_factory):
 @pytest.mark.parametrize("rounding", ["bf16", pytest.param("tf32", marks=pytest.mark.slow)])
 def test_walk_seeds_and_labels_stay_what_they_are(found, rounding):
     exact, rounded = found("none"), found(rounding)
-    assert 0 < (exact["labels"] == 1).mean() < 1 and (exact["seeds"] == 255).any()
+    assert 0 < (exact["labels"] == 1).mean() < 1 and set(np.unique(exact["seeds"])) >= {0, 1}
     error = np.linalg.norm(rounded["walk"] - exact["walk"]) / np.linalg.norm(exact["walk"])
     assert error < WALK_ERROR
     for name in ("seeds", "labels", "refined"):

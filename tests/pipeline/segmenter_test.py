@@ -1,4 +1,4 @@
-"""The segmenter's objective, its starts and its two kinds of supervision."""
+"""The segmenter's objective, its starts and its reference on true masks."""
 
 import json
 
@@ -20,11 +20,11 @@ from wsgcn_jax.models.resnet import RESNET101, ResNet, torch_name
 from wsgcn_jax.pipeline import classifier, segmenter, stages
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import load_segmenter
-from wsgcn_jax.pipeline.segmenter import TruePhotos, make_loss
+from wsgcn_jax.pipeline.segmenter import make_loss
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workspace import Workspace
 from wsgcn_jax.trainer.checkpoint import save_tree
-from wsgcn_jax.types import DataError, Example
+from wsgcn_jax.types import DataError
 
 
 def _net(**options):
@@ -112,22 +112,6 @@ def test_groups_are_the_published_ones():
     assert prefixed - published == {"base.model2.conv1.weight"} and published <= prefixed
 
 
-class Photos(list):
-    """As much of a split as the reader of true masks uses."""
-
-
-def test_true_photos_are_those_with_a_mask():
-    image = np.zeros((4, 4, 3), np.uint8)
-    photos = Photos(
-        Example(str(i), image, np.ones(1, bool), mask)
-        for i, mask in enumerate([None, np.full((4, 4), 1, np.uint8), None])
-    )
-    source = TruePhotos(photos)
-    assert len(source) == 1 and (source[0][1] == 1).all()
-    with pytest.raises(DataError, match="no photo has a true mask"):
-        TruePhotos(photos[:1])
-
-
 @pytest.mark.slow
 def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
     config = tiny.get_config()
@@ -163,9 +147,9 @@ def _config(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "resnet11"}, "segmenter.backbone: there is no 'resnet11'; use one of resnet"),
+        ({"backbone": "resnet11"}, "segmenter.backbone='resnet11': must be one of resnet50"),
         ({"backbone": "resnet101"}, "segmenter.weights: resnet101 has no packaged weights; give"),
-        ({"backbone": "resnet50", "init": "classifier"}, "the classifier's backbone is eff"),
+        ({"backbone": "resnet50", "init": "classifier"}, "must be efficientnet_lite0 or None"),
         ({"init": "nowhere"}, "segmenter.init: nowhere is no folder; give one that"),
         ({"weights": "nowhere.pth"}, "segmenter.weights: nowhere.pth is not there"),
     ],
@@ -193,7 +177,7 @@ def test_segmenter_continues_from_the_classifier_or_starts_from_a_whole_network(
 
 
 def test_own_backbone_is_the_one_that_is_built_described_and_loaded(tmp_path):
-    config = _config(backbone="resnet50", weights=str(tmp_path / "backbone"))
+    config = _config(backbone="resnet50", weights=str(tmp_path / "backbone"), decoder="skip")
     save_tree(tmp_path / "backbone", any_variables(make_backbone("resnet50")))
     net = segmenter.network(jax.random.key(0), config, 3)
     assert "layer4_2" in net.params["backbone"]
@@ -201,7 +185,7 @@ def test_own_backbone_is_the_one_that_is_built_described_and_loaded(tmp_path):
     save_tree(tmp_path / "weights", net.params)
     save_tree(tmp_path / "statistics", net.statistics)
     loaded = load_segmenter(tmp_path)
-    assert loaded.description.backbone == "resnet50"
+    assert loaded.description.backbone == "resnet50" and "decoder" in loaded.network.params
     jax.tree.map(np.testing.assert_array_equal, loaded.network.params, net.params)
 
 

@@ -1,6 +1,6 @@
 """The published training augmentation: scale, mirror image, crop, padding."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -15,17 +15,20 @@ class Crop(TypedDict):
         image: `[crop, crop, 3] u8`, zero outside the photo.
         valid: `[crop, crop] bool`, True inside the photo.
         label_map: `[crop, crop] u8`, 255 outside the photo and where there are no labels.
+        scores: `[c, crop, crop] f16`, 0 outside the photo; only where there are any.
     """
 
     image: np.ndarray
     valid: np.ndarray
     label_map: np.ndarray
+    scores: NotRequired[np.ndarray]
 
 
 def train_crop(
     rng: np.random.Generator,
     image: np.ndarray,
     label_map: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
     *,
     crop: int,
     longer_side: tuple[int, int] | None = None,
@@ -40,6 +43,7 @@ def train_crop(
         rng: where the draws come from.
         image: `[h, w, 3] u8`.
         label_map: `[h, w] u8` or None.
+        scores: `[c, H, W]` of the whole photo, at any size; or None.
         crop: side of the crop.
         longer_side: the longer side is uniform among these integers, ends included.
         scales: or the scale is uniform between these.
@@ -62,8 +66,11 @@ def train_crop(
     labels = np.full(size, IGNORE, np.uint8)
     if label_map is not None:
         labels = resize_labels(label_map, size)
+    if scores is not None:
+        scores = resize_labels(scores, size)  # smooth, and finer than what they are compared with
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
+        scores = None if scores is None else scores[..., ::-1]
     spans = [_place(rng, side, crop) for side in size]
     source = tuple(span[0] for span in spans)
     target = tuple(span[1] for span in spans)
@@ -75,6 +82,9 @@ def train_crop(
     result["image"][target] = image[source]
     result["valid"][target] = True
     result["label_map"][target] = labels[source]
+    if scores is not None:
+        result["scores"] = np.zeros((len(scores), crop, crop), np.float16)
+        result["scores"][:, *target] = scores[:, *source]
     return result
 
 

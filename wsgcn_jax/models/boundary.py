@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from wsgcn_jax.models.layers import apply_valid, downsample_valid
+from wsgcn_jax.models.layers import GroupNorm, downsample_valid
 from wsgcn_jax.resize import upsample
 from wsgcn_jax.types import Features
 
@@ -36,43 +36,6 @@ class BoundaryOutput(NamedTuple):
     logits: jax.Array
     displacement: jax.Array | None
     activations: jax.Array
-
-
-class GroupNorm(nn.Module):
-    """Group norm whose statistics count real cells only, so that padding changes nothing.
-
-    Attributes:
-        groups: the channels are normalised in this many groups.
-        epsilon: added to the variance.
-    """
-
-    groups: int
-    epsilon: float = 1e-5
-
-    @nn.compact
-    def __call__(self, x: jax.Array, valid: jax.Array | None) -> jax.Array:
-        """Normalises `[b, h, w, c] f32` over the True cells of `valid` `[b, h, w] bool`."""
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        # Per channel first and in groups only on `[b, c]`: long sums along short last axes
-        # are what CPUs do worst. In two passes: a difference of squares loses digits.
-        mean = self._group_mean(_cell_mean(x, valid))
-        variance = self._group_mean(_cell_mean(jnp.square(x - mean[:, None, None]), valid))
-        factor = lax.rsqrt(variance + self.epsilon) * scale[None]
-        return x * factor[:, None, None] + (bias[None] - mean * factor)[:, None, None]
-
-    def _group_mean(self, x: jax.Array) -> jax.Array:
-        """Gives every channel of `[b, c]` the mean of its group."""
-        grouped = x.reshape(x.shape[0], self.groups, -1)
-        return jnp.broadcast_to(grouped.mean(2, keepdims=True), grouped.shape).reshape(x.shape)
-
-
-def _cell_mean(x: jax.Array, valid: jax.Array | None) -> jax.Array:
-    """Averages `[b, h, w, c]` over the real cells; a photo without any has mean 0, not NaN."""
-    if valid is None:
-        return x.mean((1, 2))
-    count = jnp.maximum(valid.sum((1, 2)), 1).astype(x.dtype)
-    return apply_valid(x, valid).sum((1, 2)) / count[:, None]
 
 
 class BoundaryNet(nn.Module):

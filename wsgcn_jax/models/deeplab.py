@@ -1,4 +1,7 @@
-"""DeepLab v2: atrous spatial pyramid pooling on a backbone, and its loss (TPAMI 2018)."""
+"""DeepLab v2: atrous spatial pyramid pooling on a backbone, and its loss (TPAMI 2018).
+
+A decoder may refine the scores (`models/decoder.py`); without one this is DeepLab v2 itself.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from wsgcn_jax.models.decoder import SkipDecoder
 from wsgcn_jax.models.layers import apply_valid, downsample_valid, extend_valid
 from wsgcn_jax.resize import resize_bilinear, resize_labels, scale_photos
 from wsgcn_jax.types import IGNORE
@@ -21,11 +25,13 @@ class DeepLabV2(nn.Module):
         num_classes: including background.
         rates: the convolutions' dilations, in cells of `x5`. Published at output stride 8;
             half of them look equally far at output stride 16.
+        decoder: one of DECODERS; "none" is DeepLab v2.
     """
 
     backbone: nn.Module
     num_classes: int
     rates: tuple[int, ...] = (6, 12, 18, 24)
+    decoder: str = "none"
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
@@ -36,11 +42,12 @@ class DeepLabV2(nn.Module):
             valid: `[b, h, w] bool`, the real pixels; None where all are.
 
         Returns:
-            Logits `[b, H, W, num_classes] f32` at the backbone's output stride; cells of the
-            padding hold anything (but finite).
+            Logits `[b, H, W, num_classes] f32` at the backbone's output stride, or at stride 4
+            behind a decoder; cells of the padding hold anything (but finite).
         """
         stride: int = self.backbone.output_stride
-        features = self.backbone(x, valid).x5
+        taps = self.backbone(x, valid)
+        features = taps.x5
         cells = extend_valid(downsample_valid(valid, stride), features)
         features = apply_valid(features, cells)
         shape = (len(self.rates), 3, 3, features.shape[-1], self.num_classes)
@@ -50,7 +57,11 @@ class DeepLabV2(nn.Module):
         # One bias for every rate, as published: their sum learns four times as fast as one.
         bias = self.param("aspp_bias", nn.initializers.zeros, (shape[0], shape[-1]))
         # bf16 becomes f32 again: a sum of 36 taps and a softmax want it.
-        return dilated_sum(features, kernel, self.rates) + bias.sum(0)[None, None, None]
+        scores = dilated_sum(features, kernel, self.rates) + bias.sum(0)[None, None, None]
+        if self.decoder == "none":
+            return scores
+        fine_cells = extend_valid(downsample_valid(valid, 4), taps.x2)
+        return SkipDecoder(stride // 4, name="decoder")(scores, taps.x2, cells, fine_cells)
 
     def multi_scale(
         self,
@@ -115,7 +126,13 @@ def dilated_sum(x: jax.Array, kernel: jax.Array, rates: tuple[int, ...]) -> jax.
     return total
 
 
-def segmentation_loss(logits: jax.Array, labels: jax.Array, *, balanced: bool = False) -> jax.Array:
+def segmentation_loss(
+    logits: jax.Array,
+    labels: jax.Array,
+    *,
+    scores: jax.Array | None = None,
+    balanced: bool = False,
+) -> jax.Array:
     """Averages the cross entropy over the labelled pixels of a batch.
 
     As published the labels come to the logits' size, by the nearest pixel.
@@ -123,6 +140,8 @@ def segmentation_loss(logits: jax.Array, labels: jax.Array, *, balanced: bool = 
     Args:
         logits: `[b, H, W, c] f32`.
         labels: `[b, h, w] u8`, 255 where unknown.
+        scores: `[b, c, h, w]`, probabilities to learn in place of the labels, which then only
+            say which pixels count, and as what.
         balanced: the mean of the averages over objects and over background, as in the GCN's loss;
             one of them, where the batch has no other. Ours: three pixels in four are background,
             and IoU, unlike accuracy, does not forgive what is missed for that.
@@ -130,10 +149,15 @@ def segmentation_loss(logits: jax.Array, labels: jax.Array, *, balanced: bool = 
     Returns:
         `[] f32`; 0 where nothing is labelled.
     """
-    labels = resize_labels(labels, (logits.shape[1], logits.shape[2]))
+    size = (logits.shape[1], logits.shape[2])
+    labels = resize_labels(labels, size)
     known = labels != IGNORE
-    target = jnp.where(known, labels, 0).astype(jnp.int32)
-    chosen = jnp.take_along_axis(nn.log_softmax(logits), target[..., None], axis=-1)[..., 0]
+    log_probs = nn.log_softmax(logits)
+    if scores is None:
+        target = jnp.where(known, labels, 0).astype(jnp.int32)
+        chosen = jnp.take_along_axis(log_probs, target[..., None], axis=-1)[..., 0]
+    else:
+        chosen = (jnp.moveaxis(resize_labels(scores, size), 1, -1) * log_probs).sum(-1)
     kinds = (known & (labels == 0), known & (labels != 0)) if balanced else (known,)
     means = [-jnp.where(kind, chosen, 0).sum() / jnp.maximum(kind.sum(), 1) for kind in kinds]
     some = jnp.stack([kind.any() for kind in kinds])

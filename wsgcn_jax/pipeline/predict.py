@@ -15,6 +15,7 @@ from wsgcn_jax.crf import Settings
 from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.backbone import BACKBONES, make_backbone
+from wsgcn_jax.models.decoder import DECODERS
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.models.network import Network, variable_shapes
 from wsgcn_jax.pipeline import networks
@@ -50,6 +51,7 @@ class Description(NamedTuple):
         longer_side: larger photos are seen at this size, which bounds the memory.
         batch_size: photos at a time.
         bucket: padded sides are multiples of this.
+        decoder: one of `models.decoder.DECODERS`; descriptions of older versions name none.
     """
 
     classes: tuple[str, ...]
@@ -62,6 +64,7 @@ class Description(NamedTuple):
     longer_side: int
     batch_size: int
     bucket: int
+    decoder: str = "none"
 
 
 class Segmenter(NamedTuple):
@@ -97,6 +100,7 @@ def load_segmenter(folder: Path) -> Segmenter:
         ),
         num_classes=len(description.classes),
         rates=description.rates,
+        decoder=description.decoder,
     )
     shapes = variable_shapes(module)
     blank = Network(module, shapes.pop("params"), shapes)
@@ -116,6 +120,7 @@ def _read_description(path: Path) -> Description:
             found.backbone not in BACKBONES
             or found.output_stride not in (8, 16)
             or found.fuse not in ("mean", "max")
+            or found.decoder not in DECODERS
             or not all(isinstance(name, str) for name in found.classes)
             or not 2 <= len(found.classes) <= 255
             or not found.scales

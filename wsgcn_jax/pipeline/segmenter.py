@@ -6,11 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax import data
 from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.data.class_list import write_classes
 from wsgcn_jax.distributed import is_primary
@@ -21,7 +19,8 @@ from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
-from wsgcn_jax.pipeline.training import LabelledPhotos, crop_with_labels, run_training
+from wsgcn_jax.pipeline.targets import training_photos
+from wsgcn_jax.pipeline.training import crop_with_labels, run_training
 from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
 
@@ -52,7 +51,10 @@ def network(
         key,
         name,
         lambda backbone: DeepLabV2(
-            backbone=backbone, num_classes=classes, rates=tuple(settings.rates)
+            backbone=backbone,
+            num_classes=classes,
+            rates=tuple(settings.rates),
+            decoder=settings.decoder,
         ),
         weights=weights,
         init=init,
@@ -122,7 +124,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     run_training(
         folder,
         net,
-        _training_photos(context, split),
+        training_photos(context, split),
         crop_with_labels(settings.scales, settings.crop),
         make_loss(net, settings, backbone_name(context.config)),
         settings=settings,
@@ -170,21 +172,22 @@ def make_loss(net: Network, settings: ConfigDict, backbone: str) -> Loss:
         params: Any, statistics: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"]).astype(dtype)
+        wanted = {"labels": batch["label_map"], "scores": batch.get("scores")}
         run = partial(net.module.apply, {"params": params, **statistics}, x, batch["valid"])
         if not scales:
             logits, moved = run(mutable=moving)
-            return measure(logits, batch["label_map"]), ({}, {**statistics, **moved})
+            return measure(logits, **wanted), ({}, {**statistics, **moved})
         each, moved = run(
             scales=scales, by_size=settings.scale_by_size, method="multi_scale", mutable=moving
         )
-        losses = [measure(logits, batch["label_map"]) for logits in each]
+        losses = [measure(logits, **wanted) for logits in each]
         return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**statistics, **moved})
 
     return loss
 
 
 def group_of(path: tuple[str, ...]) -> str:
-    """Returns a parameter's group: ASPP kernels learn ten times, biases twenty times as fast."""
+    """Returns a parameter's group: the head (all behind the backbone), its biases, the others."""
     if path[0] != "backbone":
         return "head_bias" if path[-1].endswith("bias") else "head"
     return "norm" if path[-1] in ("scale", "bias") else "backbone"
@@ -204,41 +207,5 @@ def description(config: ConfigDict, classes: Sequence[str]) -> Description:
         longer_side=settings.eval_longer_side,
         batch_size=settings.eval_batch_size,
         bucket=settings.eval_bucket,
+        decoder=settings.decoder,
     )
-
-
-def _training_photos(context: Context, split: data.Split) -> Any:
-    if context.config.segmenter.supervision == "truth":
-        return TruePhotos(split)
-    return LabelledPhotos(split.without_masks(), context.folder("pseudo_labels"))
-
-
-class TruePhotos:
-    """The photos of a split with their true masks: the fully supervised reference.
-
-    Besides the scores this is the only reader of true masks, and only by
-    `segmenter.supervision=truth`.
-    """
-
-    def __init__(self, split: data.Split) -> None:
-        """Takes the photos.
-
-        Raises:
-            DataError: one has no mask.
-        """
-        self._split = split
-        self._indices = [i for i in range(len(split)) if split[i].mask is not None]
-        if not self._indices:
-            raise DataError(
-                f"{split}: no photo has a true mask; give masks, or train with "
-                "--config.segmenter.supervision=pseudo"
-            )
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns photo and true mask."""
-        example = self._split[self._indices[position]]
-        assert example.mask is not None
-        return example.image, example.mask

@@ -100,8 +100,8 @@ _PLACES = {"source", "root", "labels", "masks", "num_train", "num_val", "longer_
 _CONTENT = "the photos, masks and labels"
 
 
-def _needs(config: ConfigDict) -> dict[str, tuple[str, ...]]:
-    """What each stage reads, in order.
+def needs_of(config: ConfigDict) -> dict[str, tuple[str, ...]]:
+    """Returns the stages in order, and what each of them reads.
 
     The fully supervised reference reads the true masks instead of the pseudo labels. Whatever
     supervises it, the segmenter may start from the classifier.
@@ -125,7 +125,7 @@ def recipes(context: Context) -> dict[str, Recipe]:
     Raises:
         DataError: the photos cannot be listed, or the segmenter cannot start as it shall.
     """
-    needs, found = _needs(context.config), dict[str, Recipe]()
+    needs, found = needs_of(context.config), dict[str, Recipe]()
     for stage in STAGES:
         settings = _settings(context.config, stage.sections)
         decides = settings
@@ -188,12 +188,12 @@ def run_stages(config: ConfigDict, workdir: str, *, overwrite: bool = False) -> 
     log(f"on {describe_devices()}")
     with workspace.locked():
         made_of = recipes(context)
-        plan = make_plan(workspace, _needs(config), made_of, wanted, overwrite=overwrite)
+        plan = make_plan(workspace, needs_of(config), made_of, wanted, overwrite=overwrite)
         check_inputs(context, plan.todo)
         wait_for_all("planned")
         if is_primary():
             run_settings.save(config, context.source.classes(), workspace.root)
-        _carry_out(context, plan, made_of, overwrite=overwrite)
+        carry_out(context, plan, made_of, overwrite=overwrite)
         if is_primary() and workspace.is_current("evaluate", made_of["evaluate"].fingerprint):
             evaluate.publish(context)
     return left_out(workspace, made_of)
@@ -214,9 +214,17 @@ def left_out(workspace: Workspace, made_of: Mapping[str, Recipe] | None = None) 
     return list(skipped)
 
 
-def _carry_out(
-    context: Context, plan: Plan, made_of: dict[str, Recipe], *, overwrite: bool
+def carry_out(
+    context: Context, plan: Plan, made_of: Mapping[str, Recipe], *, overwrite: bool = False
 ) -> None:
+    """Runs the stages of a plan.
+
+    Args:
+        context: the run.
+        plan: what is to do.
+        made_of: the recipes of all stages.
+        overwrite: whether artefacts of other recipes may be replaced.
+    """
     announced = False
     for stage in STAGES:
         if stage.name in plan.current:

@@ -81,7 +81,7 @@ class LabelledPhotos:
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, position: int) -> tuple[np.ndarray, ...]:
         """Returns photo and label map."""
         index = self._indices[position]
         mask = data.read_mask(self._folder / f"{self._split.names[index]}.png")
@@ -90,10 +90,10 @@ class LabelledPhotos:
 
 def crop_with_labels(
     scales: tuple[float, float], crop: int
-) -> Callable[[tuple[np.ndarray, np.ndarray], np.random.Generator], data.Crop]:
+) -> Callable[[tuple[np.ndarray, ...], np.random.Generator], data.Crop]:
     """Returns the augmentation of `LabelledPhotos`: random scale, mirror, crop."""
 
-    def augment(photo: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> data.Crop:
+    def augment(photo: tuple[np.ndarray, ...], rng: np.random.Generator) -> data.Crop:
         return data.train_crop(rng, *photo, scales=scales, crop=crop)
 
     return augment

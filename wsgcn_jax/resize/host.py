@@ -122,13 +122,13 @@ def resize_labels(labels: Labels, size: Size, *, corners: bool = False) -> Label
     """Resizes label maps by the nearest pixel, without mixing classes.
 
     Args:
-        labels: `[..., h, w] u8`, of NumPy or JAX.
+        labels: `[..., h, w]`, of NumPy or JAX; u8, or whatever else must not be mixed.
         size: rows and columns of the result.
         corners: row i comes from floor(i h / H), as the published code enlarges partial labels,
             which lies half a cell away; otherwise from floor((i + 1/2) h / H).
 
     Returns:
-        `[..., *size] u8`, of the same library.
+        `[..., *size]`, of the same dtype and library.
     """
     if tuple(labels.shape[-2:]) == tuple(size):
         return labels

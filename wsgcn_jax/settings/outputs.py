@@ -46,6 +46,19 @@ SEGMENTER = (
         "truth: the true masks of pseudo_split, to compare.",
     ),
     Key(
+        "segmenter.targets",
+        "labels",
+        Choice(("labels", "scores")),
+        "scores: learn the GCN's probabilities instead of the pseudo labels.",
+    ),
+    Key(
+        "segmenter.ignore_disputed",
+        False,
+        Flag(),
+        "Leave out the pixels that the random walk, cut at each photo's own threshold, and the GCN "
+        "label differently.",
+    ),
+    Key(
         "segmenter.backbone",
         None,
         Choice(BACKBONES),
@@ -61,6 +74,12 @@ SEGMENTER = (
     ),
     Key("segmenter.output_stride", 8, Choice((8, 16)), "Pixels a cell of the score map."),
     Key("segmenter.rates", (6, 12, 18, 24), Tuple(Integer(1, 1000), 1, 16), "Dilations of ASPP."),
+    Key(
+        "segmenter.decoder",
+        "none",
+        Choice(("none", "skip")),
+        "skip: scores are refined at stride 4 with what the backbone saw there; none: DeepLab v2.",
+    ),
     Key("segmenter.scales", (0.5, 1.5), RANGE, "Scale of a training photo, drawn between these."),
     Key("segmenter.crop", 321, CROP, "Side of a training crop, in pixels."),
     Key("segmenter.frozen_stages", 0, FROZEN, "As classifier.frozen_stages."),

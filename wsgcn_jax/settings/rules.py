@@ -61,6 +61,19 @@ def _segmenter_start(values: Values) -> Iterator[tuple[str, str]]:
         yield "segmenter.backbone", f"{shared} or None, for segmenter.init=classifier"
 
 
+def _whole_deeplab(values: Values) -> Iterator[tuple[str, str]]:
+    whole = values["segmenter.init"] not in ("classifier", None)
+    if whole and values["segmenter.decoder"] != "none":
+        yield "segmenter.decoder", "none, for segmenter.init is a folder with a whole DeepLab v2"
+
+
+def _truth_is_sure(values: Values) -> Iterator[tuple[str, str]]:
+    if values["segmenter.supervision"] == "truth":
+        for key, only in (("targets", "labels"), ("ignore_disputed", False)):
+            if values[f"segmenter.{key}"] != only:
+                yield f"segmenter.{key}", f"{only}, for segmenter.supervision=truth"
+
+
 def _of_resnets(values: Values) -> Iterator[tuple[str, str]]:
     backbone = values["segmenter.backbone"] or values["backbone.name"]
     for key in ("segmenter.batch_statistics", "segmenter.undilated_first"):
@@ -90,6 +103,8 @@ RULES: tuple[Rule, ...] = (
     _folder_is_named,
     _shapes_are_drawn,
     _segmenter_start,
+    _whole_deeplab,
+    _truth_is_sure,
     _of_resnets,
     _scales_leave_a_cell,
     _exponents,
