@@ -2,14 +2,13 @@
 
     python -m experiments.picture --out=docs/pipeline.png
 
-The photos are scikit-image's (`pip install scikit-image`), the words "cat" and "cup"; ImageNet's head
-gives the CAMs, the boundary network is trained on the two photos. Two minutes on two cores.
+The photos are those of scikit-image (`pip install scikit-image`), the words cat and cup; the head
+of ImageNet gives the CAMs, the boundary network is trained on the two. Two minutes on two cores.
 """
 
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from etils import epath

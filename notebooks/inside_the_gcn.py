@@ -135,7 +135,9 @@ laplacian = ws.graph.laplacian_stencil(rgb)
 place = jnp.stack([jnp.asarray(y / height), jnp.asarray(x / width)], axis=-1).astype(jnp.float32)
 plain = jnp.concatenate([rgb, place], axis=-1).reshape(-1, 5)
 frequencies = 4 * jax.random.normal(jax.random.key(1), (5, 32))
-features = jnp.concatenate([plain, jnp.cos(plain @ frequencies), jnp.sin(plain @ frequencies)], axis=1)
+features = jnp.concatenate(
+    [plain, jnp.cos(plain @ frequencies), jnp.sin(plain @ frequencies)], axis=1
+)
 
 
 def fit(seeds, epochs=100, **options):

@@ -100,7 +100,9 @@ run = ws.train(PHOTOS, workdir=WORKDIR, settings=SETTINGS)
 # Wrong ones tell what to change: masks that are too large or empty, see *Troubleshooting* in the documentation.
 
 # %%
-photos = {path.relative_to(PHOTOS).with_suffix("").as_posix().replace("/", "__"): path for path in files}
+photos = {
+    path.relative_to(PHOTOS).with_suffix("").as_posix().replace("/", "__"): path for path in files
+}
 shown = [name for name in run.names if name in photos][:6]
 pairs = [
     (np.asarray(Image.open(photos[name]).convert("RGB")), run.pseudo_labels[run.names.index(name)])
