@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= workdir/shapes
 
-.PHONY: demo test test-matrix test-slow parity faults tpu-check lint clean
+.PHONY: demo test test-matrix test-slow parity faults tpu-check docs notebooks quickstart lint clean
 
 define check-python
 @test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed: install one of them, with its module" \
@@ -43,6 +43,25 @@ faults: $(VENV)/.installed  ## docs/faults.md, the table of inputs and faults, f
 tpu-check: $(VENV)-tpu/.installed  ## every program compiled for a TPU v5e, which need not be there
 	JAX_PLATFORMS=cpu $(VENV)-tpu/bin/python -m experiments.tpu_check --json=workdir/tpu_check.json
 
+docs: $(VENV)/.documented  ## the site, in site/; a broken link or name is an error
+	$(BIN)/python -m wsgcn_jax.settings docs/configuration.md
+	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest tests/docs_test.py
+
+NOTEBOOKS := $(wildcard notebooks/*.py)
+notebooks: $(VENV)/.documented  ## runs them from top to bottom; results in workdir/notebooks
+	for each in $(NOTEBOOKS); do $(run-notebook) || exit 1; done
+
+quickstart: $(VENV)/.documented  ## runs that notebook only
+	each=notebooks/quickstart.py; $(run-notebook)
+
+# The text is the source; the .ipynb beside it is made of it, without outputs.
+define run-notebook
+mkdir -p workdir/notebooks && $(BIN)/jupytext --quiet --to ipynb $$each && \
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/jupytext --quiet --to ipynb --execute \
+	-o workdir/notebooks/$$(basename $$each .py).ipynb $$each
+endef
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +71,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(check-python)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e .[weights,test] $(JAX:%=jax==%)
+	touch $@
+
+$(VENV)/.documented: $(VENV)/.installed
+	$(BIN)/pip install -q -e .[weights,test,docs,notebooks]
 	touch $@
 
 # In an environment of its own: this JAX looks for a TPU.

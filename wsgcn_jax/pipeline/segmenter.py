@@ -172,15 +172,15 @@ def make_loss(net: Network, settings: ConfigDict, backbone: str) -> Loss:
         params: Any, statistics: Any, batch: dict[str, jax.Array]
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Any]]:
         x = normalise(batch["image"], backbone, batch["valid"]).astype(dtype)
-        wanted = {"labels": batch["label_map"], "scores": batch.get("scores")}
+        labels, scores = batch["label_map"], batch.get("scores")
         run = partial(net.module.apply, {"params": params, **statistics}, x, batch["valid"])
         if not scales:
             logits, moved = run(mutable=moving)
-            return measure(logits, **wanted), ({}, {**statistics, **moved})
+            return measure(logits, labels, scores=scores), ({}, {**statistics, **moved})
         each, moved = run(
             scales=scales, by_size=settings.scale_by_size, method="multi_scale", mutable=moving
         )
-        losses = [measure(logits, **wanted) for logits in each]
+        losses = [measure(logits, labels, scores=scores) for logits in each]
         return jnp.stack(losses).sum(), ({"fused": losses[-1]}, {**statistics, **moved})
 
     return loss

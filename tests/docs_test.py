@@ -1,0 +1,95 @@
+"""The documentation: its snippets run, it names every public name, its pages are current."""
+
+import inspect
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import wsgcn_jax as ws
+
+ROOT = Path(__file__).parents[1]
+GROUPS = ("crf", "gcn", "graph", "metrics", "plot", "seeds")
+PYTHON = re.compile(r"^ *```python\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def _snippets(page):
+    return [inspect.cleandoc(code) for code in PYTHON.findall((ROOT / page).read_text())]
+
+
+def _public(group):
+    module = getattr(ws, group)
+    own = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+    return sorted(set(getattr(module, "__all__", own)))
+
+
+def test_the_readme_is_a_page():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def test_the_reference_has_every_public_name():
+    overview = (ROOT / "docs/api/index.md").read_text()
+    for name in ws.__all__:
+        assert f"`ws.{name}`" in overview, name
+    for group in GROUPS:
+        page = (ROOT / f"docs/api/{group}.md").read_text()
+        assert f"::: wsgcn_jax.{group}\n" in page
+        for name in _public(group):  # a module of the same name hides it
+            if (ROOT / f"wsgcn_jax/{group}/{name}.py").exists():
+                assert f"::: wsgcn_jax.{group}.{name}.{name}\n" in page
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_public_name_is_described(group):
+    for name in _public(group):
+        value = getattr(getattr(ws, group), name)
+        if callable(value) and getattr(value, "__module__", "").startswith("wsgcn_jax"):
+            assert inspect.getdoc(value), f"{group}.{name}"
+
+
+@pytest.mark.parametrize("method", ["predict", "classes", "names", "pseudo_labels", "scores"])
+def test_a_run_is_described(method):
+    assert inspect.getdoc(getattr(ws.Run, method))
+
+
+def test_the_parts_can_be_put_together_as_the_reference_says():
+    y, x = np.mgrid[:16, :24]
+    away = np.hypot(y - 8, x - 10)
+    rgb = jnp.asarray(np.repeat((0.3 + 0.4 * (away < 5))[..., None], 3, -1), jnp.float32)
+    space = {
+        "boundary": jnp.asarray(np.where(abs(away - 5) < 1, 0.95, 0.02), jnp.float32),
+        "cams": jnp.asarray(np.exp(-away / 4)[None], jnp.float32),
+        "present": jnp.ones(1, bool),
+        "rgb": rgb,
+        "features": jnp.concatenate([rgb, rgb**2], -1).reshape(-1, 6).T,
+    }
+    for code in _snippets("docs/api/index.md"):
+        exec(code, space)
+    assert space["labels"].shape == (16, 24)
+    assert space["labels"][8, 10] == 1 and space["labels"][0, -1] == 0
+
+
+def test_the_snippets_of_the_pages_name_what_there_is():
+    pages = ("README.md", "docs/index.md", "docs/getting-started.md", "docs/external-maps.md")
+    for page in pages:
+        for code in _snippets(page):
+            compile(code, page, "exec")
+            for name in re.findall(r"\bws\.(\w+)", code):
+                assert name in ws.__all__, f"{page}: ws.{name}"
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem
+)
+def test_a_notebook_and_its_text_hold_the_same_and_no_outputs(notebook):
+    jupytext = pytest.importorskip("jupytext")
+    text, pair = jupytext.read(notebook), jupytext.read(notebook.with_suffix(".ipynb"))
+    cells = [[(cell.cell_type, cell.source) for cell in side.cells] for side in (text, pair)]
+    assert cells[0] == cells[1]
+    assert not any(cell.get("outputs") for cell in pair.cells)

@@ -1,0 +1,117 @@
+"""Arrays in, arrays out: what is refused, what is laid out, and that masks are the commands'."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import wsgcn_jax as ws
+from configs import test as tiny
+from experiments import train as command
+from wsgcn_jax import data
+from wsgcn_jax.api.inputs import lay_out
+
+PHOTO = np.full((20, 30, 3), 9, np.uint8)
+MASK = np.zeros((20, 30), np.uint8)
+
+REFUSED = {
+    "no photos": (lambda to: lay_out([], [], None, to), "no photo"),
+    "fewer labels": (lambda to: lay_out([PHOTO, PHOTO], [{"a"}], None, to), "1 labels for 2"),
+    "fewer masks": (lambda to: lay_out([PHOTO], [{"a"}], [], to), "0 masks for 1"),
+    "a text for labels": (lambda to: lay_out([PHOTO], ["cat"], None, to), "text 'cat'"),
+    "arrays and files": (lambda to: lay_out([PHOTO, "a.png"], [{"a"}] * 2, None, to), "one kind"),
+    "a photo of floats": (lambda to: lay_out([PHOTO / 255.0], [{"a"}], None, to), "photo 0"),
+    "a grey photo": (lambda to: lay_out([PHOTO[..., 0]], [{"a"}], None, to), "photo 0"),
+    "arrays without labels": (lambda to: lay_out([PHOTO], None, None, to), "labels as a list"),
+    "masks of a folder": (lambda to: lay_out(to, None, [MASK], to), "masks cannot be given"),
+    "no such configuration": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", config="shapse"),
+        "did you mean 'shapes'",
+    ),
+    "no such key": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={"gcn.epoch": 3}),
+        "gcn.epoch",
+    ),
+    "no run": (lambda to: ws.load(to), "holds no run"),
+    "fewer truths": (lambda to: ws.evaluate([MASK], [], classes=("a", "b")), "1 masks but 0"),
+    "a class without a name": (
+        lambda to: ws.evaluate([MASK + 3], [MASK], classes=("a", "b")),
+        "class 3",
+    ),
+    "a mask of another size": (lambda to: ws.plot.overlay(PHOTO, MASK[1:]), "resize one"),
+    "an id without a name": (lambda to: ws.plot.overlay(PHOTO, MASK + 2, ("a", "b")), "class 2"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_used_is_named_in_one_line(case, tmp_path):
+    call, named = REFUSED[case]
+    with pytest.raises(ws.DataError, match=named) as caught:
+        call(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_become_files_and_files_stay(tmp_path):
+    given = lay_out([PHOTO, PHOTO + 1], [["dog", "cat"], set()], [MASK, MASK], tmp_path / "to")
+    lines = [json.loads(line) for line in given.labels.read_text().splitlines()]
+    assert [line["labels"] for line in lines] == [["dog", "cat"], []]
+    assert np.array_equal(np.asarray(Image.open(given.root / lines[1]["file"])), PHOTO + 1)
+    assert np.array_equal(data.read_mask(given.masks / "00000.png"), MASK)
+    for name in ("a/one.png", "b/two.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(PHOTO).save(tmp_path / name)
+    files = [tmp_path / "a/one.png", tmp_path / "b/two.png"]
+    given = lay_out(files, [{"cat"}, {"dog"}], None, tmp_path / "to")
+    assert given.root == tmp_path and given.masks is None
+    source = data.FolderSource(given.root, given.labels, classes=("background", "cat", "dog"))
+    assert source.listing()["train"] == ("a__one", "b__two")
+
+
+def test_scores_are_shares_and_unknown_pixels_background():
+    truth, mask = MASK.copy(), MASK.copy()
+    truth[:10], mask[:5], mask[15:] = 1, 1, 255
+    scores = ws.evaluate([mask], [truth], classes=("background", "cat"))
+    assert scores.iou == {"background": pytest.approx(10 / 15), "cat": pytest.approx(0.5)}
+    assert scores.pixel_accuracy == pytest.approx(0.75)
+
+
+def test_pictures_have_a_legend_and_show_the_classes():
+    mask = MASK.copy()
+    mask[5:15, 5:15] = 1
+    picture = ws.plot.overlay(PHOTO, mask, ("background", "cat"))
+    assert picture.size == (30, 40)
+    assert np.array_equal(np.asarray(picture)[0, 0], PHOTO[0, 0])
+    assert not np.array_equal(np.asarray(picture)[10, 10], PHOTO[10, 10])
+    assert ws.plot.row([PHOTO, mask[..., None].repeat(3, -1)], titles="ab", height=40).height == 60
+
+
+@pytest.mark.slow
+def test_the_call_and_the_command_give_the_same_masks(tmp_path):
+    data.prepare(data.ShapesSource(num_train=4, num_val=1), tmp_path / "drawn")
+    drawn = data.load(tmp_path / "drawn", "train")
+    names = drawn.classes[1:]
+    (tmp_path / "photos").mkdir()
+    lines = []
+    for index, example in enumerate(drawn):
+        Image.fromarray(example.image).save(tmp_path / f"photos/{index}.png")
+        present = [names[k] for k in np.flatnonzero(example.labels)]
+        lines.append(f"{index}.png,{' '.join(present)}")
+    (tmp_path / "photos/labels.csv").write_text("\n".join(lines) + "\n")
+    keys = [f"--config.segmenter.{key}" for key in ("epochs=1", "batch_size=2")]
+    arguments = [f"--photos={tmp_path}/photos", "--config=test", f"--workdir={tmp_path}/command"]
+    assert command.main([*arguments, *keys]) == 0
+    run = ws.train(
+        [tmp_path / f"photos/{index}.png" for index in range(4)],
+        [line.partition(",")[2].split() for line in lines],
+        workdir=tmp_path / "call",
+        config=tiny.get_config(),
+        settings={"segmenter.epochs": 1, "segmenter.batch_size": 2},
+    )
+    assert run.report.exists() and len(run.pseudo_labels) == 4
+    for name, mask in zip(run.names, run.pseudo_labels, strict=True):
+        other = data.read_mask(tmp_path / f"command/pseudo_labels/{name}.png")
+        assert np.array_equal(mask, other)
+    photos = [example.image for example in drawn]
+    masks = ws.load(tmp_path / "call").predict(photos)
+    assert [m.shape for m in masks] == [p.shape[:2] for p in photos]
