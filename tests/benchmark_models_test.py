@@ -22,6 +22,7 @@ def _figures(tmp_path, *options):
     return json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_lite0_has_the_weights_and_products_of_the_published_one(tmp_path, monkeypatch):
     monkeypatch.setattr(torch_networks, "torch", None)
     found = _figures(tmp_path, "--only=segmenter_lite0")["segmenter_lite0"]

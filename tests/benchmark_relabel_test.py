@@ -79,6 +79,7 @@ def _miou(root, labels, classes):
     return 100 * np.mean(each)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_masks_that_a_run_writes(root):
     config = _config(root)
     masks = Path(root.parent / "masks")

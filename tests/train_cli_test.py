@@ -128,7 +128,7 @@ def test_a_configuration_is_found_by_name_and_path_from_any_folder(name, ran):
 
 def test_a_preset_is_no_part_of_the_work_folder(ran):
     config, workdir = ran("--config=shapes:gpu")
-    assert config.graph.batch_size == 64 and workdir.name == "shapes"
+    assert config.segmenter.bfloat16 and workdir.name == "shapes"
 
 
 def test_keys_may_stand_before_the_configuration_and_be_none(ran):

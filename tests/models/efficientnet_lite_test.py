@@ -122,6 +122,7 @@ def _is_block(module: Any, _: str) -> bool:
     return module.name == "blocks_0"
 
 
+@pytest.mark.slow
 def test_frozen_taps_pass_no_gradient(variables: dict[str, Any]) -> None:
     net = EfficientNetLite(frozen_stages=3)
     x = jax.random.normal(jax.random.key(4), (1, 33, 32, 3))

@@ -113,7 +113,7 @@ def refine(
     return _refine(image, probabilities, valid, present, settings, iterations, kernel)
 
 
-def refined_whole(size: Size, settings: Settings, kernel: Kernel | None = None) -> bool:
+def refined_whole(size: Size, settings: Settings, *, kernel: Kernel | None = None) -> bool:
     """Tells whether `refine` takes photos of a size as they are, hence batches of them, too.
 
     Args:

@@ -62,7 +62,7 @@ def make_photo_crf(
     ) -> Iterator[np.ndarray]:
         each = [shapes[photo.shape[0], photo.shape[1]] for photo in photos]
         shape = (max(height for height, _ in each), max(width for _, width in each))
-        if not refined_whole(shape, settings, kernel):
+        if not refined_whole(shape, settings, kernel=kernel):
             for photo, maps in zip(photos, scores, strict=True):
                 yield np.asarray(refine(photo, maps, settings, kernel=kernel, bucket=bucket))
             return
