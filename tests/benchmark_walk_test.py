@@ -19,6 +19,7 @@ def _figures(folder, size, *more):
     return json.loads((folder / "figures.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_fast_fit_agrees_with_the_dense_one(tmp_path):
     figures = _figures(tmp_path, (48, 64), "--parts", "agreement", "times")
     assert figures["agreement_min"] >= 99
