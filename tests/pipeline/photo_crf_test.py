@@ -67,7 +67,7 @@ def test_photos_of_many_sizes_share_few_programs(monkeypatch):
 
 def test_photos_too_large_for_a_batch_are_refined_alone(monkeypatch):
     seen = []
-    monkeypatch.setattr(photo_crf, "refined_whole", lambda *a: False)
+    monkeypatch.setattr(photo_crf, "refined_whole", lambda *a, **k: False)
     monkeypatch.setattr(
         photo_crf,
         "refine",
