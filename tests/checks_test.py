@@ -11,6 +11,7 @@ MAP = np.full((8, 8), 0.5, np.float32)
 PHOTO = np.full((8, 8, 3), 128, np.uint8)
 SCORES = np.full((2, 8, 8), 0.5, np.float32)
 PRESENT = np.ones(2, bool)
+LABELS = np.zeros((8, 8), np.uint8)
 
 WRONG = {
     "a boundary map of bytes": (
@@ -45,9 +46,38 @@ WRONG = {
         lambda: ws.crf.refine(PHOTO / np.float32(255), SCORES),
         "0..255",
     ),
-    "no labels for the CRF": (lambda: ws.crf.refine(PHOTO, SCORES[:0]), "0 labels"),
+    "no labels for the CRF": (lambda: ws.crf.refine(PHOTO, SCORES[:0]), "nothing in it"),
     "one label for a unary": (lambda: ws.crf.label_unary(np.zeros((8, 8), int), 1), "classes"),
     "class 9 of 3": (lambda: ws.crf.label_unary(np.full((8, 8), 9), 3), "class 9"),
+    "an unknown kernel": (
+        lambda: ws.crf.refine(PHOTO, SCORES, kernel="exakt"),
+        "none of lattice, attention, exact",
+    ),
+    "None for an array": (lambda: ws.graph.affinity_stencil(None), "NoneType; give an array"),
+    "CAMs of no class": (lambda: ws.seeds.partial_labels(SCORES[:0], PRESENT[:0]), "nothing in it"),
+    "a photo of no pixel": (lambda: ws.crf.refine(PHOTO[:0], SCORES[:, :0]), "nothing in it"),
+    "a photo in 0..1 for a picture": (lambda: ws.plot.overlay(PHOTO / 255, LABELS), "integers"),
+    "a map for a mask": (lambda: ws.plot.overlay(PHOTO, MAP), "integers"),
+    "a mask of another size": (lambda: ws.plot.overlay(PHOTO, LABELS[1:]), "h of image being 8"),
+    "a class without a name": (
+        lambda: ws.plot.overlay(PHOTO, LABELS + 9, ("background", "cat")),
+        "holds class 9, but there are 2",
+    ),
+    "scores for masks": (lambda: ws.metrics.confusion_matrix(LABELS, MAP, 2), "whole numbers"),
+    "no classes to score": (lambda: ws.metrics.confusion_matrix(LABELS, LABELS, 0), "at least 1"),
+    "a matrix that is not square": (lambda: ws.metrics.iou(np.ones((2, 3), int)), "square"),
+    "the mean of class 5 of 2": (
+        lambda: ws.metrics.mean_iou(np.eye(2, dtype=int), classes=[5]),
+        "no class 5",
+    ),
+    "no list as a photo's labels": (
+        lambda: ws.train([PHOTO], [None], workdir="none"),
+        "labels of photo 0 are None; give a list",
+    ),
+    "a name as a photo's labels": (
+        lambda: ws.train([PHOTO], ["cat"], workdir="none"),
+        "labels of photo 0 are 'cat'; give a list",
+    ),
     "dropout of everything": (
         lambda: ws.gcn.fit_gcn(
             jax.random.key(0),
@@ -67,7 +97,8 @@ WRONG = {
 
 @pytest.mark.fault("{case}", "one line that names argument and range")
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_named(case):
+def test_what_is_wrong_is_named(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     call, named = WRONG[case]
     with pytest.raises(ws.DataError, match=named) as caught:
         call()

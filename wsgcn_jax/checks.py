@@ -58,7 +58,7 @@ def checked(**specs: Shaped | Number) -> Callable[[Callable[P, R]], Callable[P, 
     """Makes a function refuse wrong arguments with one line, a DataError.
 
     Args:
-        specs: what is accepted, by the argument's name; None is left to the function.
+        specs: what is accepted, by the argument's name; None, too, where it is the default.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -70,8 +70,10 @@ def checked(**specs: Shaped | Number) -> Callable[[Callable[P, R]], Callable[P, 
             given = signature.bind(*args, **kwargs).arguments
             sizes: dict[str, tuple[int, str]] = {}
             for argument, spec in specs.items():
-                value = given.get(argument)
-                if value is None:
+                if argument not in given:
+                    continue
+                value = given[argument]
+                if value is None and signature.parameters[argument].default is None:
                     continue
                 if isinstance(spec, Number):
                     _check_number(f"{name}: {argument}", value, spec)
@@ -120,6 +122,8 @@ def _check_array(
         shape = shape[max(0, len(shape) - len(dims)) :]
     if len(shape) != len(dims):
         raise DataError(f"{where} is {value.shape}; it should be [{spec.dims}]")
+    if not value.size:
+        raise DataError(f"{where} is {value.shape}: there is nothing in it")
     for dim, size in zip(dims, shape, strict=True):
         expected, origin = (int(dim), "") if dim.isdigit() else sizes.get(dim, (size, ""))
         if size != expected:
@@ -127,7 +131,7 @@ def _check_array(
             raise DataError(f"{where} is {value.shape}; it should be [{spec.dims}]{of}")
         if not dim.isdigit():
             sizes.setdefault(dim, (size, argument))
-    if value.size and value.dtype != bool and not isinstance(value, jax.core.Tracer):
+    if value.dtype != bool and not isinstance(value, jax.core.Tracer):
         _check_values(where, np.asarray(value), spec)
 
 

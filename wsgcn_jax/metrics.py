@@ -24,9 +24,15 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
         `[c, c] i64`; row = truth, column = prediction.
 
     Raises:
-        DataError: the shapes differ, or a scored pixel's prediction is neither a class nor 255.
+        DataError: the shapes differ, labels are no whole numbers, or a scored pixel's prediction is
+            neither a class nor 255.
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
+    for name, labels in (("truth", truth), ("prediction", prediction)):
+        if labels.dtype.kind not in "iu":
+            raise DataError(f"the {name} is {labels.dtype}; give whole numbers, the classes")
+    if num_classes < 1:
+        raise DataError(f"there are {num_classes} classes; give at least 1")
     if truth.shape != prediction.shape:
         raise DataError(
             f"truth is {truth.shape} but the prediction is {prediction.shape}; "
@@ -52,7 +58,12 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
     Returns:
         `[c] f64` in [0, 1]; NaN for a class that is in neither truth nor prediction.
+
+    Raises:
+        DataError: it is no square.
     """
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise DataError(f"the confusion matrix is {confusion.shape}; it should be square")
     intersection = np.diag(confusion).astype(np.float64)
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
     return np.divide(intersection, union, out=np.full(len(union), np.nan), where=union > 0)
@@ -80,11 +91,15 @@ def mean_iou(
 
     Raises:
         ValueError: the definition is neither.
+        DataError: there is no such class.
     """
     if definition not in ("present", "all"):
         raise ValueError(f"definition is {definition!r}; it must be 'present' or 'all'")
     scores = iou(confusion)
     chosen = ~np.isnan(scores) if definition == "all" else confusion.sum(axis=1) > 0
     if classes is not None:
+        strange = [k for k in classes if not 0 <= k < len(scores)]
+        if strange:
+            raise DataError(f"there is no class {strange[0]} in a matrix of {len(scores)} classes")
         chosen &= np.isin(np.arange(len(scores)), np.asarray(classes))
     return float(scores[chosen].mean()) if chosen.any() else float("nan")

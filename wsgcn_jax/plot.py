@@ -8,14 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.data import PALETTE
 from wsgcn_jax.resize import resize_photo
 from wsgcn_jax.types import IGNORE, DataError
 
+_PHOTO = Shaped("h w 3", "integer", low=0, high=255)
+_MASK = Shaped("h w", "integer", low=0, high=255)
 _GAP = 8
 _LINE = 20  # height of a line of text
 
 
+@checked(image=_PHOTO, mask=_MASK, opacity=Number(low=0, high=1))
 def overlay(
     image: np.ndarray,
     mask: np.ndarray,
@@ -34,8 +38,6 @@ def overlay(
     Raises:
         DataError: the mask is not of the photo's size, or holds an id without a name.
     """
-    if mask.shape != image.shape[:2]:
-        raise DataError(f"the mask is {mask.shape}, the photo {image.shape[:2]}; resize one")
     ids = [int(k) for k in np.unique(mask) if k != IGNORE]
     if classes is not None and ids and ids[-1] >= len(classes):
         raise DataError(f"the mask holds class {ids[-1]}, but there are {len(classes)} names")
@@ -49,11 +51,13 @@ def overlay(
     return _with_legend(picture, [(classes[k], tuple(PALETTE[k])) for k in ids if k])
 
 
+@checked(mask=_MASK)
 def colours(mask: np.ndarray) -> Image.Image:
     """Paints a mask `[h, w] u8` in VOC's colours; 255 is cream."""
     return Image.fromarray(PALETTE[mask])
 
 
+@checked(image=_PHOTO, values=Shaped("H W", "number"))
 def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
     """Lays a map over its photo: the higher, the redder.
 

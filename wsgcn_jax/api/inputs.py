@@ -128,6 +128,6 @@ def _write_photo(path: Path, photo: np.ndarray) -> None:
 
 
 def _names(names: Collection[str], index: int) -> list[str]:
-    if isinstance(names, str):
-        raise DataError(f"labels of photo {index} are the text {names!r}; give a list of names")
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise DataError(f"labels of photo {index} are {names!r}; give a list of names, or []")
     return [str(name) for name in (names if isinstance(names, Sequence) else sorted(names))]

@@ -25,6 +25,7 @@ from wsgcn_jax.crf.lattice import (
 )
 from wsgcn_jax.crf.simplex import find_corners, packing
 from wsgcn_jax.precise import matmul
+from wsgcn_jax.types import DataError
 
 Kernel = Literal["lattice", "attention", "exact"]
 _VECTOR = 8  # floats
@@ -45,7 +46,7 @@ def resolve_kernel(kernel: Kernel | None) -> Kernel:
     if kernel is None:
         return "attention" if jax.default_backend() == "tpu" else "lattice"
     if kernel not in get_args(Kernel):
-        raise ValueError(f"kernel {kernel!r} is none of {', '.join(get_args(Kernel))}")
+        raise DataError(f"kernel {kernel!r} is none of {', '.join(get_args(Kernel))}")
     return kernel
 
 

@@ -87,8 +87,6 @@ def refine(
     if image.ndim not in (3, 4) or image.shape != expected:
         raise ValueError(f"image {image.shape} should be {expected}, as probabilities are {shape}")
     kernel = resolve_kernel(kernel)
-    if not shape[-3]:
-        raise DataError("refine: probabilities have 0 labels; give at least one")
     if _may_be_unit(image):
         raise DataError("refine: image lies in 0..1; multiply it by 255, colours are 0..255")
     size = (shape[-2], shape[-1])
