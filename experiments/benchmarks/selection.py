@@ -233,9 +233,8 @@ def _score(
         path = masks / f"{name}.png"
         if name in wanted and path.exists() and (truth := split[index].mask) is not None:
             total += confusion_matrix(truth, data.read_mask(path), len(split.classes))
-    if not total.any():
-        return None
-    return percent(total, class_ids_of(split.classes, context.config.report.classes))
+    score = percent(total, class_ids_of(split.classes, context.config.report.classes))
+    return None if np.isnan(score) else score
 
 
 def _note(options: argparse.Namespace, trial: Trial, scores: Mapping[str, float | None]) -> None:
