@@ -92,14 +92,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         read_trials(options.record)  # no record, no training
     with base.workspace.locked():
         _check_val(base)
-        trials, figures = [], []
+        trials, figures, on_first = [], [], []
         for (value, seed), config in zip(plans, configs, strict=True):
             trial = _train(base, config, value, seed, redone)
-            scores = {"train": _train_score(trial), "val_first": _val_score(trial, first_half)}
+            on_first.append((value, _val_score(trial, first_half)))
+            scores = {"train": _train_score(trial), "val_first": on_first[-1][1]}
             trials.append(trial)
             figures.append({"value": value, "seed": seed, **scores})
             _note(options, trial, scores)
-        winner = choose([(one["value"], one["val_first"]) for one in figures])
+        winner = choose(on_first)
         seconds = []
         for trial in (trial for trial in trials if trial.value == winner):
             seconds.append(_val_score(trial, second_half))
