@@ -92,14 +92,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         read_trials(options.record)  # no record, no training
     with base.workspace.locked():
         _check_val(base)
-        trials, figures = [], []
+        trials, figures, on_first = [], [], []
         for (value, seed), config in zip(plans, configs, strict=True):
             trial = _train(base, config, value, seed, redone)
-            scores = {"train": _train_score(trial), "val_first": _val_score(trial, first_half)}
+            on_first.append((value, _val_score(trial, first_half)))
+            scores = {"train": _train_score(trial), "val_first": on_first[-1][1]}
             trials.append(trial)
             figures.append({"value": value, "seed": seed, **scores})
             _note(options, trial, scores)
-        winner = choose([(one["value"], one["val_first"]) for one in figures])
+        winner = choose(on_first)
         seconds = []
         for trial in (trial for trial in trials if trial.value == winner):
             seconds.append(_val_score(trial, second_half))
@@ -233,9 +234,8 @@ def _score(
         path = masks / f"{name}.png"
         if name in wanted and path.exists() and (truth := split[index].mask) is not None:
             total += confusion_matrix(truth, data.read_mask(path), len(split.classes))
-    if not total.any():
-        return None
-    return percent(total, class_ids_of(split.classes, context.config.report.classes))
+    score = percent(total, class_ids_of(split.classes, context.config.report.classes))
+    return None if np.isnan(score) else score
 
 
 def _note(options: argparse.Namespace, trial: Trial, scores: Mapping[str, float | None]) -> None:
