@@ -16,7 +16,7 @@ from PIL import Image
 
 import wsgcn_jax as ws
 from wsgcn_jax.pipeline.cams import read_cams
-from wsgcn_jax.pipeline.workspace import read_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import read_arrays
 
 from .command import Parser
 

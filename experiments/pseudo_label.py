@@ -39,13 +39,13 @@ from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.folders import absolute, disk_for
 from wsgcn_jax.locks import locked
-from wsgcn_jax.pipeline import run_settings
-from wsgcn_jax.pipeline.external_maps import ExternalMaps
-from wsgcn_jax.pipeline.label_folder import label_folder
+from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.external.label_folder import label_folder
+from wsgcn_jax.pipeline.external.untrained import nothing_given, untrained_config
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.run_settings import RunSettings
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.pipeline.untrained import nothing_given, untrained_config
+from wsgcn_jax.pipeline.workfolder import run_settings
+from wsgcn_jax.pipeline.workfolder.run_settings import RunSettings
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 

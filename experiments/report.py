@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.stages import left_out
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import read_record, write_report
 from wsgcn_jax.types import DataError
 

@@ -14,8 +14,8 @@ from wsgcn_jax import data
 from wsgcn_jax.pipeline import boundary, pseudo_labels
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.pipeline.stamps import Recipe
-from wsgcn_jax.pipeline.workspace import Workspace, write_arrays
+from wsgcn_jax.pipeline.workfolder.stamps import Recipe
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace, write_arrays
 from wsgcn_jax.trainer.checkpoint import save_tree
 
 SIZE, COUNT = (64, 80), 2

@@ -12,8 +12,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from wsgcn_jax.data import read_mask, write_mask
 from wsgcn_jax.folders import absolute, disk_errors, disk_for, in_bucket
 from wsgcn_jax.pipeline.curves import Curves, read_curve
-from wsgcn_jax.pipeline.stamps import Recipe
-from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, write_arrays
+from wsgcn_jax.pipeline.workfolder.stamps import Recipe
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace, read_arrays, write_arrays
 from wsgcn_jax.types import DataError
 
 

@@ -12,7 +12,7 @@ from wsgcn_jax.metrics import confusion_matrix, mean_iou
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.label_batches import Labelled
 from wsgcn_jax.pipeline.pseudo_labels import label_split
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError, Example
 

@@ -21,7 +21,7 @@ from etils.epath import Path as EPath
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import label_options
 from wsgcn_jax.pipeline.scores import argmax_labels
-from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.settings import load_config
 

@@ -22,13 +22,13 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data, settings
 from wsgcn_jax.metrics import confusion_matrix
-from wsgcn_jax.pipeline import run_settings
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import class_ids_of
 from wsgcn_jax.pipeline.inputs import check_inputs
-from wsgcn_jax.pipeline.plan import make_plan
 from wsgcn_jax.pipeline.stages import STAGES, carry_out, needs_of, recipes
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder import run_settings
+from wsgcn_jax.pipeline.workfolder.plan import make_plan
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.types import DataError
 
 from ..config_options import override

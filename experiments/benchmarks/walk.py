@@ -26,8 +26,8 @@ from wsgcn_jax.pipeline.label_photo import PhotoOutputs
 from wsgcn_jax.pipeline.label_program import make_label_program
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.scores import argmax_labels
-from wsgcn_jax.pipeline.stamps import fingerprint_of
-from wsgcn_jax.pipeline.workspace import read_arrays, write_arrays
+from wsgcn_jax.pipeline.workfolder.stamps import fingerprint_of
+from wsgcn_jax.pipeline.workfolder.workspace import read_arrays, write_arrays
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 

@@ -20,7 +20,7 @@ from wsgcn_jax.pipeline.context import Context, name_key
 from wsgcn_jax.pipeline.graph_inputs import BoundaryProgram, make_boundary_program
 from wsgcn_jax.pipeline.inference import grid_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.resize import resize_labels, resize_maps, resize_photo
 from wsgcn_jax.seeds import walk_seeds
 from wsgcn_jax.types import DataError

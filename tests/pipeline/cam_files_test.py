@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.data import write_mask
-from wsgcn_jax.pipeline.cam_files import read_cams
-from wsgcn_jax.pipeline.map_files import Facts
+from wsgcn_jax.pipeline.external.cam_files import read_cams
+from wsgcn_jax.pipeline.external.map_files import Facts
 from wsgcn_jax.types import DataError
 
 SIZE = (20, 28)

@@ -10,9 +10,9 @@ from configs import default
 from wsgcn_jax.data.labels import VOC_CLASSES
 from wsgcn_jax.pipeline.cam_sources import computed_cams, mean_of_cams
 from wsgcn_jax.pipeline.classifier import cam_sources, class_groups
+from wsgcn_jax.pipeline.external.untrained import STAGES, untrained_config
 from wsgcn_jax.pipeline.graph_inputs import Batch
 from wsgcn_jax.pipeline.inference import grid_size
-from wsgcn_jax.pipeline.untrained import STAGES, untrained_config
 from wsgcn_jax.types import DataError
 
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from wsgcn_jax.data import write_mask
-from wsgcn_jax.pipeline.external_maps import read_boundary, read_seeds
-from wsgcn_jax.pipeline.map_files import Facts
+from wsgcn_jax.pipeline.external.external_maps import read_boundary, read_seeds
+from wsgcn_jax.pipeline.external.map_files import Facts
 from wsgcn_jax.resize import resize_map
 from wsgcn_jax.types import DataError
 

@@ -13,7 +13,7 @@ import pytest
 
 from wsgcn_jax.interrupt import LINE
 from wsgcn_jax.pipeline.stages import STAGES
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (

@@ -9,10 +9,10 @@ from PIL import Image
 from configs import test as tiny
 from wsgcn_jax import data
 from wsgcn_jax.data.class_list import read_classes
-from wsgcn_jax.pipeline.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.external.label_folder import label_folder
 from wsgcn_jax.pipeline.graph_inputs import plain_features
 from wsgcn_jax.pipeline.label_batches import Labelled
-from wsgcn_jax.pipeline.label_folder import label_folder
 
 
 def test_plain_features_are_even_and_ignore_the_padding():
@@ -86,7 +86,7 @@ def one_photo(tmp_path, monkeypatch):
             write(0, Labelled(ids, none, none, none, none, scores, best))
             return []
 
-        monkeypatch.setattr("wsgcn_jax.pipeline.label_folder.label_batches", batches)
+        monkeypatch.setattr("wsgcn_jax.pipeline.external.label_folder.label_batches", batches)
         maps = ExternalMaps(tmp_path / "cams", tmp_path / "edges", None, None, regions)
         out = tmp_path / "out"
         assert label_folder(source, maps, config, out) == (1, [])

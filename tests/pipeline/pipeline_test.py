@@ -13,7 +13,7 @@ from experiments.report import main as report_command
 from wsgcn_jax import data, report
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.types import DataError
 
 STAGES = [stage.name for stage in stages.STAGES]

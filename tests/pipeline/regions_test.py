@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsgcn_jax.pipeline.regions import read_regions, vote
+from wsgcn_jax.pipeline.external.regions import read_regions, vote
 from wsgcn_jax.types import DataError
 
 SIZE = (4, 6)

@@ -3,7 +3,7 @@
 import pytest
 
 from configs import default, voc_animals
-from wsgcn_jax.pipeline import run_settings
+from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.types import DataError
 
 CLASSES = ("background", "cat", "traffic light")

@@ -22,7 +22,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import load_segmenter
 from wsgcn_jax.pipeline.segmenter import make_loss
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
 

@@ -11,7 +11,7 @@ from configs import test as tiny
 from wsgcn_jax import data
 from wsgcn_jax.pipeline import evaluate, stages
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import write_report
 from wsgcn_jax.types import DataError, Skipped
 

@@ -6,7 +6,7 @@ from etils.epath import Path
 
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.targets import PseudoTargets, TruePhotos, disputed
-from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
 from wsgcn_jax.types import DataError, Example
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.pipeline.curves import Curves, read_curve
-from wsgcn_jax.pipeline.plan import differences, make_plan
-from wsgcn_jax.pipeline.stamps import Recipe, fingerprint_of
-from wsgcn_jax.pipeline.workspace import Workspace, read_arrays, write_arrays
+from wsgcn_jax.pipeline.workfolder.plan import differences, make_plan
+from wsgcn_jax.pipeline.workfolder.stamps import Recipe, fingerprint_of
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace, read_arrays, write_arrays
 from wsgcn_jax.types import DataError, Skipped
 
 A, B = Recipe("a", {"cams.scale": 1}), Recipe("b", {"cams.scale": 2})

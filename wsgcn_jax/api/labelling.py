@@ -15,12 +15,12 @@ from wsgcn_jax.api.configuration import configuration
 from wsgcn_jax.api.inputs import Images, Labels, PathLike, lay_out
 from wsgcn_jax.api.run import Run, load
 from wsgcn_jax.compiler import keep_compiled_programs
-from wsgcn_jax.pipeline import run_settings
-from wsgcn_jax.pipeline.external_maps import ExternalMaps
-from wsgcn_jax.pipeline.label_folder import label_folder
+from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.external.label_folder import label_folder
+from wsgcn_jax.pipeline.external.untrained import untrained_config
 from wsgcn_jax.pipeline.stages import run_stages
-from wsgcn_jax.pipeline.untrained import untrained_config
-from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.pipeline.workfolder import run_settings
+from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
 from wsgcn_jax.types import DataError
 
 Maps = Sequence[np.ndarray] | PathLike

@@ -17,7 +17,7 @@ from wsgcn_jax.pipeline.inference import (
     scaled_photos,
 )
 from wsgcn_jax.pipeline.run_plans import run_plans, too_large
-from wsgcn_jax.pipeline.workspace import read_arrays, write_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import read_arrays, write_arrays
 from wsgcn_jax.types import Skipped
 
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.folders import disk_for
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 
 
 class Context:

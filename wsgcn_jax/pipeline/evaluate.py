@@ -16,7 +16,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.doubts import doubts_of_scores
 from wsgcn_jax.pipeline.progress import log, progress
 from wsgcn_jax.pipeline.scores import argmax_labels, best_class
-from wsgcn_jax.pipeline.workspace import read_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import read_arrays
 from wsgcn_jax.resize import resize_labels, resize_maps
 from wsgcn_jax.seeds import SeedQuality
 from wsgcn_jax.types import IGNORE, DataError, Example, Skipped

@@ -19,16 +19,16 @@ from wsgcn_jax.pipeline import (
     evaluate,
     prepare,
     pseudo_labels,
-    run_settings,
     segmenter,
 )
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.estimate import estimate
 from wsgcn_jax.pipeline.inputs import check_inputs, check_place
-from wsgcn_jax.pipeline.plan import Plan, Run, Stage, make_plan
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.stamps import Recipe, fingerprint_of
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder import run_settings
+from wsgcn_jax.pipeline.workfolder.plan import Plan, Run, Stage, make_plan
+from wsgcn_jax.pipeline.workfolder.stamps import Recipe, fingerprint_of
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.types import DataError, Skipped
 
 REVISION = 3

@@ -10,7 +10,7 @@ from etils.epath import Path
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.training import LabelledPhotos
-from wsgcn_jax.pipeline.workspace import read_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import read_arrays
 from wsgcn_jax.resize import resize_labels
 from wsgcn_jax.seeds import walk_seeds
 from wsgcn_jax.types import IGNORE, DataError

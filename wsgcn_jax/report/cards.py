@@ -12,7 +12,7 @@ from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import WORST
 from wsgcn_jax.pipeline.scores import argmax_labels
-from wsgcn_jax.pipeline.workspace import read_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import read_arrays
 from wsgcn_jax.report import layers
 from wsgcn_jax.report.page import script_json
 from wsgcn_jax.resize import resize_labels, resize_maps

@@ -13,7 +13,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import read_scores
 from wsgcn_jax.pipeline.stages import STAGES, is_evaluated
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import layers, page
 from wsgcn_jax.report.cards import LAYERS, all_cards, fitting
 from wsgcn_jax.report.record import Record, all_settings, changed_settings, write_record

@@ -17,12 +17,14 @@ from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.data.summary import describe
 from wsgcn_jax.pipeline import boundary as boundary_stage
 from wsgcn_jax.pipeline import networks
-from wsgcn_jax.pipeline.cam_files import read_cams
 from wsgcn_jax.pipeline.cam_sources import computed_cams
 from wsgcn_jax.pipeline.context import name_key
 from wsgcn_jax.pipeline.doubts import doubts_of_labels
-from wsgcn_jax.pipeline.external_maps import ExternalMaps, read_boundary, read_seeds
-from wsgcn_jax.pipeline.given_photos import Photos
+from wsgcn_jax.pipeline.external.cam_files import read_cams
+from wsgcn_jax.pipeline.external.external_maps import ExternalMaps, read_boundary, read_seeds
+from wsgcn_jax.pipeline.external.given_photos import Photos
+from wsgcn_jax.pipeline.external.one_sided import warn_of_one_sided
+from wsgcn_jax.pipeline.external.regions import read_regions, vote
 from wsgcn_jax.pipeline.graph_inputs import (
     Array,
     Batch,
@@ -40,11 +42,9 @@ from wsgcn_jax.pipeline.graph_inputs import (
 )
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
 from wsgcn_jax.pipeline.node_features import node_features
-from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.regions import read_regions, vote
 from wsgcn_jax.pipeline.scores import argmax_labels
-from wsgcn_jax.pipeline.workspace import write_arrays
+from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
 from wsgcn_jax.resize import resize_labels, resize_map, resize_maps
 from wsgcn_jax.types import IGNORE, DataError, Skipped
 

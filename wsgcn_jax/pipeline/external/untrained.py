@@ -14,7 +14,7 @@ import os
 
 from ml_collections import ConfigDict
 
-from wsgcn_jax.pipeline.external_maps import ExternalMaps
+from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
 
 _SCALES = (1.0, 0.5, 1.5)  # as measured; twice the size would cost as much as all these
 STAGES = "data,classifier,cams,boundary"

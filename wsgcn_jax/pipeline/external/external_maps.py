@@ -8,7 +8,7 @@ from etils.epath import Path
 from PIL import Image
 
 from wsgcn_jax.numpy_pickles import read_npy, read_npz
-from wsgcn_jax.pipeline.map_files import (
+from wsgcn_jax.pipeline.external.map_files import (
     Facts,
     check_fits,
     decode_label_map,

@@ -6,11 +6,11 @@ import numpy as np
 
 from wsgcn_jax.data import Source
 from wsgcn_jax.data.photos import check_photo, decode_photo
-from wsgcn_jax.pipeline.cam_files import read_cams
-from wsgcn_jax.pipeline.external_maps import ExternalMaps, read_boundary, read_seeds
-from wsgcn_jax.pipeline.map_files import Facts
+from wsgcn_jax.pipeline.external.cam_files import read_cams
+from wsgcn_jax.pipeline.external.external_maps import ExternalMaps, read_boundary, read_seeds
+from wsgcn_jax.pipeline.external.map_files import Facts
+from wsgcn_jax.pipeline.external.regions import read_regions
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.regions import read_regions
 from wsgcn_jax.types import DataError, Skipped
 
 

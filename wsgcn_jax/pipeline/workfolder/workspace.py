@@ -22,8 +22,8 @@ from wsgcn_jax.distributed import any_across_hosts, is_primary, wait_for_all
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.folders import absolute, in_bucket
 from wsgcn_jax.locks import locked
-from wsgcn_jax.pipeline.stage_files import STAMP, broken, clear, drop, matches, outputs
-from wsgcn_jax.pipeline.stamps import (
+from wsgcn_jax.pipeline.workfolder.stage_files import STAMP, broken, clear, drop, matches, outputs
+from wsgcn_jax.pipeline.workfolder.stamps import (
     Recipe,
     Stamp,
     State,

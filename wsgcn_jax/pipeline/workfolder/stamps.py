@@ -9,7 +9,7 @@ from etils.epath import Path
 
 from wsgcn_jax.checksums import Sum
 from wsgcn_jax.data.files import check_relative, write_atomic
-from wsgcn_jax.pipeline.stage_files import STAMP
+from wsgcn_jax.pipeline.workfolder.stage_files import STAMP
 from wsgcn_jax.types import Skipped
 
 

@@ -22,7 +22,7 @@ from etils.epath import Path
 
 from wsgcn_jax.models.torch_weights import TENSOR_CALLS
 from wsgcn_jax.numpy_pickles import read_npy, read_npz
-from wsgcn_jax.pipeline.map_files import (
+from wsgcn_jax.pipeline.external.map_files import (
     Facts,
     array,
     check_fits,

@@ -15,7 +15,7 @@ from etils.epath import Path
 from PIL import Image
 
 from wsgcn_jax.data.files import read_bytes
-from wsgcn_jax.pipeline.map_files import png_size, reason
+from wsgcn_jax.pipeline.external.map_files import png_size, reason
 from wsgcn_jax.types import DataError
 
 _MOST = 1000  # regions of a photo

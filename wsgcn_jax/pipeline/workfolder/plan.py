@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from etils.epath import Path
 
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.stamps import Recipe, State
-from wsgcn_jax.pipeline.workspace import Workspace
+from wsgcn_jax.pipeline.workfolder.stamps import Recipe, State
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.types import DataError, Skipped
 
 _MOST_NAMED = 5  # differences in a message

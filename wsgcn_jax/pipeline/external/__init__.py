@@ -1,0 +1,1 @@
+"""Labels from what others bring: photos and lists, CAMs, boundary maps, seeds, regions."""
