@@ -1,5 +1,6 @@
 """Photos, labels and masks as users hold them, laid out as the folder that the stages read."""
 
+import hashlib
 import json
 import os
 from collections.abc import Collection, Sequence
@@ -50,7 +51,8 @@ def lay_out(
         images: the photos.
         labels: their classes, in the same order.
         masks: their true masks `[h, w] u8`, in the same order, or None.
-        folder: what is written goes here; files that hold the same already are left alone.
+        folder: what is written goes into a folder in it that is named after the content, so that
+            other photos never replace these.
 
     Raises:
         DataError: there are not as many labels or masks as photos, or one is of a wrong kind.
@@ -70,10 +72,12 @@ def lay_out(
             raise DataError(f"{len(given)} {what} for {count} photos; give one for every photo")
     if not count:
         raise DataError("there is no photo; give at least one")
+    words = [_names(names, index) for index, names in enumerate(labels)]
+    folder = folder / _content(images, words, masks or ())
     root, files = _files(images, folder)
     lines = [
-        json.dumps({"file": file, "labels": _names(names, index)}, ensure_ascii=False)
-        for index, (file, names) in enumerate(zip(files, labels, strict=True))
+        json.dumps({"file": file, "labels": names}, ensure_ascii=False)
+        for file, names in zip(files, words, strict=True)
     ]
     write_atomic(folder / _LIST, ("\n".join(lines) + "\n").encode())
     if masks is None:
@@ -98,6 +102,18 @@ def read_photo(image: np.ndarray | PathLike, index: int) -> np.ndarray:
             f"photo {index} is {array.dtype} {array.shape}; give [h, w, 3] uint8, RGB from 0 to 255"
         )
     return array
+
+
+def _content(images: PhotoList, words: Sequence[Sequence[str]], masks: Sequence[np.ndarray]) -> str:
+    """A short hash of all that was given."""
+    known = hashlib.sha256(json.dumps([words, len(images)]).encode())
+    for given in (*images, *masks):
+        if isinstance(given, str | os.PathLike):
+            known.update(os.path.abspath(given).encode())
+        else:
+            array = np.ascontiguousarray(given)
+            known.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
+    return known.hexdigest()[:12]
 
 
 def _files(images: PhotoList, folder: Path) -> tuple[Path, list]:

@@ -69,7 +69,7 @@ def pseudo_label(
         folder = epath.Path(temporary)
         given = lay_out(images, labels, None, Path(temporary))
         known = _classes(classes, run)
-        source = data.FolderSource(given.root, given.labels or "labels.csv", classes=known)
+        source = data.FolderSource(given.root, given.labels, classes=known)
         names = source.listing()["train"]
         ids = _class_ids(labels, source.classes())
 

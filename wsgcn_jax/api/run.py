@@ -18,6 +18,7 @@ from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.report import write_report
 from wsgcn_jax.types import DataError, Skipped
 
@@ -156,7 +157,9 @@ class Run:
 
     @cached_property
     def _split(self) -> data.Split:
-        return data.load(self.workdir / "data", "train")
+        own = run_settings.load(epath.Path(self.workdir))
+        name = "train" if own is None else own.config["data"]["pseudo_split"]
+        return data.load(self.workdir / "data", name)
 
     def __repr__(self) -> str:
         """Names the folder and the classes."""
