@@ -19,7 +19,7 @@ REFUSED = {
     "no photos": (lambda to: lay_out([], [], None, to), "no photo"),
     "fewer labels": (lambda to: lay_out([PHOTO, PHOTO], [{"a"}], None, to), "1 labels for 2"),
     "fewer masks": (lambda to: lay_out([PHOTO], [{"a"}], [], to), "0 masks for 1"),
-    "a text for labels": (lambda to: lay_out([PHOTO], ["cat"], None, to), "text 'cat'"),
+    "a text for labels": (lambda to: lay_out([PHOTO], ["cat"], None, to), "are 'cat'; give a list"),
     "arrays and files": (lambda to: lay_out([PHOTO, "a.png"], [{"a"}] * 2, None, to), "one kind"),
     "a photo of floats": (lambda to: lay_out([PHOTO / 255.0], [{"a"}], None, to), "photo 0"),
     "a grey photo": (lambda to: lay_out([PHOTO[..., 0]], [{"a"}], None, to), "photo 0"),
@@ -39,7 +39,7 @@ REFUSED = {
         lambda to: ws.evaluate([MASK + 3], [MASK], classes=("a", "b")),
         "class 3",
     ),
-    "a mask of another size": (lambda to: ws.plot.overlay(PHOTO, MASK[1:]), "resize one"),
+    "a mask of another size": (lambda to: ws.plot.overlay(PHOTO, MASK[1:]), "h of image being 20"),
     "an id without a name": (lambda to: ws.plot.overlay(PHOTO, MASK + 2, ("a", "b")), "class 2"),
 }
 
