@@ -16,6 +16,7 @@ from wsgcn_jax.types import IGNORE, DataError
 _PHOTO = Shaped("h w 3", "integer", low=0, high=255)
 _MASK = Shaped("h w", "integer", low=0, high=255)
 _GAP = 8
+_LOW, _HIGH = (255, 235, 120), (215, 20, 30)  # colours of heat
 _LINE = 20  # height of a line of text
 
 
@@ -59,7 +60,7 @@ def colours(mask: np.ndarray) -> Image.Image:
 
 @checked(image=_PHOTO, values=Shaped("H W", "number"))
 def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
-    """Lays a map over its photo: the higher, the redder.
+    """Lays a map over its photo, which turns grey: yellow where the map is low, red where it is high.
 
     Args:
         image: `[h, w, 3] u8`.
@@ -70,8 +71,10 @@ def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
             image.shape[1::-1], Image.Resampling.BILINEAR
         )
     ).clip(0, 1)[..., None]
-    blended = image * (1 - 0.8 * sized) + np.array([230, 30, 20]) * 0.8 * sized
-    return Image.fromarray(np.round(blended).astype(np.uint8))
+    grey = 0.8 * image.mean(axis=2, keepdims=True)
+    colour = (1 - sized) * np.array(_LOW) + sized * np.array(_HIGH)
+    share = 0.85 * np.sqrt(sized)
+    return Image.fromarray(np.round(grey * (1 - share) + colour * share).astype(np.uint8))
 
 
 def row(
