@@ -60,7 +60,7 @@ def colours(mask: np.ndarray) -> Image.Image:
 
 @checked(image=_PHOTO, values=Shaped("H W", "number"))
 def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
-    """Lays a map over its photo, which turns grey: yellow where the map is low, red where it is high.
+    """Lays a map over its photo, made grey: yellow where the map is low, red where it is high.
 
     Args:
         image: `[h, w, 3] u8`.
