@@ -33,8 +33,8 @@ def label(inputs: PhotoInputs, form: str, epochs: int) -> Figures:
 def rounding(inputs: PhotoInputs, epochs: int) -> Figures:
     """Labels by this backend's default rounding against those by full float32, photo by photo."""
     labels = []
-    for precision in (None, "highest"):
-        with jax.default_matmul_precision(precision) if precision else nullcontext():
+    for precision in ("default", "highest"):
+        with jax.default_matmul_precision(precision):
             found = jax.jit(partial(each_photo, _labeller(None, epochs)))(inputs)
         labels.append(_best(found, inputs))
     same = [100 * float((ours == exact).mean()) for ours, exact in zip(*labels, strict=True)]
