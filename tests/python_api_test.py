@@ -158,7 +158,8 @@ def test_the_call_and_the_command_give_the_same_masks(tmp_path):
         present = [names[k] for k in np.flatnonzero(example.labels)]
         lines.append(f"{index}.png,{' '.join(present)}")
     (tmp_path / "photos/labels.csv").write_text("\n".join(lines) + "\n")
-    keys = [f"--config.segmenter.{key}" for key in ("epochs=1", "batch_size=2")]
+    keys = ["--config.data.val_split="]
+    keys += [f"--config.segmenter.{key}" for key in ("epochs=1", "batch_size=2")]
     arguments = [f"--photos={tmp_path}/photos", "--config=test", f"--workdir={tmp_path}/command"]
     assert command.main([*arguments, *keys]) == 0
     run = ws.train(
