@@ -34,6 +34,10 @@ REFUSED = {
         lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={"gcn.epoch": 3}),
         "gcn.epoch",
     ),
+    "a value of another kind": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={"gcn.epochs": "x"}),
+        "it must be a whole number from 1 to 100000",
+    ),
     "photos one by one": (lambda to: lay_out((x for x in ()), [], None, to), "images: generator"),
     "a missing value as a label": (
         lambda to: lay_out([PHOTO], [[float("nan")]], None, to),

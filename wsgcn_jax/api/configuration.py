@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from wsgcn_jax.settings import load_config
+from wsgcn_jax.settings import load_config, must_be
 from wsgcn_jax.types import DataError
 
 
@@ -29,5 +29,5 @@ def configuration(config: str | ConfigDict, settings: Mapping[str, Any]) -> Conf
                 copy.update_from_flattened_dict({key: value})
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 reason = " ".join(str(error).split())
-                raise DataError(f"settings[{key!r}]: {reason}") from error
+                raise DataError(f"settings[{key!r}]: {reason}{must_be(key)}") from error
     return copy.lock()
