@@ -13,7 +13,7 @@ from pathlib import Path
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.types import DataError
 
-from .command import Parser, fail
+from .command import Parser, check_json, fail
 
 BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
@@ -41,6 +41,7 @@ def main(argv: list[str]) -> int:
         command.set_defaults(module=module)
     options = parser.parse_args(argv)
     try:
+        check_json(options.json)
         figures = options.module.run(options)
     except DataError as error:
         return fail(str(error))

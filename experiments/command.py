@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import re
 import sys
 import textwrap
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wsgcn_jax.settings import did_you_mean
-from wsgcn_jax.types import Skipped, printable
+from wsgcn_jax.types import DataError, Skipped, printable
 
 PROGRAM = "wsgcn"
 """The console script, which offers the commands as its first argument."""
@@ -29,6 +30,23 @@ def fail_on_full_disk(error: OSError, out: Path) -> int:
     if error.errno != errno.ENOSPC:
         raise error
     return fail(f"{out}: the disk is full; make room and start the same command again")
+
+
+def check_json(file: Path | None) -> None:
+    """Refuses, before the work, a file of `--json` that cannot be written.
+
+    Raises:
+        DataError: it is a folder, or its own folder cannot be made or written.
+    """
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(file.parent, os.W_OK) and not file.is_dir()
+    except OSError:
+        writable = False
+    if not writable:
+        raise DataError(f"--json={file} cannot be written; name another file")
 
 
 def log_skipped(skipped: Sequence[Skipped]) -> int:

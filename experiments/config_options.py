@@ -8,7 +8,15 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from wsgcn_jax.settings import KEYS, OPTIONAL, RENAMED, config_names, did_you_mean, load_config
+from wsgcn_jax.settings import (
+    KEYS,
+    OPTIONAL,
+    RENAMED,
+    config_names,
+    did_you_mean,
+    load_config,
+    must_be,
+)
 from wsgcn_jax.types import DataError
 
 from .command import Parser
@@ -80,7 +88,9 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         rest = values(["", *arguments])
         values.config.update_from_flattened_dict(dict.fromkeys(emptied))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(" ".join(str(error).split())) from error
+        reason = " ".join(str(error).split())
+        named = re.search(r"--config\.([\w.]+)", reason)
+        raise DataError(reason + (must_be(named[1]) if named else "")) from error
     if len(rest) > 1:
         raise DataError(f"unknown argument {rest[1]!r}; options begin with --")
     return values.config

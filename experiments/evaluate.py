@@ -21,11 +21,11 @@ import numpy as np
 
 from wsgcn_jax import data
 from wsgcn_jax.data.class_list import check_classes, parse_classes, read_classes
-from wsgcn_jax.data.files import check_relative, read_text, unknown_name, write_atomic
+from wsgcn_jax.data.files import check_folder, check_relative, read_text, unknown_name, write_atomic
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.types import IGNORE, DataError
 
-from .command import Parser, fail
+from .command import Parser, check_json, fail
 
 _NAMED = 5
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -45,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
     try:
+        check_json(options.json)
         names = _names(options.truth, options.list)
         classes = _classes(options.classes, options.pred, options.truth)
         averaged = [
@@ -162,8 +163,7 @@ def _read(path: Path, classes: int) -> np.ndarray:
 
 def _names(truth: Path, listed: Path | None) -> list[str]:
     """Names of the masks to score, without suffix: those of a list, or all true ones."""
-    if not truth.is_dir():
-        raise DataError(f"the folder of true masks {truth} is missing; give another by --truth.")
+    check_folder(truth, what="the folder of true masks", fix="give another by --truth")
     if listed is not None:
         lines = [line.strip() for line in read_text(listed, what="list").splitlines()]
         names = [_without_suffix(line) for line in lines if line]
@@ -185,6 +185,7 @@ def _without_suffix(name: str) -> str:
 
 def _predicted(pred: Path, names: Sequence[str], *, allow_missing: bool) -> list[str]:
     """The names that have a prediction; DataError where some have none and that is not allowed."""
+    check_folder(pred, what="the folder of masks to score", fix="give another by --pred")
     missing = [name for name in names if not (pred / f"{name}.png").is_file()]
     if not missing:
         return list(names)

@@ -163,11 +163,18 @@ def _claim(out: Path, config: ConfigDict, external: ExternalMaps, classes: Seque
     text = json.dumps(note, indent=1).encode()
     path = out / _SETTINGS
     try:
-        if path.exists() and path.read_bytes() != text:
+        other = path.exists() and path.read_bytes() != text
+        if other and _holds_results(out):
             raise DataError(f"{out} holds labels of another setting; name another --out.")
         write_atomic(path, text)
     except OSError as error:
         raise DataError(f"{out} cannot be written ({error.strerror}); name another.") from error
+
+
+def _holds_results(out: Path) -> bool:
+    """Whether a command before this one came as far as a label map or a run."""
+    folders = [out / layout for layout in LAYOUTS.values()]
+    return (out / "run").exists() or any(any(folder.glob("*.png")) for folder in folders)
 
 
 def _parser() -> Parser:

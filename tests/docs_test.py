@@ -45,6 +45,14 @@ def test_the_reference_has_every_public_name():
                 assert f"::: wsgcn_jax.{group}.{name}.{name}\n" in page
 
 
+def test_the_tests_that_pages_name_are_there():
+    files = [path.with_suffix("").as_posix() for path in (ROOT / "tests").rglob("*_test.py")]
+    for page in (ROOT / "docs").rglob("*.md"):
+        for name in re.findall(r"(?<![\w.])[\w/]+_test\b(?!::)", page.read_text()):
+            named = "/" + name.removeprefix("tests/")
+            assert any(file.endswith(named) for file in files), f"{page.name} names {name}"
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_public_name_is_described(group):
     for name in _public(group):

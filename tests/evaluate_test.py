@@ -111,6 +111,9 @@ def test_what_cannot_be_scored_is_one_line(folders, tmp_path, capsys):
         return err
 
     assert "missing" in message(pred, tmp_path / "nothing")
+    assert "masks to score" in message(tmp_path / "nothing", truth)
+    for file in (truth, truth / "1.png" / "scores.json"):
+        assert f"--json={file} cannot be written" in message(pred, truth, f"--json={file}")
     assert "holds class" in message(pred, truth, "--classes=background,cat")
     assert "different names" in message(pred, truth, "--classes=cat,cat")
     assert "different names" in message(pred, truth, "--classes=cat,background,dog")

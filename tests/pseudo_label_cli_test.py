@@ -220,7 +220,10 @@ def test_masks_of_others_do_not_pass_for_results(folder, tmp_path):
 )
 def test_bad_options_name_themselves(folder, arguments, said):
     options = [part.format(folder) for part in arguments]
-    done = _run(folder, *options, f"--out={folder}/out_{said[:4]}")
+    out = folder / f"out_{said[:4]}"
+    out.mkdir(exist_ok=True)
+    (out / "settings.json").write_text("{}")  # a command that failed does not claim the folder
+    done = _run(folder, *options, f"--out={out}")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: ") and said in done.stderr
     assert "Traceback" not in done.stderr

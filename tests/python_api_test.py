@@ -10,6 +10,7 @@ import wsgcn_jax as ws
 from configs import test as tiny
 from experiments import train as command
 from wsgcn_jax import data
+from wsgcn_jax.api import labelling
 from wsgcn_jax.api.inputs import lay_out
 
 PHOTO = np.full((20, 30, 3), 9, np.uint8)
@@ -32,6 +33,54 @@ REFUSED = {
     "no such key": (
         lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={"gcn.epoch": 3}),
         "gcn.epoch",
+    ),
+    "a value of another kind": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={"gcn.epochs": "x"}),
+        "it must be a whole number from 1 to 100000",
+    ),
+    "photos one by one": (lambda to: lay_out((x for x in ()), [], None, to), "images: generator"),
+    "a missing value as a label": (
+        lambda to: lay_out([PHOTO], [[float("nan")]], None, to),
+        "nan, which is no name",
+    ),
+    "a file twice": (lambda to: lay_out(["a.png"] * 2, [{"a"}] * 2, None, to), "given twice"),
+    "a mask of shares": (lambda to: lay_out([PHOTO], [{"a"}], [MASK / 2], to), "mask 0 is float"),
+    "a mask of class 300": (
+        lambda to: lay_out([PHOTO], [{"a"}], [MASK + np.int64(300)], to),
+        "holds 300",
+    ),
+    "a mask below 0": (
+        lambda to: lay_out([PHOTO], [{"a"}], [MASK.astype(int) - 1], to),
+        "mask 0 holds -1",
+    ),
+    "a mask with channels": (
+        lambda to: lay_out([PHOTO], [{"a"}], [PHOTO], to),
+        r"give \[h, w\] uint8",
+    ),
+    "seeds of shares": (
+        lambda to: ws.pseudo_label([PHOTO], [{"a"}], seeds=[MASK / 2], boundary=[MASK]),
+        "seeds 0 is float",
+    ),
+    "CAMs by class": (
+        lambda to: ws.pseudo_label([PHOTO], [{"a"}], cams=[{1: MASK}], boundary=[MASK]),
+        "cams of photo 0 are object",
+    ),
+    "classes in one text": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", classes="a"),
+        "give a list of names",
+    ),
+    "a work folder that is a file": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=__file__),
+        "cannot be written",
+    ),
+    "a number for a configuration": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", config=3),
+        "config is 3",
+    ),
+    "one path to predict": (lambda to: ws.Run(to, ()).predict("a.png"), "give a list of photos"),
+    "files to score": (
+        lambda to: ws.evaluate(["a.png"], ["a.png"], classes=("a", "b")),
+        "give whole numbers",
     ),
     "no run": (lambda to: ws.load(to), "holds no run"),
     "fewer truths": (lambda to: ws.evaluate([MASK], [], classes=("a", "b")), "1 masks but 0"),
@@ -68,6 +117,21 @@ def test_arrays_become_files_and_files_stay(tmp_path):
     assert source.listing()["train"] == ("a__one", "b__two")
 
 
+def test_cams_get_the_ids_of_their_photos_labels(monkeypatch):
+    found = []
+
+    def label_folder(source, maps, config, out):
+        found.append(np.load(maps.cams / "00000.npz")["keys"].tolist())
+        raise ws.DataError("far enough")
+
+    monkeypatch.setattr(labelling, "label_folder", label_folder)
+    cams = [np.ones((2, 5, 8), np.float32)]
+    for classes in (("ox", "cat", "dog"), ("background", "ox", "cat", "dog")):
+        with pytest.raises(ws.DataError, match="far enough"):
+            ws.pseudo_label([PHOTO], [["dog", " cat ", ""]], classes=classes, cams=cams)
+    assert found == [[2, 3], [2, 3]]
+
+
 def test_scores_are_shares_and_unknown_pixels_background():
     truth, mask = MASK.copy(), MASK.copy()
     truth[:10], mask[:5], mask[15:] = 1, 1, 255
@@ -98,7 +162,8 @@ def test_the_call_and_the_command_give_the_same_masks(tmp_path):
         present = [names[k] for k in np.flatnonzero(example.labels)]
         lines.append(f"{index}.png,{' '.join(present)}")
     (tmp_path / "photos/labels.csv").write_text("\n".join(lines) + "\n")
-    keys = [f"--config.segmenter.{key}" for key in ("epochs=1", "batch_size=2")]
+    keys = ["--config.data.val_split="]
+    keys += [f"--config.segmenter.{key}" for key in ("epochs=1", "batch_size=2")]
     arguments = [f"--photos={tmp_path}/photos", "--config=test", f"--workdir={tmp_path}/command"]
     assert command.main([*arguments, *keys]) == 0
     run = ws.train(

@@ -75,6 +75,7 @@ def test_a_list_may_be_named_from_here_or_from_the_photos(ran, tmp_path):
         ("--config.gcn.epoch=3", "unknown key gcn.epoch; did you mean 'gcn.epochs'?"),
         ("--config.zzz=3", "unknown key zzz (--helpfull lists the keys)"),
         ("--config.gcn.epochs=many", "--config.gcn.epochs=many: invalid literal"),
+        ("--config.gcn.epochs=1.5", "; it must be a whole number from 1 to 100000"),
         ("--config.gcn.epochs", "Missing value for flag --config.gcn.epochs"),
         ("--config.segmenter.test_scales=(1.0,)", "it is called segmenter.eval_scales"),
         ("--config.gcn.epochs=None", "None"),

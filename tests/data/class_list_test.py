@@ -78,10 +78,12 @@ def test_many_names_are_no_file_name():
 def test_names_of_a_file(tmp_path):
     (tmp_path / "names.txt").write_text("traffic light\n\ncat\n")
     assert parse_classes(str(tmp_path / "names.txt")) == NAMES
+    write_classes(tmp_path, NAMES)
+    assert parse_classes(str(tmp_path / "classes.json")) == NAMES
 
 
 @pytest.mark.fault("`--classes={given}`", "one line")
-@pytest.mark.parametrize("given", ["", "cat,cat", "cat,background", "background"])
+@pytest.mark.parametrize("given", ["", "cat,cat", "cat,background", "background", "none.txt"])
 def test_names_that_cannot_be(given):
     with pytest.raises(DataError, match="--classes"):
         parse_classes(given)

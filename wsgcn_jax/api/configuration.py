@@ -1,11 +1,12 @@
 """Configurations by name, by file, and with single keys changed."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from wsgcn_jax.settings import load_config
+from wsgcn_jax.settings import load_config, must_be
 from wsgcn_jax.types import DataError
 
 
@@ -19,12 +20,14 @@ def configuration(config: str | ConfigDict, settings: Mapping[str, Any]) -> Conf
     Raises:
         DataError: there is no such configuration or key, or a value is of another type.
     """
-    copy = ConfigDict(load_config(config) if isinstance(config, str) else config)
+    if not isinstance(config, str | os.PathLike | ConfigDict):
+        raise DataError(f"config is {config!r}; give a name, a file or a configuration")
+    copy = ConfigDict(config if isinstance(config, ConfigDict) else load_config(os.fspath(config)))
     with copy.unlocked():
         for key, value in settings.items():
             try:
                 copy.update_from_flattened_dict({key: value})
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 reason = " ".join(str(error).split())
-                raise DataError(f"settings[{key!r}]: {reason}") from error
+                raise DataError(f"settings[{key!r}]: {reason}{must_be(key)}") from error
     return copy.lock()

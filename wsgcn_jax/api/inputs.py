@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,9 @@ from PIL import Image
 
 from wsgcn_jax import data
 from wsgcn_jax.data.files import read_bytes, write_atomic
+from wsgcn_jax.data.labels import BACKGROUND
 from wsgcn_jax.data.photos import decode_photo
-from wsgcn_jax.types import DataError
+from wsgcn_jax.types import IGNORE, DataError
 
 PathLike = str | os.PathLike[str]
 PhotoList = Sequence[np.ndarray] | Sequence[PathLike]
@@ -66,6 +68,9 @@ def lay_out(
         return Folder(Path(images).absolute(), listed, None)
     if labels is None or isinstance(labels, str | os.PathLike):
         raise DataError("photos that are no folder need their labels as a list, one entry a photo")
+    for what, given in (("images", images), ("labels", labels), ("masks", masks)):
+        if given is not None and not hasattr(given, "__len__"):
+            raise DataError(f"{what}: {type(given).__name__} has no length; give a list")
     count = len(images)
     for what, given in (("labels", labels), ("masks", masks)):
         if given is not None and len(given) != count:
@@ -73,6 +78,8 @@ def lay_out(
     if not count:
         raise DataError("there is no photo; give at least one")
     words = [_names(names, index) for index, names in enumerate(labels)]
+    if masks is not None:
+        masks = [check_mask(mask, f"mask {index}") for index, mask in enumerate(masks)]
     folder = folder / _content(images, words, masks or ())
     root, files = _files(images, folder)
     lines = [
@@ -84,7 +91,7 @@ def lay_out(
         return Folder(root, folder / _LIST, None)
     for file, mask in zip(files, masks, strict=True):
         path = (folder / "masks" / file).with_suffix(".png")
-        data.write_mask(path, np.asarray(mask, np.uint8))
+        data.write_mask(path, mask)
     return Folder(root, folder / _LIST, folder / "masks")
 
 
@@ -102,6 +109,42 @@ def read_photo(image: np.ndarray | PathLike, index: int) -> np.ndarray:
             f"photo {index} is {array.dtype} {array.shape}; give [h, w, 3] uint8, RGB from 0 to 255"
         )
     return array
+
+
+def check_mask(mask: np.ndarray, what: str) -> np.ndarray:
+    """Returns a mask as `[h, w] u8`, of whole numbers of any type.
+
+    Args:
+        mask: `[h, w]`, class ids and 255 where nothing is known.
+        what: its name in errors.
+
+    Raises:
+        DataError: it is none; a number that bytes do not hold would become another class.
+    """
+    array = np.asarray(mask)
+    if array.ndim != 2 or array.dtype.kind not in "iub" or not array.size:
+        raise DataError(
+            f"{what} is {array.dtype} {array.shape}; give [h, w] uint8, class ids and {IGNORE} "
+            "where nothing is known"
+        )
+    for value in (array.min(), array.max()):
+        if not 0 <= value <= IGNORE:
+            raise DataError(
+                f"{what} holds {value}; class ids go from 0, and {IGNORE} is where nothing is known"
+            )
+    return array.astype(np.uint8)
+
+
+def named_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Returns the names of objects; background, which comes first of itself, may be among them.
+
+    Raises:
+        DataError: they are one text.
+    """
+    if isinstance(classes, str):
+        raise DataError(f"classes are {classes!r}; give a list of names")
+    names = None if classes is None else tuple(classes)
+    return names[1:] if names and names[0] == BACKGROUND else names
 
 
 def _content(images: PhotoList, words: Sequence[Sequence[str]], masks: Sequence[np.ndarray]) -> str:
@@ -123,6 +166,8 @@ def _files(images: PhotoList, folder: Path) -> tuple[Path, list]:
         raise DataError("some photos are arrays and some are files; give one kind")
     if are_files == {True}:
         paths = [Path(os.path.abspath(os.fspath(image))) for image in images]  # type: ignore[arg-type]
+        if twice := next((path for path, n in Counter(paths).items() if n > 1), None):
+            raise DataError(f"photo {twice} is given twice; give it once, with all its labels")
         root = Path(os.path.commonpath([path.parent for path in paths]))
         return root, [path.relative_to(root).as_posix() for path in paths]
     files = [f"{index:05d}.png" for index in range(len(images))]
@@ -146,4 +191,6 @@ def _write_photo(path: Path, photo: np.ndarray) -> None:
 def _names(names: Collection[str], index: int) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Collection):
         raise DataError(f"labels of photo {index} are {names!r}; give a list of names, or []")
+    if strange := [name for name in names if not isinstance(name, str | int | np.integer)]:
+        raise DataError(f"labels of photo {index} hold {strange[0]!r}, which is no name")
     return [str(name) for name in (names if isinstance(names, Sequence) else sorted(names))]

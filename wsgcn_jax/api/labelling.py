@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.api.configuration import configuration
-from wsgcn_jax.api.inputs import Images, Labels, PathLike, lay_out
+from wsgcn_jax.api.inputs import Images, Labels, PathLike, check_mask, lay_out, named_classes
 from wsgcn_jax.api.run import Run, load
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
@@ -64,6 +64,7 @@ def pseudo_label(
     untrained = cams is boundary is seeds is run is None
     named = config or ("photos" if untrained else None)
     resolved = configuration(_config(named, run), settings or {})
+    classes = named_classes(classes)
     keep_compiled_programs()
     with tempfile.TemporaryDirectory() as temporary:
         folder = epath.Path(temporary)
@@ -71,17 +72,18 @@ def pseudo_label(
         known = _classes(classes, run)
         source = data.FolderSource(given.root, given.labels, classes=known)
         names = source.listing()["train"]
-        ids = _class_ids(labels, source.classes())
 
         def write_cams(index: int, cams: np.ndarray) -> None:
-            arrays = {"cam": cams, "keys": np.asarray(ids[index], np.uint8)}
+            ids = source.read("train", names[index]).labels
+            arrays = {"cam": cams, "keys": np.asarray(ids, np.uint8)}
             write_arrays(folder / "cams" / f"{names[index]}.npz", arrays)
 
         def write_boundary(index: int, boundary: np.ndarray) -> None:
             write_arrays(folder / "boundary" / f"{names[index]}.npz", {"boundary": boundary})
 
         def write_seeds(index: int, seeds: np.ndarray) -> None:
-            data.write_mask(folder / "seeds" / f"{names[index]}.png", np.asarray(seeds, np.uint8))
+            mask = check_mask(seeds, f"the mask of seeds {index}")
+            data.write_mask(folder / "seeds" / f"{names[index]}.png", mask)
 
         maps = ExternalMaps(
             _folder_of(cams, folder / "cams", len(names), write_cams),
@@ -115,21 +117,14 @@ def _run_folder(run: Run | PathLike) -> epath.Path:
     return epath.Path(run.workdir if isinstance(run, Run) else run)
 
 
-def _classes(classes: Sequence[str] | None, run: Run | PathLike | None) -> tuple[str, ...] | None:
+def _classes(classes: tuple[str, ...] | None, run: Run | PathLike | None) -> tuple[str, ...] | None:
     """Background and the names that were given, or the run's; None: those of the labels."""
     if run is not None:
         own = run.classes if isinstance(run, Run) else load(run).classes
-        if classes is not None and tuple(classes) != own[1:]:
+        if classes is not None and classes != own[1:]:
             raise DataError(f"the run has the classes {', '.join(own[1:])}; leave `classes` out")
         return own
     return None if classes is None else ("background", *classes)
-
-
-def _class_ids(labels: Labels, classes: Sequence[str]) -> list[list[int]]:
-    """The class ids of every photo, ascending; none where the labels are in a file."""
-    if labels is None or isinstance(labels, str | os.PathLike):
-        return []
-    return [sorted(classes.index(name) for name in names) for names in labels]
 
 
 def _folder_of(
@@ -145,5 +140,7 @@ def _folder_of(
         raise DataError(f"{len(maps)} {folder.name} for {count} photos; give one for every photo")
     folder.mkdir(parents=True)
     for index, each in enumerate(maps):
-        write(index, np.asarray(each))
+        if (array := np.asarray(each)).dtype.kind not in "biuf":
+            raise DataError(f"{folder.name} of photo {index} are {array.dtype}; give numbers")
+        write(index, array)
     return folder

@@ -1,6 +1,7 @@
 """A run: trained from photos and labels, or opened where one lies."""
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -13,12 +14,21 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.api.configuration import configuration
-from wsgcn_jax.api.inputs import Images, Labels, PathLike, PhotoList, lay_out, read_photo
+from wsgcn_jax.api.inputs import (
+    Images,
+    Labels,
+    PathLike,
+    PhotoList,
+    lay_out,
+    named_classes,
+    read_photo,
+)
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workfolder import run_settings
+from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import write_report
 from wsgcn_jax.types import DataError, Skipped
 
@@ -57,13 +67,16 @@ def train(
         DataError: photos, labels or settings cannot be used; the message says which and why.
     """
     root = Path(workdir).absolute()
+    names = named_classes(classes)
+    if not isinstance(images, str | os.PathLike):  # else the folder may be that of the photos
+        Workspace(root)  # says what is wrong with it
     given = lay_out(images, labels, masks, root / "input")
     own = {
         "data.source": "folder",
         "data.root": str(given.root),
         "data.labels": given.labels and str(given.labels),
         "data.masks": given.masks and str(given.masks),
-        "data.classes": classes and tuple(classes),
+        "data.classes": names,
         "data.val_split": None,
     }
     resolved = configuration(config, own | dict(settings or {}))
@@ -90,7 +103,8 @@ class Run:
 
     Attributes:
         workdir: its folder.
-        skipped: photos that had to be left out when it was trained, and why.
+        skipped: photos that had to be left out when it was trained, and why. They are in neither
+            `names` nor `pseudo_labels`.
     """
 
     def __init__(self, workdir: Path, skipped: Sequence[Skipped]) -> None:
@@ -137,11 +151,13 @@ class Run:
         Raises:
             DataError: a photo cannot be used, or the run has no segmenter.
         """
+        if isinstance(images, str | os.PathLike):
+            raise DataError(f"{images} is one path; give a list of photos, arrays or files")
         photos = [read_photo(image, index) for index, image in enumerate(images)]
         keep_compiled_programs()
         with tempfile.TemporaryDirectory() as folder:
             paths = [epath.Path(folder) / f"{index}.png" for index in range(len(photos))]
-            predict(
+            skipped = predict(
                 self._segmenter,
                 [photo.shape[:2] for photo in photos],
                 photos.__getitem__,
@@ -149,6 +165,9 @@ class Run:
                 "masks",
                 crf=DEEPLAB if crf else None,
             )
+            if skipped:
+                index, reason = skipped[0]
+                raise DataError(f"photo {index}: {reason}")
             return [data.read_mask(path) for path in paths]
 
     @cached_property

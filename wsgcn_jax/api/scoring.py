@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
-from wsgcn_jax.types import DataError
+from wsgcn_jax.types import IGNORE, DataError
 
 
 class Scores(NamedTuple):
@@ -41,9 +41,12 @@ def evaluate(
     """
     if len(masks) != len(truths):
         raise DataError(f"{len(masks)} masks but {len(truths)} true ones; give one for each")
+    if isinstance(classes, str):
+        raise DataError(f"classes are {classes!r}; give a list of names, background first")
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     for mask, truth in zip(masks, truths, strict=True):
-        filled = np.where(np.asarray(mask) == 255, 0, mask)
+        filled = np.array(mask)
+        filled[filled == IGNORE] = 0
         confusion += confusion_matrix(truth, filled, len(classes))
     each = iou(confusion)
     return Scores(

@@ -33,6 +33,11 @@ def read_classes(folder: PathLike) -> tuple[str, ...] | None:
     path = Path(folder) / CLASS_LIST
     if not path.exists():
         return None
+    return _read_list(path)
+
+
+def _read_list(path: Path) -> tuple[str, ...]:
+    """Reads a `classes.json`."""
     try:
         names = json.loads(read_text(path, what="class list"))["classes"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -48,17 +53,21 @@ def parse_classes(given: str) -> tuple[str, ...]:
     """Reads the class names of a command line; background comes first, named or not.
 
     Args:
-        given: a file with one name a line, names with commas between, or `voc`.
+        given: a file with one name a line, a `classes.json`, names with commas between, or `voc`.
 
     Returns:
         Names in the order of their ids, background first.
 
     Raises:
-        DataError: a name is given twice, or there are too few or too many.
+        DataError: a name is given twice, there are too few or too many, or a file is missing.
     """
     if given.strip() == "voc":
         return VOC_CLASSES
     is_file = os.path.isfile(given)  # never an error, however long the names
+    if is_file and given.endswith(".json"):
+        return _read_list(Path(given))
+    if not is_file and "," not in given and given.endswith((".txt", ".json", ".csv")):
+        raise DataError(f"--classes={given}: there is no such file; correct the path.")
     lines = read_text(given, what="class list").splitlines() if is_file else None
     names = [name.strip() for name in (given.split(",") if lines is None else lines)]
     names = [name for name in names if name]

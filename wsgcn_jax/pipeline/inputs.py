@@ -14,6 +14,7 @@ from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.pipeline import segmenter
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import class_ids_of
+from wsgcn_jax.settings import OPTIONAL
 from wsgcn_jax.types import DataError
 
 _TRAINED = ("classifier", "boundary", "segmenter")
@@ -98,12 +99,17 @@ def check_batches(stage: str, settings: ConfigDict) -> None:
         )
 
 
+_SPLITS = ("train_split", "pseudo_split", "val_split", "score_split")
+
+
 def _check_splits(context: Context) -> None:
     """Checks that the splits exist, and that the scored photos are among those labelled."""
     listing, section = context.source.listing(), context.config.data
     for name in context.splits:
         if name and name not in listing:
-            raise unknown_name(name, listing, what="split", where="the photos")
+            key = next(key for key in _SPLITS if section[key] == name)
+            none = " (None: there is none)" if f"data.{key}" in OPTIONAL else ""
+            raise unknown_name(name, listing, what="split", where=f"data.{key}{none}")
     if section.score_split:
         others = {*listing[section.score_split]} - {*listing[section.pseudo_split]}
         if others:

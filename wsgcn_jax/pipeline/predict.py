@@ -90,6 +90,11 @@ def load_segmenter(folder: Path) -> Segmenter:
     """
     if not (folder / _FILE).exists() and (folder / "segmenter" / _FILE).exists():
         folder = folder / "segmenter"
+    if not (folder / _FILE).exists():
+        raise DataError(
+            f"{folder} holds no trained segmenter ({_FILE}); give the work folder of a run, and "
+            "finish that run first"
+        )
     description = _read_description(folder / _FILE)
     module = DeepLabV2(
         # Never `ceil_pool`: photos are seen at multiples of 16, whose further cells lie outside.

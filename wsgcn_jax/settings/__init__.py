@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax.settings.checks import check
 from wsgcn_jax.settings.files import config_names, load_config
-from wsgcn_jax.settings.keys import KEYS, OPTIONAL
+from wsgcn_jax.settings.keys import KEYS, OPTIONAL, must_be
 from wsgcn_jax.settings.kinds import did_you_mean
 from wsgcn_jax.settings.markdown import table
 from wsgcn_jax.settings.presets import MACHINES, RENAMED, defaults, fit_to, real_photos
@@ -26,6 +26,7 @@ __all__ = [
     "did_you_mean",
     "fit_to",
     "load_config",
+    "must_be",
     "real_photos",
     "table",
 ]
