@@ -48,6 +48,7 @@ def test_padding_changes_nothing_of_a_photo(rule, walk):
     assert (ours.argmax(axis=1) == 1).any() and (ours.argmax(axis=1) == 0).any()
 
 
+@pytest.mark.slow
 def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
     """At once is the way of accelerators, one after the other that of CPUs."""
     photos = jax.tree.map(jnp.asarray, tiny_labels.photos(range(3)))

@@ -102,6 +102,7 @@ def test_a_second_run_does_nothing_and_a_changed_key_only_what_depends_on_it(wor
     }
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_photos_ends_with_the_same_scores(workdir, tmp_path, monkeypatch):
     copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
