@@ -73,7 +73,7 @@ for mask in masks:
 # %%
 from wsgcn_jax import data
 
-data.prepare(data.ShapesSource(num_train=96, num_val=12), folder / "drawn")
+data.prepare(data.ShapesSource(num_train=72, num_val=12), folder / "drawn")
 drawn = data.load(folder / "drawn", "train")
 images = [example.image for example in drawn]
 words = [{drawn.classes[k + 1] for k in np.flatnonzero(example.labels)} for example in drawn]
@@ -81,8 +81,8 @@ ws.plot.row(images[:5], titles=[", ".join(w) for w in words[:5]], height=140)
 
 # %% [markdown]
 # `train` runs every stage in a work folder: classifier, class activation maps, boundary network, pseudo labels,
-# segmenter. Stopped, it goes on where it was when called once more. With 96 pictures and a minute or two the
-# result is rough; `make demo` takes 240.
+# segmenter. Stopped, it goes on where it was when called once more. Networks need their steps however few
+# pictures there are (`min_steps`); with 72 the result is rough, `make demo` takes 240.
 
 # %%
 truth = [example.mask for example in drawn]
@@ -93,7 +93,12 @@ run = ws.train(
     masks=truth,
     workdir=folder / "run",
     config="shapes",
-    settings={"classifier.epochs": 6, "segmenter.epochs": 2},
+    settings={
+        "classifier.min_steps": 60,
+        "boundary.min_steps": 45,
+        "segmenter.min_steps": 40,
+        "segmenter.max_steps": 40,
+    },
 )
 
 # %% [markdown]
