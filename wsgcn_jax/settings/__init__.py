@@ -12,7 +12,14 @@ from wsgcn_jax.settings.files import config_names, load_config
 from wsgcn_jax.settings.keys import KEYS, OPTIONAL, must_be
 from wsgcn_jax.settings.kinds import did_you_mean
 from wsgcn_jax.settings.markdown import table
-from wsgcn_jax.settings.presets import MACHINES, RENAMED, defaults, fit_to, real_photos
+from wsgcn_jax.settings.presets import (
+    MACHINES,
+    RENAMED,
+    defaults,
+    drawn_shapes,
+    fit_to,
+    real_photos,
+)
 
 __all__ = [
     "KEYS",
@@ -24,6 +31,7 @@ __all__ = [
     "config_names",
     "defaults",
     "did_you_mean",
+    "drawn_shapes",
     "fit_to",
     "load_config",
     "must_be",
