@@ -30,6 +30,14 @@ def left(monkeypatch):
     interrupt._received.clear()
 
 
+def _wait_for(left):
+    """Waits until the process would have ended, five seconds at the most."""
+    for _ in range(500):
+        if left:
+            break
+        time.sleep(0.01)
+
+
 def _send(number, times=1):
     """Sends a signal and waits until the listening thread has it."""
     for _ in range(times):
@@ -68,10 +76,7 @@ def test_the_batch_in_hand_is_finished_and_one_line_said(number, status, left, c
 def test_asked_twice_it_ends_at_once_though_the_batch_goes_on(left):
     with pytest.raises(_Left), interrupt.guard():
         _send(signal.SIGINT, times=2)
-        for _ in range(500):
-            if left:
-                break
-            time.sleep(0.01)
+        _wait_for(left)
         assert left == [130]
         raise _Left
 
@@ -81,10 +86,7 @@ def test_a_batch_without_an_end_is_cut_off(left, monkeypatch):
     monkeypatch.setattr(interrupt, "PATIENCE", 0.01)
     with pytest.raises(_Left), interrupt.guard():
         _send(signal.SIGTERM)
-        for _ in range(500):
-            if left:
-                break
-            time.sleep(0.01)
+        _wait_for(left)
         assert left == [143]
         raise _Left
 
