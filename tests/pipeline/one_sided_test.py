@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.data import write_mask
-from wsgcn_jax.pipeline.external.one_sided import warn_of_one_sided
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 
 
 @pytest.mark.fault("masks that end all background or all object", "a warning that names the photos")

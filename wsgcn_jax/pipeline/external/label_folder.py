@@ -23,7 +23,6 @@ from wsgcn_jax.pipeline.doubts import doubts_of_labels
 from wsgcn_jax.pipeline.external.cam_files import read_cams
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps, read_boundary, read_seeds
 from wsgcn_jax.pipeline.external.given_photos import Photos
-from wsgcn_jax.pipeline.external.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.external.regions import read_regions, vote
 from wsgcn_jax.pipeline.graph_inputs import (
     Array,
@@ -42,6 +41,7 @@ from wsgcn_jax.pipeline.graph_inputs import (
 )
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
 from wsgcn_jax.pipeline.node_features import node_features
+from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
