@@ -15,6 +15,7 @@ from wsgcn_jax import __version__
 from wsgcn_jax.settings import did_you_mean
 
 from .command import fail
+from .huge_pages import restart_with_huge_pages
 
 COMMANDS = {
     "train": "from labelled photos to masks, scores and a report",
@@ -30,6 +31,8 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command that the first argument names; returns its exit status."""
+    if argv is None:
+        restart_with_huge_pages()
     arguments = sys.argv[1:] if argv is None else argv
     name, *rest = arguments or ["--help"]
     if (command := name.replace("_", "-")) in COMMANDS:

@@ -34,6 +34,7 @@ from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
 from wsgcn_jax.types import DataError, Skipped
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .huge_pages import restart_with_huge_pages
 
 STAMP = "predict.json"
 
@@ -171,4 +172,5 @@ def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main(sys.argv[1:]))

@@ -36,6 +36,7 @@ from wsgcn_jax.types import DataError
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
 from .config_options import add_config_options, override
+from .huge_pages import restart_with_huge_pages
 
 _DEFAULT = "shapes"
 _DATA_NOTE = "data.txt"
@@ -156,4 +157,5 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main(sys.argv[1:]))

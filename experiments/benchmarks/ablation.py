@@ -1,4 +1,4 @@
-"""What each part of the GCN brings on real photos: pseudo labels with it and without.
+"""What each part of the GCN and its nodes' features bring on real photos: labels with and without.
 
 Labels the first training photos of a finished run again under one change after the other, and
 scores them against the true masks, in percent mIoU, without and with the CRF.
@@ -32,6 +32,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "odds of objects as fitted": {"gcn.foreground_odds": 1.0},
     "mean instead of max": {"graph.symmetrise": "mean"},
     "published seeds, without their CRF": {"seeds.rule": "cam"},
+    "features: the taps, too": {"gcn.features": "boundary,taps"},
+    "features: the CAMs, too": {"gcn.features": "boundary,cams"},
+    "features: the walk's scores, too": {"gcn.features": "boundary,walk"},
+    "features: the taps instead": {"gcn.features": "taps"},
 }
 
 
