@@ -53,13 +53,16 @@ def cam_sources(config: ConfigDict) -> tuple[str, ...]:
 
     Returns:
         "trained", "imagenet" or both. Unless `cams.sources` says otherwise: the trained head's,
-        and with `classifier.head=imagenet` also ImageNet's, or without epochs that one's only.
+        and with `classifier.head=imagenet` also ImageNet's. A head that is not trained leaves the
+        word to ImageNet's where that one is asked, too.
     """
-    if config.cams.sources is None and config.classifier.head == "random":
-        return ("trained",)
+    settings = config.classifier
     if config.cams.sources is None:
-        return SOURCES if config.classifier.epochs else ("imagenet",)
-    sources = {source.strip() for source in config.cams.sources.split(",")}
+        sources = set(SOURCES if settings.head == "imagenet" else SOURCES[:1])
+    else:
+        sources = {source.strip() for source in config.cams.sources.split(",")}
+    if "imagenet" in sources and not settings.epochs and not settings.init:
+        sources = {"imagenet"}
     return tuple(source for source in SOURCES if source in sources)
 
 

@@ -202,8 +202,8 @@ CAMS = (
         "cams.sources",
         None,
         Words(("trained", "imagenet")),
-        "Whose CAMs: the trained classifier's, ImageNet's own head's; of both the mean. None: "
-        "trained, and with classifier.head=imagenet both, or without epochs imagenet.",
+        "Whose CAMs: the trained classifier's, ImageNet's own head's; of both the mean, or without "
+        "epochs imagenet. None: trained, and with classifier.head=imagenet both.",
         optional=True,
     ),
     Key("cams.scales", (1.0, 0.5, 1.5, 2.0), SCALES, "Of the photo, at which it is seen."),
