@@ -1,5 +1,8 @@
 """A VOC folder in all its variants, and each way it can be wrong."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +148,24 @@ def test_fingerprint_follows_the_content(root):
     _list(root, "val", NAMES[1:2])
     seen.add(_source(root).fingerprint())
     assert len(seen) == 5
+
+
+def test_fingerprint_is_the_same_in_every_process(root):
+    code = (
+        "import sys; from wsgcn_jax.data.voc import VocSource;"
+        "print(VocSource(sys.argv[1], ('train', 'val'), sys.argv[2]).fingerprint())"
+    )
+    command = [sys.executable, "-c", code, str(root), str(_cls_labels(root))]
+    seen = {  # three names come in another order in about five of six processes
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(seen) == 1 and len(seen.pop()) > 60
 
 
 @pytest.mark.fault("a VOC photo or annotation that is missing", "the photo is left out")

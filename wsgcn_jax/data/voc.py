@@ -64,7 +64,7 @@ class VocSource:
     def fingerprint(self) -> str:
         """A hash of lists and labels, and of the photos' and masks' content."""
         listing = self.listing()
-        content: list[object] = ["voc", 2, self._splits, self._table]
+        content: list[object] = ["voc", 2, self._splits, sorted(self._table.items())]
         label_file = self._label_file()
         for split, names in listing.items():
             for name in names:
