@@ -1,5 +1,7 @@
 """Which heads give CAMs, and the mean of two."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from real_photos import VOC, needs_photos
 
 from configs import default
 from wsgcn_jax.data.labels import VOC_CLASSES
+from wsgcn_jax.pipeline import cam_sources as sources
 from wsgcn_jax.pipeline.cam_sources import computed_cams, mean_of_cams
-from wsgcn_jax.pipeline.classifier import cam_sources, class_groups
+from wsgcn_jax.pipeline.classifier import as_needed, asked_of_trained, cam_sources, class_groups
 from wsgcn_jax.pipeline.external.untrained import STAGES, untrained_config
 from wsgcn_jax.pipeline.graph_inputs import Batch
 from wsgcn_jax.pipeline.inference import grid_size
@@ -47,6 +50,49 @@ def test_a_trained_head_alone_may_speak_of_what_imagenet_does_not_know():
     with pytest.raises(DataError, match=r"no counterpart of 'giraffe' [^;]*; rename the classes"):
         class_groups(_config("imagenet", epochs=0), classes, labelled)
     assert class_groups(_config("imagenet", epochs=0), classes, [True, False, False]) == both
+
+
+def test_of_what_imagenet_does_not_know_the_trained_head_speaks():
+    config = _config(sources="imagenet")
+    groups = class_groups(config, ("sheep", "giraffe"), [True, True])
+    assert asked_of_trained(config, groups).tolist() == [False, True]
+    assert asked_of_trained(_config("imagenet"), groups).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "init", "names", "epochs"),
+    [
+        ({"sources": "imagenet"}, None, ("cat", "sheep"), 0),
+        ({"sources": "imagenet"}, None, ("cat", "giraffe"), 5),
+        ({"sources": "imagenet"}, "classifier", ("cat", "sheep"), 5),
+        ({"sources": "imagenet,trained"}, None, ("cat", "sheep"), 5),
+        ({}, None, ("cat", "sheep"), 5),
+    ],
+)
+def test_a_classifier_that_nothing_reads_is_not_trained(options, init, names, epochs):
+    config = _config(**options)
+    config.segmenter.init = init
+    assert as_needed(config, names).classifier.epochs == epochs
+    assert config.classifier.epochs == 5
+
+
+def test_cams_of_a_class_are_of_those_who_are_asked_for_it(monkeypatch):
+    maps = {
+        "imagenet": [[1, 0], [0, 0], [1, 0.5]],
+        "trained": [[0, 1], [0.5, 1], [0, 1]],
+    }
+
+    def cams(net, backbone):
+        return lambda *_, shape: jnp.asarray(maps[net.variables], jnp.float16)[None, :, None]
+
+    monkeypatch.setattr(sources, "multi_scale_cams", cams)
+    monkeypatch.setattr(sources, "over_devices", lambda program: program)
+    nets = [
+        (SimpleNamespace(variables="imagenet"), np.array([True, True, True])),
+        (SimpleNamespace(variables="trained"), np.array([False, True, False])),
+    ]
+    got = sources.make_program(nets, "any")(None, None, (1, 2))
+    np.testing.assert_allclose(got[0, :, 0], [[1, 0], [0.5, 1], [1, 0.5]], atol=1e-3)
 
 
 def test_a_run_without_training_has_the_photos_and_imagenets_head(tmp_path):

@@ -1,4 +1,7 @@
-"""CAMs by the trained classifier, by ImageNet's own head, or by both: their mean."""
+"""CAMs by the trained classifier, by ImageNet's own head, or by both: their mean.
+
+Of a class that ImageNet does not know the trained classifier speaks alone.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -56,21 +59,24 @@ def multi_scale_cams(net: Network, backbone: str) -> Callable[..., jax.Array]:
     return program
 
 
-def make_program(nets: Sequence[Network], backbone: str) -> Program:
+def make_program(nets: Sequence[tuple[Network, np.ndarray]], backbone: str) -> Program:
     """Compiles multi-scale CAMs of a batch.
 
     Args:
-        nets: the classifiers whose CAMs are averaged.
+        nets: the classifiers whose CAMs are averaged, each with `[c - 1] bool`, the classes that
+            it is asked for.
         backbone: the name of theirs, for the normalisation.
 
     Returns:
         The program; its CAMs lie in [0, 1] and are zero in the padding.
     """
-    spread = [over_devices(multi_scale_cams(net, backbone)) for net in nets]
+    spread = [over_devices(multi_scale_cams(net, backbone)) for net, _ in nets]
 
     def program(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> jax.Array:
-        each = zip(spread, nets, strict=True)
-        cams = [cam(net.variables, (photos, grids), shape=shape) for cam, net in each]
+        cams = [
+            cam(net.variables, (photos, grids), shape=shape) * asked[None, :, None, None]
+            for cam, (net, asked) in zip(spread, nets, strict=True)
+        ]
         return cams[0] if len(cams) == 1 else mean_of_cams(cams)
 
     return program
@@ -99,20 +105,25 @@ def configured_program(
         config: the whole configuration (`backbone`, `classifier`, `cams` are read).
         classes: names of the foreground classes.
         labelled: `[len(classes)] bool`, whether a photo is labelled with each.
-        folder: of the finished classifier stage; not read where only ImageNet's head speaks.
+        folder: of the finished classifier stage; not read where only ImageNet's head is asked.
 
     Raises:
         DataError: see `classifier.class_groups`.
     """
-    sources = classifier.cam_sources(config)
-    name, nets = config.backbone.name, []
-    if "trained" in sources:
-        assert folder is not None
-        key = jax.random.key(0)  # every weight is loaded
-        nets.append(networks.load(folder, classifier.network(key, config, len(classes))))
+    sources, name = classifier.cam_sources(config), config.backbone.name
+    everything = np.ones(len(classes), bool)
+    nets = list[tuple[Network, np.ndarray]]()
+    asked = everything
     if "imagenet" in sources:
         groups = classifier.class_groups(config, classes, labelled)
-        nets.append(networks.imagenet_classifier(groups, name, weights=config.backbone.weights))
+        imagenet = networks.imagenet_classifier(groups, name, weights=config.backbone.weights)
+        nets.append((imagenet, everything))
+        asked = classifier.asked_of_trained(config, groups) & labelled
+    if asked.any():
+        assert folder is not None
+        key = jax.random.key(0)  # every weight is loaded
+        trained = networks.load(folder, classifier.network(key, config, len(classes)))
+        nets.append((trained, asked))
     return make_program(nets, name)
 
 
@@ -134,6 +145,7 @@ def computed_cams(
     if folder is None:
         config = config.copy_and_resolve_references().unlock()
         config.cams.sources = "imagenet"
+        config.classifier.update(epochs=0, init=None)
     program = configured_program(config, classes, np.asarray(present.any(0)), folder)
 
     settings = config.cams

@@ -26,6 +26,9 @@ _LAST = 20  # steps whose accuracy says what was learnt
 SOURCES = ("trained", "imagenet")
 """The heads that CAMs may come from."""
 
+AS_INIT = "classifier"
+"""The word for `segmenter.init`: the segmenter's backbone starts as this stage left it."""
+
 
 def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
     """Builds the classifier, ImageNet weights in its backbone.
@@ -61,7 +64,7 @@ def cam_sources(config: ConfigDict) -> tuple[str, ...]:
         sources = set(SOURCES if settings.head == "imagenet" else SOURCES[:1])
     else:
         sources = {source.strip() for source in config.cams.sources.split(",")}
-    if "imagenet" in sources and not settings.epochs and not settings.init:
+    if "imagenet" in sources and not _is_trained(config):
         sources = {"imagenet"}
     return tuple(source for source in SOURCES if source in sources)
 
@@ -81,11 +84,47 @@ def class_groups(
         alone then speaks.
 
     Raises:
-        DataError: no trained head speaks, and a class that photos are labelled with has none.
+        DataError: no head is trained, and a class that photos are labelled with has none.
     """
-    alone = cam_sources(config) == ("imagenet",)
+    alone = "trained" not in cam_sources(config) and not _is_trained(config)
     needed = [name for name, shown in zip(classes, labelled, strict=True) if shown and alone]
     return imagenet_groups(classes, needed=needed)
+
+
+def asked_of_trained(config: ConfigDict, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    """Says of which classes the trained head gives CAMs.
+
+    Args:
+        config: as of `cam_sources`.
+        groups: of `class_groups`.
+
+    Returns:
+        `[classes] bool`: all where it is a source, else those that ImageNet does not know.
+    """
+    return np.array(["trained" in cam_sources(config) or not group for group in groups], bool)
+
+
+def as_needed(config: ConfigDict, classes: Sequence[str]) -> ConfigDict:
+    """Leaves a training out that nothing would read.
+
+    Args:
+        config: the whole configuration.
+        classes: names of the foreground classes.
+
+    Returns:
+        The configuration, or where ImageNet's head gives the CAMs of every class and the segmenter
+        starts from other weights, a copy with `classifier.epochs=0`.
+    """
+    groups = imagenet_groups(classes, needed=())
+    if asked_of_trained(config, groups).any() or config.segmenter.init == AS_INIT:
+        return config
+    copy = config.copy_and_resolve_references().unlock()
+    copy.classifier.epochs = 0
+    return copy.lock()
+
+
+def _is_trained(config: ConfigDict) -> bool:
+    return bool(config.classifier.epochs or config.classifier.init)
 
 
 def make_loss(net: Network, backbone: str) -> Loss:
@@ -111,15 +150,17 @@ def make_loss(net: Network, backbone: str) -> Loss:
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Trains the classifier on the image-level labels of the training split."""
-    settings = context.config.classifier
+    """Trains the classifier on the image-level labels of the training split, where it is needed."""
     split = context.split(context.config.data.train_split).without_masks()
+    settings = as_needed(context.config, split.classes[1:]).classifier
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
     if "imagenet" in (settings.head, *cam_sources(context.config)):
         labelled = np.asarray(context.split(context.config.data.pseudo_split).labels.any(0))
         groups = class_groups(context.config, split.classes[1:], labelled)
         for name, group in zip(split.classes[1:], groups, strict=True):
             log(f"[classifier] {name} is ImageNet's {describe_group(group)}")
+        if not settings.epochs and context.config.classifier.epochs:
+            log("[classifier] ImageNet's head knows every class: nothing has to be trained")
         if settings.head == "imagenet" and not settings.init:
             backbone = context.config.backbone
             net = networks.start_from_imagenet(net, groups, backbone.name, weights=backbone.weights)

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.cam_sources import MEGABYTES
+from wsgcn_jax.pipeline.classifier import as_needed
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import photos_a_batch
 from wsgcn_jax.pipeline.progress import duration
@@ -37,8 +38,8 @@ def estimate(context: Context, stages: Sequence[str]) -> str:
         context: of the run; its data are prepared.
         stages: names of those that are still to be done.
     """
-    config = context.config
-    split = context.split(config.data.pseudo_split)
+    split = context.split(context.config.data.pseudo_split)
+    config = as_needed(context.config, split.classes[1:])
     photos = len(context.split(config.data.train_split)), len(split)
     val = context.split(config.data.val_split) if config.data.val_split else None
     masks = megapixels(val.sizes) if val else 0.0

@@ -24,9 +24,6 @@ from wsgcn_jax.pipeline.training import crop_with_labels, run_training
 from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import DataError, Skipped
 
-CLASSIFIER = "classifier"
-"""The word for `segmenter.init`: the backbone starts as the run's classifier left it."""
-
 
 def network(
     key: jax.Array, config: ConfigDict, classes: int, *, classifier_folder: Path | None = None
@@ -73,7 +70,7 @@ def backbone_name(config: ConfigDict) -> str:
 
 def needs_classifier(config: ConfigDict) -> bool:
     """Tells whether the segmenter starts from the run's own classifier."""
-    return config.segmenter.init == CLASSIFIER
+    return config.segmenter.init == classifier.AS_INIT
 
 
 def check_start(config: ConfigDict) -> None:
@@ -83,10 +80,10 @@ def check_start(config: ConfigDict) -> None:
         DataError: they are not there.
     """
     init, weights = config.segmenter.init, _weights(config)
-    if init and init != CLASSIFIER and not Path(init).is_dir():
+    if init and init != classifier.AS_INIT and not Path(init).is_dir():
         raise DataError(
             f"segmenter.init: {init} is no folder; give one that experiments.convert wrote from a "
-            f"whole DeepLab, or {CLASSIFIER!r}"
+            f"whole DeepLab, or {classifier.AS_INIT!r}"
         )
     if not init and weights and not Path(weights).exists():
         raise DataError(f"segmenter.weights: {weights} is not there; check the path")

@@ -125,13 +125,15 @@ def recipes(context: Context) -> dict[str, Recipe]:
     Raises:
         DataError: the photos cannot be listed, or the segmenter cannot start as it shall.
     """
-    needs, found = needs_of(context.config), dict[str, Recipe]()
+    content = context.source.fingerprint()[:16]
+    config = classifier.as_needed(context.config, context.source.classes()[1:])
+    needs, found = needs_of(config), dict[str, Recipe]()
     for stage in STAGES:
-        settings = _settings(context.config, stage.sections)
+        settings = _settings(config, stage.sections)
         decides = settings
         if stage.name == "data":
             decides = {k: v for k, v in settings.items() if k.removeprefix("data.") not in _PLACES}
-            decides[_CONTENT] = settings[_CONTENT] = context.source.fingerprint()[:16]
+            decides[_CONTENT] = settings[_CONTENT] = content
         upstream = [found[need].fingerprint for need in needs[stage.name]]
         fingerprint = fingerprint_of(REVISION, stage.name, decides, upstream)
         found[stage.name] = Recipe(fingerprint, settings)

@@ -202,8 +202,9 @@ CAMS = (
         "cams.sources",
         None,
         Words(("trained", "imagenet")),
-        "Whose CAMs: the trained classifier's, ImageNet's own head's; of both the mean, or without "
-        "epochs imagenet. None: trained, and with classifier.head=imagenet both.",
+        "Whose CAMs: the trained classifier's, or ImageNet's own head's, where the trained one "
+        "speaks of what ImageNet does not know; of both the mean, or without epochs imagenet. "
+        "None: trained, and with classifier.head=imagenet both.",
         optional=True,
     ),
     Key("cams.scales", (1.0, 0.5, 1.5, 2.0), SCALES, "Of the photo, at which it is seen."),
