@@ -135,7 +135,7 @@ def real_photos() -> ConfigDict:
         momentum=0.9,
         frozen_stages=0,
     )
-    # Its head scores higher than a trained one, and needs no training for the names it knows.
+    # ImageNet's head scores higher than a trained one, and needs no training for names it knows.
     config.cams.sources = "imagenet"
     # These CAMs are never zero on the background: both readings lie higher than the published ones.
     config.crf.update(ir_labels=True, kernel="exact", longer_side=256)
