@@ -16,7 +16,6 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
 
-_SCALES = (1.0, 0.5, 1.5)  # as measured; twice the size would cost as much as all these
 STAGES = "data,classifier,cams,boundary"
 """What `label_folder` needs of a run."""
 
@@ -30,8 +29,6 @@ def untrained_config(
     config: ConfigDict, images: str | os.PathLike[str], labels: str | os.PathLike[str] | None
 ) -> ConfigDict:
     """Turns a configuration into that of such a run.
-
-    Its CAMs are of three scales of the photo.
 
     Args:
         config: how the rest is done, usually `configs/photos.py`.
@@ -53,6 +50,6 @@ def untrained_config(
         score_split=None,
     )
     copy.classifier.update(head="imagenet", epochs=0, init=None)
-    copy.cams.update(sources="imagenet", scales=_SCALES)
+    copy.cams.sources = "imagenet"
     copy.stages = STAGES
     return copy.lock()
