@@ -10,6 +10,7 @@ from etils.epath import Path
 
 from configs import test as tiny
 from experiments.report import main as report_command
+from experiments.results import main as results_command
 from wsgcn_jax import data, report
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.stages import run_stages
@@ -79,6 +80,29 @@ def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys)
     page.unlink()
     assert report_command([f"--workdir={workdir}"]) == 0
     assert page.read_bytes() == before and str(page) in capsys.readouterr().out
+
+
+@pytest.mark.fault(
+    "`results` on a run that is not finished", "one line; the pages stay as they are"
+)
+def test_the_scores_go_into_a_page_once_the_run_is_finished(workdir, tmp_path, capsys):
+    copy, page = tmp_path / "copy", tmp_path / "page.md"
+    shutil.copytree(workdir, copy)
+    report.write_report(tiny.get_config(), Path(copy), [])
+    page.write_text("<!-- results: tiny -->\n<!-- end -->\n")
+    arguments = [f"--workdir={copy}", "--name=tiny", f"--page={page}"]
+    assert results_command(arguments) == 0
+    written = page.read_text()
+    for labels in ("cam", "gcn"):
+        miou = json.loads((copy / "scores.json").read_text())["train"][labels]["miou"]
+        assert f"| {miou:.1f} |" in written
+    assert results_command([*arguments, f"--truth={copy}"]) == 2
+    shutil.rmtree(copy / "segmenter")
+    capsys.readouterr()
+    assert results_command(arguments) == 2
+    error = capsys.readouterr().err
+    assert "the run is not finished, stage 'segmenter' is absent" in error
+    assert error.count("\n") == 1 and page.read_text() == written
 
 
 @pytest.mark.fault("a key changed, with `--overwrite`", "only what depends on it is made again")
