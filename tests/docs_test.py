@@ -121,3 +121,13 @@ def test_a_notebook_and_its_text_hold_the_same_and_no_outputs(notebook):
     cells = [[(cell.cell_type, cell.source) for cell in side.cells] for side in (text, pair)]
     assert cells[0] == cells[1]
     assert not any(cell.get("outputs") for cell in pair.cells)
+
+
+def test_one_repository_is_named_and_only_in_notebooks():
+    """CONTRIBUTING.md says how to put another in its place."""
+    pages = [*ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.y*ml")]
+    notebooks = [*(ROOT / "notebooks").iterdir()]
+    address = re.compile(r"github(?:\.com)?/([\w-]+/[\w-]+)")
+    named = {file: set(address.findall(file.read_text())) for file in (*pages, *notebooks)}
+    assert all(named[file] == {"wsgcn-jax/wsgcn-jax"} for file in notebooks)
+    assert not any(named[file] for file in pages)
