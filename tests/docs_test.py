@@ -125,7 +125,11 @@ def test_a_notebook_and_its_text_hold_the_same_and_no_outputs(notebook):
 
 def test_one_repository_is_named_and_only_in_notebooks():
     """CONTRIBUTING.md says how to put another in its place."""
-    pages = [*ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.y*ml")]
+    pages = [
+        *(file for file in ROOT.glob("*.*") if file.is_file()),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / ".github").rglob("*.y*ml"),
+    ]
     notebooks = [*(ROOT / "notebooks").iterdir()]
     address = re.compile(r"github(?:\.com)?/([\w-]+/[\w-]+)")
     named = {file: set(address.findall(file.read_text())) for file in (*pages, *notebooks)}
