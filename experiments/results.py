@@ -18,13 +18,11 @@ from etils.epath import Path
 
 from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.folders import absolute
-from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.evaluate import read_scores
-from wsgcn_jax.pipeline.stages import STAGES, needs_of, recipes
-from wsgcn_jax.pipeline.workfolder.plan import make_plan
+from wsgcn_jax.pipeline.stages import STAGES
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import read_record
-from wsgcn_jax.report.record import Record
+from wsgcn_jax.report.record import Record, all_settings
 from wsgcn_jax.report.tables import seeds_text, table
 from wsgcn_jax.types import DataError, printable
 
@@ -35,7 +33,8 @@ _PART = re.compile(
     r"(?P<body>(?:(?!<!-- results:).)*?)(?P<end><!-- end -->)",
     re.DOTALL,
 )
-_PLAIN = " -.,:;=/()%+'"  # besides letters and digits: of these Markdown and HTML make nothing
+# All but letters, digits, underscores between them, and what Markdown and HTML make nothing of.
+_MARKUP = re.compile(r"[^\w \-.,:;=/()%+']|(?<![^\W_])_|_(?![^\W_])")
 _LOCAL = re.compile(r"(?<![^\s='\"])/(?:[^\s/'\"]+/)+(?=[^\s/'\"])")
 _LONGEST = 2000  # characters of a command
 _ON_TRUTH = "segmenter on true masks"
@@ -83,12 +82,9 @@ def main(argv: Sequence[str]) -> int:
         for page, text in texts.items():
             texts[page] = with_results(text, options.name, result, truth, where=page)
         for page, text in texts.items():
-            write_atomic(page, text.encode())
-            print(f"written: {page}")
+            _write(page, text)
     except DataError as error:
         return fail(str(error))
-    except OSError as error:
-        return fail(f"{error.filename} cannot be written: {error.strerror}")
     return 0
 
 
@@ -99,22 +95,37 @@ def read_result(workdir: Path) -> Result:
         DataError: they are not, or the run has no true masks.
     """
     record = read_record(workdir)
-    config = record.settings()
-    context = Context(config, Workspace(workdir))
-    made_of = recipes(context)
-    plan = make_plan(context.workspace, needs_of(config), made_of, {*made_of}, overwrite=True)
-    if plan.todo:
-        name, state = next(iter(plan.todo.items()))
-        raise DataError(
-            f"{workdir}: the run is not finished, stage {name!r} is {state}; start its command "
-            f"again, which goes on where it stopped: {record.command}"
-        )
-    stamps = {stage.name: context.workspace.stamp(stage.name) for stage in STAGES}
-    scores = read_scores(context.folder("evaluate"))
+    workspace = Workspace(workdir)
+    settings = all_settings(record.config)
+    stamps = {}
+    for stage in STAGES:
+        stamp = workspace.stamp(stage.name)
+        # Where the photos lay is among the settings of the data, and may change.
+        own = all_settings(stamp.settings) if stamp and stage.name != "data" else {}
+        others = [key for key, value in own.items() if settings.get(key, value) != value]
+        if stamp is None or not stamp.complete or others:
+            state = f"has another {others[0]}" if others else "is not finished"
+            raise DataError(
+                f"{workdir}: stage {stage.name!r} {state}; start the run's command again, which "
+                f"goes on where it stopped: {printable(record.command, most=_LONGEST)}"
+            )
+        stamps[stage.name] = stamp
+    try:
+        scores = read_scores(workspace.folder("evaluate"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{workdir}: its scores are damaged; start its command again") from error
     if not table(scores)[1]:
         raise DataError(f"{workdir}: the run has no true masks, so there are no scores")
-    minutes = {name: stamp.seconds / 60 for name, stamp in stamps.items() if stamp}
-    return Result(record, scores, minutes, made_of["data"].fingerprint)
+    minutes = {name: stamp.seconds / 60 for name, stamp in stamps.items()}
+    return Result(record, scores, minutes, stamps["data"].fingerprint)
+
+
+def _write(page: str, text: str) -> None:
+    try:
+        write_atomic(page, text.encode())
+    except OSError as error:
+        raise DataError(f"{page} cannot be written: {error.strerror}") from error
+    print(f"written: {page}")
 
 
 def _are_comparable(result: Result, truth: Result) -> bool:
@@ -144,13 +155,13 @@ def with_results(
     header, rows = _rows_of(result)
     if truth:
         rows = rows + [row for row in _rows_of(truth)[1] if row[0] == "val"]
-    found = []
+    found = list[str]()
 
     def replaced(part: re.Match[str]) -> str:
         names = [each.strip() for each in part["names"].split(",")]
         if name not in names:
             return part[0]
-        found.append(part)
+        found.append(part[0])
         if len(names) > 1:
             column = {row[1].partition(" (")[0]: row[2] for row in rows}
             column["minutes"] = _rounded(sum(result.minutes.values()))
@@ -175,7 +186,7 @@ def with_results(
 def _rows_of(result: Result) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a run's scores by class; what taught its segmenter is in the title."""
     header, rows = table(result.scores)
-    if result.record.settings().segmenter.supervision == "truth":
+    if all_settings(result.record.config).get("segmenter.supervision") == "truth":
         rows = [[split, _ON_TRUTH if split == "val" else t, *rest] for split, t, *rest in rows]
     return header, rows
 
@@ -217,8 +228,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def escaped(text: str) -> str:
     """Writes text so that Markdown shows it as it is: no code, no HTML, no end of a cell."""
-    shown = printable(text, most=_LONGEST)
-    return "".join(c if c.isalnum() or c in _PLAIN else f"&#{ord(c)};" for c in shown)
+    return _MARKUP.sub(lambda c: f"&#{ord(c[0])};", printable(text, most=_LONGEST))
 
 
 if __name__ == "__main__":

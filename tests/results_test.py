@@ -1,16 +1,21 @@
 """A run's figures in a page: its own table and its column, and nothing else of the page."""
 
 import html
+import json
 import re
 
 import pytest
+from etils.epath import Path
 
 from experiments import results
 from experiments.results import Result, with_results
+from wsgcn_jax.pipeline.stages import STAGES
+from wsgcn_jax.pipeline.workfolder.stamps import Stamp, write_stamp
 from wsgcn_jax.report.record import Record
 from wsgcn_jax.types import DataError
 
-COMMAND = "python -m experiments.train --config=x --config.data.root=/home/me/sets/VOC2012"
+COMMAND = "python -m experiments.train --config=voc_x --config.data.root=/home/me/sets/VOC2012"
+NOTHING = '{"train": {}, "val": {}}'
 PAGE = """# Results
 
 Words before.
@@ -71,7 +76,7 @@ def test_a_run_gets_its_table_and_a_line_about_it():
     ]
     about = page.partition("| val")[2].partition("<!-- end -->")[0].splitlines()[2]
     assert html.unescape(about) == (
-        "<code>python -m experiments.train --config=x --config.data.root=PATH/VOC2012</code>; "
+        "<code>python -m experiments.train --config=voc_x --config.data.root=PATH/VOC2012</code>; "
         "CPU, 2 cores; 2026-11-27 20:10 UTC; jax 0.10.2; "
         "42 minutes (data 0.2, pseudo labels 41)."
     )
@@ -172,8 +177,62 @@ def test_a_page_tells_no_ones_folders(path, shown):
     assert f"<code>train {shown}</code>" in page
 
 
-def test_an_unfinished_run_is_one_line(tmp_path, capsys):
-    arguments = [f"--workdir={tmp_path}", "--name=a", f"--page={tmp_path / 'page.md'}"]
-    assert results.main(arguments) == 2
+@pytest.fixture
+def finished(tmp_path):
+    """A work folder with all that is read of it, and a page."""
+    result = _result()
+    config = {"gcn": {"epochs": 9, "features": [1, 2]}, "data": {"root": "there"}}
+    record = result.record._replace(config=config)
+    (tmp_path / "run.json").write_text(json.dumps(record._asdict()))
+    for stage in STAGES:
+        _stamp(tmp_path, stage.name)
+    (tmp_path / "evaluate/scores.json").write_text(json.dumps(result.scores))
+    (tmp_path / "page.md").write_text(PAGE)
+    return tmp_path
+
+
+def _stamp(workdir, stage, complete=True, **settings):
+    (workdir / stage).mkdir(exist_ok=True)
+    write_stamp(Path(workdir / stage), Stamp("print", settings, complete, seconds=90.0))
+
+
+def _write(workdir):
+    arguments = [f"--workdir={workdir}", "--name=animals", f"--page={workdir / 'page.md'}"]
+    return results.main(arguments)
+
+
+def test_a_finished_run_is_read_from_its_folder(finished):
+    _stamp(finished, "pseudo_labels", **{"gcn.epochs": 9, "gcn.features": (1, 2), "gcn.later": 3})
+    _stamp(finished, "data", **{"data.root": "elsewhere"})
+    assert _write(finished) == 0
+    page = (finished / "page.md").read_text()
+    assert _table(page, "animals") == _table(
+        with_results(PAGE, "animals", _result(), where=""), "animals"
+    )
+    assert f"{1.5 * len(STAGES):.0f} minutes (data 1.5, classifier 1.5, " in page
+
+
+@pytest.mark.fault(
+    "`results` on a run that is not finished", "one line; the pages stay as they are"
+)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: (run / "run.json").unlink(), "run.json is missing"),
+        (lambda run: (run / "segmenter/stage.json").unlink(), "'segmenter' is not finished"),
+        (lambda run: _stamp(run, "cams", complete=False), "'cams' is not finished; start the run"),
+        (lambda run: _stamp(run, "cams", **{"gcn.epochs": 8}), "'cams' has another gcn.epochs"),
+        (lambda run: (run / "evaluate/scores.json").write_text("{"), "its scores are damaged"),
+        (lambda run: (run / "evaluate/scores.json").write_text(NOTHING), "has no true masks"),
+        (lambda run: (run / "page.md").write_text("no place"), "page.md has no place for"),
+        (lambda run: (run / "page.md").unlink(), "page.md is missing"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(change, message, finished, capsys):
+    change(finished)
+    page = finished / "page.md"
+    before = page.exists() and page.read_text()
+    assert _write(finished) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1 and "run.json" in error
+    assert error.startswith("error: ") and error.count("\n") == 1 and message in error
+    assert (page.exists() and page.read_text()) == before

@@ -4,7 +4,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -115,7 +115,7 @@ def changed_settings(config: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(k, v, usual.get(k, "")) for k, v in mine.items() if v != usual.get(k)]
 
 
-def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def all_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Returns every key, as `--config.KEY` names it, and its value in words."""
     flat: dict[str, str] = {}
     for key, value in config.items():

@@ -89,10 +89,14 @@ def make_plan(
             if states[need].kind != "current" and need not in todo:
                 raise DataError(
                     f"{workspace.root}: stage {name!r} needs {need!r}, which is not current there "
-                    f"({states[need]}); add it to stages"
+                    f"({_named(states[need])}); add it to stages"
                 )
     current = [name for name in needs if name in wanted and name not in todo]
     return Plan({name: states[name] for name in todo}, current)
+
+
+def _named(state: State) -> str:
+    return "made by other settings" if state.kind == "other" else str(state)
 
 
 def _made_by(workspace: Workspace, others: Sequence[str], recipes: Mapping[str, Recipe]) -> str:

@@ -58,7 +58,7 @@ class State(NamedTuple):
 
     def __str__(self) -> str:
         if not self.damaged:
-            return "made by other settings" if self.kind == "other" else self.kind
+            return self.kind
         name, wrong = next(iter(self.damaged.items()))
         more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
         return f"damaged: {name} {wrong}{more}"
