@@ -107,7 +107,7 @@ def read_result(workdir: Path) -> Result:
             state = f"has another {others[0]}" if others else "is not finished"
             raise DataError(
                 f"{workdir}: stage {stage.name!r} {state}; start the run's command again, which "
-                f"goes on where it stopped: {printable(record.command, most=_LONGEST)}"
+                f"goes on where it stopped: {record.command}"
             )
         stamps[stage.name] = stamp
     try:
