@@ -146,13 +146,18 @@ class Device:
 
 
 @pytest.mark.parametrize(
-    ("devices", "hosts", "says"),
-    [([Device()] * 8, 2, "8 x TPU v5e, 2 hosts"), ([Device()], 1, "1 x TPU v5e")],
+    ("devices", "hosts", "says", "machine"),
+    [
+        ([Device()] * 8, 2, "8 x TPU v5e, 2 hosts", "8 x TPU v5e, 2 hosts of 96 cores"),
+        ([Device()], 1, "1 x TPU v5e", "1 x TPU v5e, 96 cores"),
+    ],
 )
-def test_accelerators_are_named(devices, hosts, says, monkeypatch):
+def test_accelerators_are_named(devices, hosts, says, machine, monkeypatch):
     monkeypatch.setattr(jax, "devices", lambda: devices)
     monkeypatch.setattr(jax, "process_count", lambda: hosts)
+    monkeypatch.setattr(os, "cpu_count", lambda: 96)
     assert distributed.describe_devices() == says
+    assert distributed.describe_machine() == machine
 
 
 @pytest.mark.fault(
@@ -167,6 +172,7 @@ def test_a_cpu_is_no_silent_substitute_for_an_accelerator(tmp_path, monkeypatch)
     (tmp_path / "nvidia0").touch()
     with pytest.raises(DataError, match="nvidia0 is an accelerator, but JAX could not start it"):
         distributed.describe_devices()
+    assert "CPU, " in distributed.describe_machine()
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert "as JAX_PLATFORMS says" in distributed.describe_devices()
 

@@ -33,6 +33,26 @@ def test_the_readme_is_a_page():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
 
 
+def _results(page, names):
+    """The table between the marks of a page, as rows of cells, and all that stands there."""
+    text = (ROOT / page).read_text()
+    part = text.partition(f"<!-- results: {names} -->")[2].partition("<!-- end -->")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines], part
+
+
+def test_the_readme_shows_the_figures_of_the_results_page():
+    (heading, _, *rows), _ = _results("README.md", "shapes, voc_animals")
+    titles = [row[0] for row in rows]
+    for column, name in ((1, "shapes"), (2, "voc_animals")):
+        assert f"`{name}`" in heading[column]
+        table, part = _results("docs/results.md", name)
+        figures = {row[1].partition(" (")[0]: row[2] for row in table[2:]}
+        figures["minutes"] = re.findall(r"([\d.]+) minutes", part)[0]
+        assert figures.keys() <= {*titles}
+        assert [row[column] for row in rows] == [figures.get(title, "") for title in titles]
+
+
 def test_the_reference_has_every_public_name():
     overview = (ROOT / "docs/api/index.md").read_text()
     for name in ws.__all__:
@@ -101,3 +121,17 @@ def test_a_notebook_and_its_text_hold_the_same_and_no_outputs(notebook):
     cells = [[(cell.cell_type, cell.source) for cell in side.cells] for side in (text, pair)]
     assert cells[0] == cells[1]
     assert not any(cell.get("outputs") for cell in pair.cells)
+
+
+def test_one_repository_is_named_and_only_in_notebooks():
+    """CONTRIBUTING.md says how to put another in its place."""
+    pages = [
+        *(file for file in ROOT.glob("*.*") if file.is_file()),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / ".github").rglob("*.y*ml"),
+    ]
+    notebooks = [*(ROOT / "notebooks").iterdir()]
+    address = re.compile(r"github(?:\.com)?/([\w-]+/[\w-]+)")
+    named = {file: set(address.findall(file.read_text())) for file in (*pages, *notebooks)}
+    assert all(named[file] == {"wsgcn-jax/wsgcn-jax"} for file in notebooks)
+    assert not any(named[file] for file in pages)

@@ -44,6 +44,7 @@ SECTIONS = {
         "pipeline/*",
         "api_*",
         "report_*",
+        "results_*",
     ),
     "Hosts, devices and memory": ("distributed_*", "folders_*", "trainer/*", "bucket_*"),
     "Functions": ("checks_*", "crf/*", "types_*", "metrics_*"),

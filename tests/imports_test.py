@@ -1,4 +1,4 @@
-"""The structure of the package: who may import whom (docs/architecture.md), and what size."""
+"""The structure of the package: who may import whom (docs/architecture.md), sizes, messages."""
 
 import ast
 import re
@@ -91,3 +91,16 @@ def test_files_and_functions_fit_on_a_few_screens(path):
             doc = node.body[0] if ast.get_docstring(node) else None
             of_doc = doc.end_lineno - doc.lineno + 1 if doc else 0
             assert node.end_lineno - node.lineno + 1 - of_doc <= MOST_CODE, node.name
+
+
+@pytest.mark.parametrize("part", sorted(ALLOWED))
+def test_messages_are_right_for_commands_and_for_python(part):
+    """They name keys and arguments (`gcn.epochs`, overwrite), not a command's options."""
+    for path in (path for path in FILES if _part(path) == part):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        texts = [node for node in nodes if isinstance(node, ast.Constant)]
+        docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in (node for node in texts if isinstance(node.value, str)):
+            option = re.search(r"(?<![\w-])--[a-z]{2}", node.value)
+            of_pip = node.value in ("--force-reinstall", "--no-deps")
+            assert not option or of_pip or id(node) in docs, f"{path}:{node.lineno}"

@@ -212,7 +212,7 @@ def test_masks_of_others_do_not_pass_for_results(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--cams", "{}/cams"], "--checkpoint must name a run"),
+        (["--cams", "{}/cams"], "give them, or a trained run"),
         (["--cams", "{}/none", "--edges", "{}/edges"], "none is no folder"),
         (["--layout", "tidy"], "tidy"),
         (["--checkpoint", "{}/none"], "none"),

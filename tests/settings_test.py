@@ -200,7 +200,7 @@ TOGETHER = [
     ({"segmenter.accumulate": 4}, "segmenter.batch_size=10: must be a multiple of"),
     ({"boundary.background": 0.4}, "boundary.background=0.4: must be at most"),
     ({"boundary.crop": 64}, "boundary.crop=64: must be at least 76, for boundary.radius=10"),
-    ({"data.source": "voc"}, "data.root=None: must be a folder (--config.data.root=DIR)"),
+    ({"data.source": "voc"}, "data.root=None: must be a folder, for data.source=voc"),
     ({"data.root": "photos"}, "data.root='photos': must be None, for data.source=shapes"),
     ({"data.val_split": "valid"}, "data.val_split='valid': must be one of train, val"),
     (

@@ -33,13 +33,11 @@ def describe_devices() -> str:
         DataError: JAX was installed for an accelerator and one is in this machine, but it could
             not be started, and nobody asked for the CPU.
     """
-    devices = jax.devices()
     hosts = f", {jax.process_count()} hosts" if jax.process_count() > 1 else ""
-    if devices[0].platform != "cpu":
-        return f"{len(devices)} x {devices[0].device_kind}{hosts}"
-    several = f"{len(devices)} x " if len(devices) > 1 else ""
+    if jax.devices()[0].platform != "cpu":
+        return f"{_devices()}{hosts}"
     if os.environ.get("JAX_PLATFORMS"):
-        return f"{several}CPU{hosts}, as JAX_PLATFORMS says"
+        return f"{_devices()}{hosts}, as JAX_PLATFORMS says"
     found = [path for path in _DEVICE_FILES if os.path.exists(path)]
     if found:
         raise DataError(
@@ -47,7 +45,22 @@ def describe_devices() -> str:
             f"installed without it ({how_to_install('jax[cuda13]')}, or 'jax[tpu]'); "
             "JAX_PLATFORMS=cpu runs on the CPU"
         )
-    return f"{several}CPU{hosts}: no accelerator was found"
+    return f"{_devices()}{hosts}: no accelerator was found"
+
+
+def describe_machine() -> str:
+    """Says what a result was made on: "8 x TPU v5e, 2 hosts of 96 cores", "CPU, 2 cores"."""
+    hosts = f"{jax.process_count()} hosts of " if jax.process_count() > 1 else ""
+    cores = os.cpu_count() or 1
+    return f"{_devices()}, {hosts}{cores} {'core' if cores == 1 else 'cores'}"
+
+
+def _devices() -> str:
+    """Number and kind of the job's devices; the number of CPUs only where there are several."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"{len(devices)} x CPU" if len(devices) > 1 else "CPU"
+    return f"{len(devices)} x {devices[0].device_kind}"
 
 
 def is_primary() -> bool:

@@ -73,7 +73,7 @@ def test_a_run_keeps_away_from_what_it_reads(tmp_path, root, said):
     (tmp_path / "link").symlink_to(photos)
     masks = tmp_path / "run/pseudo_labels" if root == "run" else truth
     inputs = {"the photos' folder": photos, "the true masks' folder": masks}
-    with pytest.raises(DataError, match=f"--workdir: .*{said}"):
+    with pytest.raises(DataError, match=f"^workdir: .*{said}"):
         check_work_folder(tmp_path / root, ["data", "pseudo_labels"], inputs, photos)
 
 

@@ -266,7 +266,7 @@ def test_damage_to_what_is_stored_is_one_line(tmp_path, file, content):
         path.unlink()
     else:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=f"{tmp_path}.*; delete .* and start experiments.train"):
+    with pytest.raises(DataError, match=f"{tmp_path}.*; delete .* and start the run once more"):
         load(tmp_path, "train")[0]
 
 

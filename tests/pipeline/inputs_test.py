@@ -17,7 +17,7 @@ def test_no_run_among_its_photos(tmp_path, labels, inside):
     before = sorted(tmp_path.rglob("*"))
     config = tiny.get_config()
     config.data.update(source="folder", root=str(tmp_path), labels=labels, val_split=None)
-    with pytest.raises(DataError, match=r"--workdir: .*; name a|results would be taken for photos"):
+    with pytest.raises(DataError, match=r"workdir: .*; name a|results would be taken for photos"):
         run_stages(config, str(tmp_path / inside))
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -10,6 +10,7 @@ from etils.epath import Path
 
 from configs import test as tiny
 from experiments.report import main as report_command
+from experiments.results import main as results_command
 from wsgcn_jax import data, report
 from wsgcn_jax.pipeline import stages
 from wsgcn_jax.pipeline.stages import run_stages
@@ -79,6 +80,16 @@ def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys)
     page.unlink()
     assert report_command([f"--workdir={workdir}"]) == 0
     assert page.read_bytes() == before and str(page) in capsys.readouterr().out
+
+
+def test_the_scores_go_into_a_page(workdir, tmp_path):
+    report.write_report(tiny.get_config(), Path(workdir), [])
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results: tiny -->\n<!-- end -->\n")
+    assert results_command([f"--workdir={workdir}", "--name=tiny", f"--page={page}"]) == 0
+    scores = json.loads((workdir / "scores.json").read_text())["train"]
+    for labels in ("cam", "gcn"):
+        assert f"| {scores[labels]['miou']:.1f} |" in page.read_text()
 
 
 @pytest.mark.fault("a key changed, with `--overwrite`", "only what depends on it is made again")

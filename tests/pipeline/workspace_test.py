@@ -192,7 +192,7 @@ def test_other_settings_are_named_and_replace_only_where_they_may(workspace, tmp
     (workspace.folder("cams") / "holiday.jpg").write_text("mine")
     with pytest.raises(DataError, match=r"cams there were made by other settings \(cams\.scale: "):
         _plan(workspace, B)
-    with pytest.raises(DataError, match="--overwrite"):
+    with pytest.raises(DataError, match="overwrite"):
         _run(workspace, B)
     assert workspace.is_current("cams", "a")
     assert _run(workspace, B, overwrite=True) == [*NAMES]
@@ -239,7 +239,7 @@ def test_an_unfinished_stage_keeps_its_whole_files_and_other_settings_are_refuse
     _run(workspace, work=look)
     with pytest.raises(KeyboardInterrupt):
         _run(workspace, B, work=_killed, overwrite=True)
-    with pytest.raises(DataError, match="--overwrite"):
+    with pytest.raises(DataError, match="overwrite"):
         _run(workspace, A, work=look)
     _run(workspace, A, work=look, overwrite=True)
     assert seen == [["whole.npz"], []]
@@ -260,7 +260,7 @@ def test_a_stage_that_failed_before_it_wrote_anything_is_in_nobodys_way(tmp_path
 @pytest.mark.fault("a work folder that cannot be written", "one line")
 def test_unwritable_work_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="--workdir"):
+    with pytest.raises(DataError, match="workdir"):
         Workspace(tmp_path / "file" / "work")
 
 

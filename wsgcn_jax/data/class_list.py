@@ -67,7 +67,7 @@ def parse_classes(given: str) -> tuple[str, ...]:
     if is_file and given.endswith(".json"):
         return _read_list(Path(given))
     if not is_file and "," not in given and given.endswith((".txt", ".json", ".csv")):
-        raise DataError(f"--classes={given}: there is no such file; correct the path.")
+        raise DataError(f"classes {given}: there is no such file; correct the path.")
     lines = read_text(given, what="class list").splitlines() if is_file else None
     names = [name.strip() for name in (given.split(",") if lines is None else lines)]
     names = [name for name in names if name]
@@ -76,7 +76,7 @@ def parse_classes(given: str) -> tuple[str, ...]:
     names[0] = BACKGROUND
     if len(set(names)) != len(names) or not 2 <= len(names) <= IGNORE:
         raise DataError(
-            f"--classes={given}: give 1 to {IGNORE - 1} different names of objects; background "
+            f"classes {given}: give 1 to {IGNORE - 1} different names of objects; background "
             "comes first of itself, and nowhere else."
         )
     return tuple(names)

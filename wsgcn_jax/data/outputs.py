@@ -25,12 +25,14 @@ def check_output(out: Sequence[PathLike], inputs: Mapping[str, PathLike | None])
     for folder in out:
         for place in (Path(_real(folder)), *Path(_real(folder)).parents):
             if (place / _STAGE).exists():
-                raise DataError(f"--out: {folder} belongs to a run; name a folder outside it.")
+                raise DataError(
+                    f"the output folder {folder} belongs to a run; name one outside it."
+                )
         for what, path in inputs.items():
             if path is not None and _real(folder) == _real(path):
                 raise DataError(
-                    f"--out: {folder} is {what}, whose files would be overwritten; name another "
-                    "folder."
+                    f"the output folder {folder} is {what}, whose files would be overwritten; name "
+                    "another folder."
                 )
 
 
@@ -59,16 +61,15 @@ def check_work_folder(
             continue
         read = Path(_real(path))
         if read == place:
-            raise DataError(f"--workdir: {root} is {what}; name another folder.")
+            raise DataError(f"workdir: {root} is {what}; name another folder.")
         for stage in stages:
             if read.is_relative_to(place / stage):
                 raise DataError(
-                    f"--workdir: {path}, {what}, is what a run in {root} writes; name another "
-                    "folder."
+                    f"workdir: {path}, {what}, is what a run in {root} writes; name another folder."
                 )
     if walked is not None and place.is_relative_to(_real(walked)):
         raise DataError(
-            f"--workdir: {root} lies in {walked}, whose sub-folders are the labels: results would "
+            f"workdir: {root} lies in {walked}, whose sub-folders are the labels: results would "
             "be taken for photos; name a folder outside it."
         )
 
@@ -89,7 +90,7 @@ def check_foreign(folder: PathLike, stamp: str) -> None:
     found = next(iter(sorted(path.name for path in place.glob("*.png"))), None)
     if found is not None:
         raise DataError(
-            f"{folder} holds {found}, which this command did not make; name another --out."
+            f"{folder} holds {found}, which this command did not make; name another output folder."
         )
 
 

@@ -160,9 +160,7 @@ def _load_without_masks(folder: Path, split: str, longer_side: int | None) -> Sp
 
 
 def _damaged(folder: Path) -> DataError:
-    return DataError(
-        f"{folder}: the data set is damaged; delete it and start experiments.train once more."
-    )
+    return DataError(f"{folder}: the data set is damaged; delete it and start the run once more.")
 
 
 def _is_current(folder: Path, fingerprint: str) -> bool:
@@ -182,5 +180,5 @@ def _read_index(folder: Path) -> dict[str, Any]:
         return index
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder} holds no whole data set; delete it and start experiments.train once more."
+            f"{folder} holds no whole data set; delete it and start the run once more."
         ) from error

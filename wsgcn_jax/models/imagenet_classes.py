@@ -42,7 +42,7 @@ def imagenet_groups(
         listed = "; ".join(f"{name!r} (nearest: {', '.join(_nearest(name))})" for name in lacking)
         raise DataError(
             f"ImageNet's classes have no counterpart of {listed}; rename the classes, or train "
-            "a classifier with --config.classifier.head=random --config.cams.sources=trained"
+            "a classifier with classifier.head=random and cams.sources=trained"
         )
     return groups
 

@@ -60,7 +60,7 @@ def imagenet_head(name: str, path: str | None = None) -> np.ndarray:
     if weight is None or weight.ndim != 2 or weight.shape[0] != _IMAGENET_CLASSES:
         raise DataError(
             f"{source} holds no head of ImageNet's {_IMAGENET_CLASSES} classes ({backbone.head} is "
-            "missing or has another shape); give a file with it by --config.backbone.weights"
+            "missing or has another shape); give a file with it by backbone.weights"
         )
     centred = weight - weight.mean(0, dtype=np.float64, keepdims=True)
     return np.ascontiguousarray(centred.T, np.float32)

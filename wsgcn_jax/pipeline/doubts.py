@@ -27,7 +27,7 @@ def doubts_of_training(name: str, steps: int) -> list[str]:
         return []
     return [
         f"warning: {name}: {steps} steps are few, its result will be close to noise; set "
-        f"--config.{name}.min_steps={2 * FEW_STEPS} or more"
+        f"{name}.min_steps={2 * FEW_STEPS} or more"
     ]
 
 
@@ -48,7 +48,7 @@ def doubts_of_classifier(accuracy: Sequence[float], labels: np.ndarray) -> list[
     return [
         f"warning: classifier: {right:.0%} of the labels are right, {guessed:.0%} without looking "
         "at the photos; its CAMs will be noise: check the labels, or train longer "
-        "(--config.classifier.min_steps)"
+        "(classifier.min_steps)"
     ]
 
 
@@ -63,7 +63,7 @@ def doubts_of_boundary_labels(usable: int, photos: int) -> list[str]:
         return []
     return [
         f"warning: boundary: only {usable} of {photos} photos have both sure object and sure "
-        "background; set --config.boundary.foreground lower or --config.boundary.background higher"
+        "background; set boundary.foreground lower or boundary.background higher"
     ]
 
 
@@ -78,12 +78,12 @@ def doubts_of_labels(objects: Sequence[bool], seeds: Sequence[bool]) -> list[str
     if found and sum(seeds) < _MOST * found:
         doubts.append(
             f"warning: {found - sum(seeds)} of {found} photos have no seeds of an object; try "
-            "--config.seeds.rule=walk, which finds each photo's own threshold"
+            "seeds.rule=walk, which finds each photo's own threshold"
         )
     if found and sum(objects) < _MOST * found:
         doubts.append(
             f"warning: {found - sum(objects)} of {found} photos ended without an object; look at "
-            "the CAMs and seeds in the report, or use --config=configs/photos.py"
+            "the CAMs and seeds in the report, or use the configuration photos"
         )
     return doubts
 

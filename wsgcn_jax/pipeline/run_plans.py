@@ -15,7 +15,7 @@ from wsgcn_jax.pipeline.inference import Plan
 from wsgcn_jax.pipeline.progress import Progress
 from wsgcn_jax.types import Skipped
 
-_REMEDY = "make the photo smaller, or see photos at a smaller --config.data.longer_side"
+_REMEDY = "make the photo smaller, or see photos at a smaller data.longer_side"
 
 
 def run_plans(

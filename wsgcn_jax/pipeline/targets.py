@@ -128,7 +128,7 @@ class TruePhotos:
         if not self._indices:
             raise DataError(
                 f"{split}: no photo has a true mask; give masks, or train with "
-                "--config.segmenter.supervision=pseudo"
+                "segmenter.supervision=pseudo"
             )
 
     def __len__(self) -> int:

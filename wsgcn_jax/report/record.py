@@ -4,7 +4,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax.data.files import write_atomic
-from wsgcn_jax.distributed import describe_devices
+from wsgcn_jax.distributed import describe_machine
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
 
@@ -37,7 +37,7 @@ class Record(NamedTuple):
     Attributes:
         command: the command line.
         date: when it ended, UTC.
-        devices: what it ran on.
+        devices: what it ran on, and how many cores that has.
         versions: of Python, the system and the packages, by name.
         config: the whole configuration as JSON.
     """
@@ -71,7 +71,7 @@ def write_record(workdir: Path, config: ConfigDict) -> Record:
     record = Record(
         command=_command(sys.orig_argv),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        devices=describe_devices(),
+        devices=describe_machine(),
         versions=_versions(),
         config=json.loads(config.to_json_best_effort()),
     )
@@ -115,7 +115,7 @@ def changed_settings(config: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(k, v, usual.get(k, "")) for k, v in mine.items() if v != usual.get(k)]
 
 
-def all_settings(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def all_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Returns every key, as `--config.KEY` names it, and its value in words."""
     flat: dict[str, str] = {}
     for key, value in config.items():

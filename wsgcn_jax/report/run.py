@@ -107,7 +107,7 @@ def _gallery(
     else:
         val_note = (
             "There is no validation split, so no masks of the segmenter are shown; name one by "
-            "--config.data.val_split."
+            "data.val_split."
         )
         train_note = f"{train_note} {val_note}"
     return {

@@ -41,7 +41,7 @@ def _pairs_fit(values: Values) -> Iterator[tuple[str, str]]:
 def _folder_is_named(values: Values) -> Iterator[tuple[str, str]]:
     source = values["data.source"]
     if source != "shapes" and values["data.root"] is None:
-        yield "data.root", f"a folder (--config.data.root=DIR), for data.source={source}"
+        yield "data.root", f"a folder, for data.source={source}"
 
 
 def _shapes_are_drawn(values: Values) -> Iterator[tuple[str, str]]:

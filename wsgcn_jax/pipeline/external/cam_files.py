@@ -120,7 +120,7 @@ def _reading(content: _Content, facts: Facts) -> tuple[list[int], str]:
     ids, counted = content.readings[0]
     raise ValueError(
         f"it has the classes {ids[:20]}, counted {counted}, but the photo is labelled "
-        f"{', '.join(map(str, facts.labels))}: correct labels, CAMs or --classes"
+        f"{', '.join(map(str, facts.labels))}: correct labels, CAMs or the list of classes"
     )
 
 

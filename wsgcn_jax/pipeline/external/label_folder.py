@@ -148,8 +148,8 @@ def _check(given: ExternalMaps, source: data.Source) -> None:
             raise DataError(f"{folder} is no folder; correct the path.")
     if given.run is None and not ((given.cams or given.seeds) and given.boundary):
         raise DataError(
-            "without boundary maps, or without CAMs or partial labels, --checkpoint must name a "
-            "run."
+            "there are no boundary maps, or neither CAMs nor partial labels; give them, or a "
+            "trained run whose networks make them."
         )
     if given.seeds is not None:
         check_classes(given.seeds, source.classes())

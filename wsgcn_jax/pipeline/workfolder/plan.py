@@ -82,14 +82,14 @@ def make_plan(
     if others and not overwrite:
         raise DataError(
             f"{workspace.root}: {', '.join(others)} there {_made_by(workspace, others, recipes)}; "
-            "name another --workdir, or give --overwrite to replace them"
+            "name another workdir, or let overwrite replace them"
         )
     for name in todo:
         for need in needs[name]:
             if states[need].kind != "current" and need not in todo:
                 raise DataError(
                     f"{workspace.root}: stage {name!r} needs {need!r}, which is not current there "
-                    f"({_named(states[need])}); add it to --config.stages"
+                    f"({_named(states[need])}); add it to stages"
                 )
     current = [name for name in needs if name in wanted and name not in todo]
     return Plan({name: states[name] for name in todo}, current)

@@ -58,8 +58,7 @@ class Workspace:
             probe.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
-                f"{self.root}: cannot be written ({error.strerror or error}); name another "
-                "--workdir"
+                f"{self.root}: cannot be written ({error.strerror or error}); name another workdir"
             ) from error
         except Exception as error:  # a bucket's library raises types of its own
             if not in_bucket(self.root):
@@ -117,9 +116,7 @@ class Workspace:
             if not folder.exists() or not any(folder.iterdir()):
                 return State("absent")
             if not (folder / STAMP).exists():
-                raise DataError(
-                    f"{folder}: not a stage's folder; move it or name another --workdir"
-                )
+                raise DataError(f"{folder}: not a stage's folder; move it or name another workdir")
             if is_of_older_version(folder):
                 return State("other")
             raise DataError(f"{folder / STAMP}: damaged; delete {folder}, it will be made again")
@@ -169,7 +166,9 @@ class Workspace:
         if state.kind == "unfinished":
             damaged = broken(folder, outputs(folder, writes))
         if state.kind == "other" and not overwrite:
-            raise DataError(f"{folder}: of other settings; give --overwrite or another --workdir")
+            raise DataError(
+                f"{folder}: of other settings; name another workdir, or let overwrite replace it"
+            )
         wait_for_all(f"{stage}: looked")
         spent = old.seconds if old and old.fingerprint == recipe.fingerprint else 0.0
         started = time.monotonic()
