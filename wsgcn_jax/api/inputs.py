@@ -82,6 +82,8 @@ def lay_out(
     if not count:
         raise DataError("there is no photo; give at least one")
     words = [_names(names, index) for index, names in enumerate(labels)]
+    if all(len(names) > 1 and {"0", "1"}.issuperset(names) for names in words):
+        raise DataError("labels are a table of 0 and 1; give the names in every photo")
     if masks is not None:
         masks = [check_mask(mask, f"mask {index}") for index, mask in enumerate(masks)]
     folder = folder / _content(images, words, masks or ())
@@ -107,7 +109,7 @@ def read_photo(image: np.ndarray | PathLike, index: int) -> np.ndarray:
     """
     if isinstance(image, str | os.PathLike):
         return decode_photo(read_bytes(image, what="photo"), name=f"photo {image}")
-    array = _array(image, f"photo {index}")
+    array = as_array(image, f"photo {index}")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(
             f"photo {index} is {array.dtype} {array.shape}; give [h, w, 3] uint8, RGB from 0 to 255"
@@ -125,7 +127,7 @@ def check_mask(mask: np.ndarray, what: str) -> np.ndarray:
     Raises:
         DataError: it is none; a number that bytes do not hold would become another class.
     """
-    array = _array(mask, what)
+    array = as_array(mask, what)
     if array.ndim != 2 or array.dtype.kind not in "iub" or not array.size:
         raise DataError(
             f"{what} is {array.dtype} {array.shape}; give [h, w] uint8, class ids and {IGNORE} "
@@ -137,6 +139,18 @@ def check_mask(mask: np.ndarray, what: str) -> np.ndarray:
                 f"{what} holds {value}; class ids go from 0, and {IGNORE} is where nothing is known"
             )
     return array.astype(np.uint8)
+
+
+def as_array(given: object, what: str) -> np.ndarray:
+    """What was given as an array.
+
+    Raises:
+        DataError: lists of several lengths.
+    """
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"{what} is a list of several lengths; give an array") from error
 
 
 def named_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -157,7 +171,7 @@ def _content(images: PhotoList, words: Sequence[Sequence[str]], masks: Sequence[
         if isinstance(given, str | os.PathLike):
             known.update(os.path.abspath(given).encode())
         else:
-            array = np.ascontiguousarray(_array(given, "a photo"))
+            array = np.ascontiguousarray(as_array(given, "a photo"))
             known.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
     return known.hexdigest()[:12]
 
@@ -200,11 +214,3 @@ def _names(names: Collection[str], index: int) -> list[str]:
             raise DataError(f"labels of photo {index} hold {name!r}, which is no name")
     words = map(str, names)
     return list(words if isinstance(names, Sequence) else sorted(words))
-
-
-def _array(given: object, what: str) -> np.ndarray:
-    """Numbers as an array; lists of several lengths are none."""
-    try:
-        return np.asarray(given)
-    except ValueError as error:
-        raise DataError(f"{what} is a list of several lengths; give an array") from error

@@ -83,8 +83,10 @@ def _ids_of_palette(image: Image.Image, name: str) -> np.ndarray:
     Programs that make a palette of a picture's own colours write such masks.
     """
     ids = np.array(image, np.uint8)
-    used = np.unique(ids).tolist()
     palette = np.asarray(image.getpalette() or (), np.int64).reshape(-1, 3)
+    if np.array_equal(palette, PALETTE[: len(palette)]):
+        return ids
+    used = np.flatnonzero(np.bincount(ids.reshape(-1))).tolist()
     if len(used) > 1 and used[-1] < len(palette):
         places = [_ID_OF_COLOUR.get(int(code)) for code in palette[used] @ (1, 256, 65536)]
         if None not in places and len(set(places)) == len(places) and places != used:
