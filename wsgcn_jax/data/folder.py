@@ -29,8 +29,8 @@ class FolderSource:
             the labels; None: `labels.csv` where there is one, else the folder.
         masks: a folder (relative too) of `PHOTO.png` masks; None: those that the list names or
             draws, if it does.
-        classes: the class names there are, "background" first; None: those of the class list
-            beside the masks, if there is one, else those of the list.
+        classes: the class names there are, with "background" first or without it; None: those of
+            the class list beside the masks, if there is one, else those of the list.
 
     Raises:
         DataError: names of classes that cannot be, or are given twice.
