@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.distributed import describe_devices
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
@@ -70,7 +70,7 @@ def read_record(workdir: Path) -> Record:
     """
     path = workdir / _FILE
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_text(path, what="the run's record"))
         record = Record(*(content[field] for field in Record._fields))
         texts = (record.command, record.date, record.devices, *record.versions.values())
         if not all(isinstance(text, str) for text in texts):
