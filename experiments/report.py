@@ -9,8 +9,10 @@ Nothing is computed: the stages must be done. Exit status: 0 written, 2 the fold
 import sys
 from collections.abc import Sequence
 
+from wsgcn_jax import settings
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.pipeline.stages import left_out
+from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import read_record, write_report
 from wsgcn_jax.types import DataError
@@ -25,12 +27,20 @@ def main(argv: Sequence[str]) -> int:
     workdir = absolute(parser.parse_args(argv).workdir)
     try:
         record = read_record(workdir)
+        own = run_settings.load(workdir)
+        if own is None:
+            raise DataError(
+                f"{workdir}: config.json, the run's settings, is missing; start the run's command "
+                f"again, which writes it: {record.command}"
+            )
+        config = run_settings.apply(own, settings.defaults(), workdir)
         skipped = left_out(Workspace(workdir))
-        path = write_report(record.settings(), workdir, skipped, record=record)
+        path = write_report(config, workdir, skipped, record=record)
         if path is None:
             raise DataError(
-                f"{workdir}: the run is not finished; start its command again, which goes on "
-                f"where it stopped: {record.command}"
+                f"{workdir}: there are no scores of the settings in its config.json, or of these "
+                "photos; start the run's command again, which goes on where it stopped: "
+                f"{record.command}"
             )
     except DataError as error:
         return fail(str(error))

@@ -11,7 +11,7 @@ from configs import test as tiny
 from experiments import train as command
 from wsgcn_jax import data
 from wsgcn_jax.api import labelling
-from wsgcn_jax.api.inputs import lay_out
+from wsgcn_jax.api.inputs import lay_out, named_classes
 
 PHOTO = np.full((20, 30, 3), 9, np.uint8)
 MASK = np.zeros((20, 30), np.uint8)
@@ -42,6 +42,53 @@ REFUSED = {
     "a missing value as a label": (
         lambda to: lay_out([PHOTO], [[float("nan")]], None, to),
         "nan, which is no name",
+    ),
+    "a table of 0 and 1 for labels": (
+        lambda to: lay_out([PHOTO] * 2, [[1, 0], [0, 1]], None, to),
+        "labels are a table of 0 and 1",
+    ),
+    "an array of 0 and 1 for labels": (
+        lambda to: lay_out([PHOTO] * 2, np.eye(2), None, to),
+        "labels are an array of float64",
+    ),
+    "a truth value as a label": (
+        lambda to: lay_out([PHOTO], [[True]], None, to),
+        "hold True, which is no name",
+    ),
+    "a label that is no text": (
+        lambda to: lay_out([PHOTO], [["c\udc80t"]], None, to),
+        "which is no name",
+    ),
+    "photos without an order": (
+        lambda to: lay_out({"a.png", "b.png"}, [{"a"}] * 2, None, to),
+        "images: set has no order",
+    ),
+    "a dictionary of labels": (
+        lambda to: lay_out([PHOTO], {"a.png": ["a"]}, None, to),
+        "labels: dict has no order",
+    ),
+    "a photo of ragged lists": (
+        lambda to: lay_out([[[1, 2], [3]]], [{"a"}], None, to),
+        "a list of several lengths",
+    ),
+    "a mask of ragged lists": (
+        lambda to: lay_out([PHOTO], [{"a"}], [[[1, 2], [3]]], to),
+        "mask 0 is a list of several lengths",
+    ),
+    "a class twice": (lambda to: named_classes(("a", "b", "a")), "different names"),
+    "background among the classes": (lambda to: named_classes(["a", "background"]), "comes first"),
+    "classes without an order": (lambda to: named_classes({"a", "b"}), "give a list"),
+    "a number for a class": (lambda to: named_classes((1, 2)), "1 is no name"),
+    "an empty name of a class": (lambda to: named_classes(("a", "")), "'' is no name"),
+    "no class": (lambda to: named_classes(()), "1 to 254 different names"),
+    "255 classes": (lambda to: named_classes([f"c{i}" for i in range(255)]), "1 to 254 different"),
+    "masks one by one": (
+        lambda to: ws.evaluate((m for m in ()), [], classes=("a", "b")),
+        "masks: generator has no length",
+    ),
+    "a name twice to score": (
+        lambda to: ws.evaluate([MASK], [MASK], classes=("a", "b", "b")),
+        "name one twice",
     ),
     "a file twice": (lambda to: lay_out(["a.png"] * 2, [{"a"}] * 2, None, to), "given twice"),
     "a mask of shares": (lambda to: lay_out([PHOTO], [{"a"}], [MASK / 2], to), "mask 0 is float"),
@@ -93,12 +140,19 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("{case}, to a function of `ws`", "one line", section="Functions")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_used_is_named_in_one_line(case, tmp_path):
     call, named = REFUSED[case]
     with pytest.raises(ws.DataError, match=named) as caught:
         call(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_names_of_classes_are_brought_to_one_form():
+    given = ["_Background_", " traffic\u00a0 light", "cafe\u0301"]
+    assert named_classes(given) == ("traffic light", "caf\u00e9")
+    assert named_classes(None) is None
 
 
 def test_arrays_become_files_and_files_stay(tmp_path):

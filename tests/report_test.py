@@ -16,7 +16,7 @@ from experiments import report as command
 from wsgcn_jax.report import cards, layers, page, record, run, tables
 from wsgcn_jax.report.cards import Card
 from wsgcn_jax.settings import defaults
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.types import Skipped
 
 VOID = {"meta", "img", "line", "polyline", "input"}
 COLOURS = np.array([[9, 9, 9], [250, 0, 0], [0, 250, 0]], np.uint8)
@@ -219,15 +219,14 @@ def test_a_long_list_of_photos_left_out_is_cut() -> None:
     assert "5000" in heading and "and 4800 more" in text and "<broken>" not in text
 
 
-def test_a_record_gives_the_settings_back(tmp_path) -> None:
+def test_a_record_comes_back_and_what_differs_from_the_defaults_is_shown(tmp_path) -> None:
     config = defaults()
     config.data.update(source="folder", root="/photos", val_split="val")
     config.report.update(photos=7, classes=("background", "cat"))
-    written = record.write_record(Path(tmp_path), config)
+    written = record.write_record(Path(tmp_path))
     assert record.read_record(Path(tmp_path)) == written
-    assert written.settings().to_dict() == config.to_dict()
     assert {"jax", "numpy", "Python"} <= set(written.versions)
-    changed = {key: (value, usual) for key, value, usual in record.changed_settings(written.config)}
+    changed = {key: (value, usual) for key, value, usual in record.changed_settings(config)}
     assert changed["report.photos"] == ("7", str(defaults().report.photos))
     assert set(changed) == {
         *("data.source", "data.root", "data.val_split", "report.photos", "report.classes")
@@ -259,7 +258,20 @@ def test_the_command_is_shown_as_typed(called, typed) -> None:
     assert record._command(called) == typed
 
 
-def test_settings_of_another_version_are_refused() -> None:
-    strange = record.Record("train", "", "", {}, {"report": {"photos": "many"}})
-    with pytest.raises(DataError, match="another version"):
-        strange.settings()
+@pytest.mark.fault("`report` on a run whose `config.json` is gone or damaged", "one line")
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "is missing; start the run's command again"),
+        ("{", "is damaged"),
+        ('{"config": {"report": {"photos": "many"}}, "classes": []}', "is of another version"),
+    ],
+)
+def test_a_run_without_its_settings_is_named(tmp_path, capsys, content, says) -> None:
+    record.write_record(Path(tmp_path))
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    assert command.main([f"--workdir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert "config.json" in error and says in error

@@ -30,20 +30,27 @@ def in_bucket(path: PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
-def check_regular(path: PathLike) -> None:
-    """Refuses what would never end when it is read: a pipe, a device.
+def check_regular(path: PathLike) -> int | None:
+    """Refuses what is no file: a folder, or what would never end when it is read.
 
     Args:
-        path: on a disk, or in a bucket, where there is no such thing.
+        path: on a disk, or in a bucket, where there is no pipe and no device.
+
+    Returns:
+        Its size in bytes; None in a bucket, which is not asked.
 
     Raises:
-        OSError: it is neither file nor folder, or is not there.
+        OSError: it is a folder, a pipe or a device, or is not there.
+        ValueError: the path holds a null character.
     """
     if in_bucket(path):
-        return
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return None
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe or a device", os.fspath(path))
+    return status.st_size
 
 
 def absolute(path: PathLike) -> Path:

@@ -83,7 +83,9 @@ def test_names_of_a_file(tmp_path):
 
 
 @pytest.mark.fault("`--classes={given}`", "one line")
-@pytest.mark.parametrize("given", ["", "cat,cat", "cat,background", "background", "none.txt"])
+@pytest.mark.parametrize(
+    "given", ["", "cat,cat", "cat,Background", "background", "none.txt", "cat,?"]
+)
 def test_names_that_cannot_be(given):
     with pytest.raises(DataError, match=r"^classes "):
         parse_classes(given)

@@ -85,6 +85,23 @@ def test_what_is_uncertain_is_refused(image, message):
         decode_png(_png(image), name="m.png")
 
 
+@pytest.mark.fault(
+    "a mask whose palette holds VOC's colours in another order",
+    "the photo is left out: colour and index name different classes",
+)
+def test_a_palette_in_another_order_is_refused():
+    mask = np.repeat(np.array([0, 7, 15, 7], np.uint8), 25).reshape(10, 10)
+    image = Image.open(io.BytesIO(encode_png(mask)))
+    colours = image.convert("RGB")
+    np.testing.assert_array_equal(decode_png(_png(image, optimize=True)), mask)
+    for other in (colours.quantize(4), colours.convert("P", palette=Image.Palette.ADAPTIVE)):
+        with pytest.raises(DataError, match=r"m\.png has VOC's colours at other places"):
+            decode_png(_png(other), name="m.png")
+    plain = Image.fromarray(mask)
+    plain.putpalette(bytes(768))  # all black says nothing
+    np.testing.assert_array_equal(decode_png(_png(plain)), mask)
+
+
 @pytest.mark.fault("a mask that is cut short or no PNG", "the photo is left out")
 def test_broken_is_refused():
     data = encode_png(np.random.default_rng(0).integers(0, 99, (50, 50)).astype(np.uint8))

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsgcn_jax.data.photos import FORMATS, MAX_PIXELS, check_photo, decode_photo, photo_size, turned
+from wsgcn_jax.data.photos import (
+    FORMATS,
+    MAX_PIXELS,
+    check_photo,
+    decode_photo,
+    photo_size,
+    stored_size,
+    turned,
+)
 from wsgcn_jax.types import DataError
 
 
@@ -153,15 +161,28 @@ def test_no_image_is_opened_without_naming_its_format():
         assert all("formats=" in call for call in opened), path
 
 
+@pytest.mark.fault("a photo whose EXIF is damaged", "it is read as it is stored")
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage, garbage", b"Exif\0\0II*\0", b"II*\0"])
+def test_damaged_exif_turns_nothing(tmp_path, exif):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 31, 3)).astype(np.uint8)
+    path = tmp_path / "a.png"
+    path.write_bytes(_encode(Image.fromarray(pixels), exif=exif))
+    np.testing.assert_array_equal(decode_photo(path.read_bytes()), pixels)
+    assert photo_size(path) == (20, 31)
+
+
 @pytest.mark.fault("any of EXIF's eight orientations", "photo and mask are turned alike")
+@pytest.mark.parametrize("kind", ["png", "tiff"])
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_mask_turns_as_its_photo(tmp_path, turn):
+def test_a_mask_turns_as_its_photo(tmp_path, turn, kind):
     stored = np.zeros((24, 40), np.uint8)
     stored[:8, :16] = 255
     exif = Image.Exif()
     exif[0x0112] = turn
-    path = tmp_path / "a.png"
+    path = tmp_path / f"a.{kind}"
     Image.fromarray(stored).save(path, exif=exif)
     image = decode_photo(path.read_bytes())
     np.testing.assert_array_equal(image[..., 0], turned(stored, turn))
     assert photo_size(path) == image.shape[:2]
+    with Image.open(path) as opened:
+        assert stored_size(opened) == stored.shape

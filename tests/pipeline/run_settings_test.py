@@ -17,7 +17,7 @@ def test_a_configuration_comes_back_whole(tmp_path):
     run_settings.save(config, CLASSES, tmp_path)
     kept = run_settings.load(tmp_path)
     assert kept.classes == CLASSES
-    back = run_settings.apply(kept, default.get_config().lock(), tmp_path)
+    back = run_settings.apply(kept, default.get_config(), tmp_path)
     assert back.to_dict() == config.to_dict()
 
 
@@ -38,4 +38,4 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_keys_of_another_version_are_named(tmp_path, config):
     kept = run_settings.RunSettings(config, CLASSES)
     with pytest.raises(DataError, match=r"config\.json is of another version or damaged"):
-        run_settings.apply(kept, default.get_config().lock(), tmp_path)
+        run_settings.apply(kept, default.get_config(), tmp_path)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from wsgcn_jax import data
-from wsgcn_jax.data.files import read_bytes, write_atomic
-from wsgcn_jax.data.labels import BACKGROUND
+from wsgcn_jax.data.class_list import class_names
+from wsgcn_jax.data.files import can_name, read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.types import IGNORE, DataError
 
@@ -71,6 +71,10 @@ def lay_out(
     for what, given in (("images", images), ("labels", labels), ("masks", masks)):
         if given is not None and not hasattr(given, "__len__"):
             raise DataError(f"{what}: {type(given).__name__} has no length; give a list")
+        if isinstance(given, Set | Mapping):
+            raise DataError(f"{what}: {type(given).__name__} has no order; give a list")
+    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "UO":
+        raise DataError(f"labels are an array of {labels.dtype}; give the names in every photo")
     count = len(images)
     for what, given in (("labels", labels), ("masks", masks)):
         if given is not None and len(given) != count:
@@ -78,6 +82,8 @@ def lay_out(
     if not count:
         raise DataError("there is no photo; give at least one")
     words = [_names(names, index) for index, names in enumerate(labels)]
+    if all(len(names) > 1 and {"0", "1"}.issuperset(names) for names in words):
+        raise DataError("labels are a table of 0 and 1; give the names in every photo")
     if masks is not None:
         masks = [check_mask(mask, f"mask {index}") for index, mask in enumerate(masks)]
     folder = folder / _content(images, words, masks or ())
@@ -103,7 +109,7 @@ def read_photo(image: np.ndarray | PathLike, index: int) -> np.ndarray:
     """
     if isinstance(image, str | os.PathLike):
         return decode_photo(read_bytes(image, what="photo"), name=f"photo {image}")
-    array = np.asarray(image)
+    array = as_array(image, f"photo {index}")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(
             f"photo {index} is {array.dtype} {array.shape}; give [h, w, 3] uint8, RGB from 0 to 255"
@@ -121,7 +127,7 @@ def check_mask(mask: np.ndarray, what: str) -> np.ndarray:
     Raises:
         DataError: it is none; a number that bytes do not hold would become another class.
     """
-    array = np.asarray(mask)
+    array = as_array(mask, what)
     if array.ndim != 2 or array.dtype.kind not in "iub" or not array.size:
         raise DataError(
             f"{what} is {array.dtype} {array.shape}; give [h, w] uint8, class ids and {IGNORE} "
@@ -135,16 +141,27 @@ def check_mask(mask: np.ndarray, what: str) -> np.ndarray:
     return array.astype(np.uint8)
 
 
+def as_array(given: object, what: str) -> np.ndarray:
+    """What was given as an array.
+
+    Raises:
+        DataError: lists of several lengths.
+    """
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"{what} is a list of several lengths; give an array") from error
+
+
 def named_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
     """Returns the names of objects; background, which comes first of itself, may be among them.
 
     Raises:
-        DataError: they are one text.
+        DataError: they are one text or have no order, or one is no name or given twice.
     """
-    if isinstance(classes, str):
-        raise DataError(f"classes are {classes!r}; give a list of names")
-    names = None if classes is None else tuple(classes)
-    return names[1:] if names and names[0] == BACKGROUND else names
+    if isinstance(classes, str | Set | Mapping):
+        raise DataError(f"classes are {classes!r:.100}; give a list of names")
+    return None if classes is None else class_names(classes, where="classes")[1:]
 
 
 def _content(images: PhotoList, words: Sequence[Sequence[str]], masks: Sequence[np.ndarray]) -> str:
@@ -154,7 +171,7 @@ def _content(images: PhotoList, words: Sequence[Sequence[str]], masks: Sequence[
         if isinstance(given, str | os.PathLike):
             known.update(os.path.abspath(given).encode())
         else:
-            array = np.ascontiguousarray(given)
+            array = np.ascontiguousarray(as_array(given, "a photo"))
             known.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
     return known.hexdigest()[:12]
 
@@ -191,6 +208,9 @@ def _write_photo(path: Path, photo: np.ndarray) -> None:
 def _names(names: Collection[str], index: int) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Collection):
         raise DataError(f"labels of photo {index} are {names!r}; give a list of names, or []")
-    if strange := [name for name in names if not isinstance(name, str | int | np.integer)]:
-        raise DataError(f"labels of photo {index} hold {strange[0]!r}, which is no name")
-    return [str(name) for name in (names if isinstance(names, Sequence) else sorted(names))]
+    for name in names:
+        number = isinstance(name, int | np.integer) and not isinstance(name, bool)
+        if not number and not (isinstance(name, str) and can_name(name)):
+            raise DataError(f"labels of photo {index} hold {name!r}, which is no name")
+    words = map(str, names)
+    return list(words if isinstance(names, Sequence) else sorted(words))

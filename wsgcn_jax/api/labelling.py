@@ -12,7 +12,15 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.api.configuration import configuration
-from wsgcn_jax.api.inputs import Images, Labels, PathLike, check_mask, lay_out, named_classes
+from wsgcn_jax.api.inputs import (
+    Images,
+    Labels,
+    PathLike,
+    as_array,
+    check_mask,
+    lay_out,
+    named_classes,
+)
 from wsgcn_jax.api.run import Run, load
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
@@ -140,7 +148,8 @@ def _folder_of(
         raise DataError(f"{len(maps)} {folder.name} for {count} photos; give one for every photo")
     folder.mkdir(parents=True)
     for index, each in enumerate(maps):
-        if (array := np.asarray(each)).dtype.kind not in "biuf":
+        array = as_array(each, f"{folder.name} of photo {index}")
+        if array.dtype.kind not in "biuf":
             raise DataError(f"{folder.name} of photo {index} are {array.dtype}; give numbers")
         write(index, array)
     return folder

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wsgcn_jax.api.inputs import as_array
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.types import IGNORE, DataError
 
@@ -36,18 +37,23 @@ def evaluate(
         classes: names by id, background first.
 
     Raises:
-        DataError: there are not as many of both, shapes differ, or a mask holds an id without a
-            name.
+        DataError: there are not as many of both, shapes differ, a mask holds an id without a
+            name, or a name is given twice.
     """
+    for what, given in (("masks", masks), ("truths", truths)):
+        if not hasattr(given, "__len__"):
+            raise DataError(f"{what}: {type(given).__name__} has no length; give a list")
     if len(masks) != len(truths):
         raise DataError(f"{len(masks)} masks but {len(truths)} true ones; give one for each")
     if isinstance(classes, str):
         raise DataError(f"classes are {classes!r}; give a list of names, background first")
+    if len(set(classes)) != len(classes):
+        raise DataError(f"classes name one twice: {', '.join(map(str, classes))}; give each once")
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     for mask, truth in zip(masks, truths, strict=True):
-        filled = np.array(mask)
+        filled = as_array(mask, "a mask").copy()
         filled[filled == IGNORE] = 0
-        confusion += confusion_matrix(truth, filled, len(classes))
+        confusion += confusion_matrix(as_array(truth, "a true mask"), filled, len(classes))
     each = iou(confusion)
     return Scores(
         miou=mean_iou(confusion),

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from etils.epath import Path, PathLike
 
@@ -11,6 +12,8 @@ from wsgcn_jax.data.labels import BACKGROUND, PALETTE, VOC_CLASSES
 from wsgcn_jax.types import IGNORE, DataError
 
 CLASS_LIST = "classes.json"
+
+_MOST_CHARACTERS = 100  # of a class's name
 
 
 def write_classes(folder: PathLike, classes: Sequence[str]) -> None:
@@ -44,9 +47,56 @@ def _read_list(path: Path) -> tuple[str, ...]:
             raise ValueError("classes is no list of names")
         if len(set(names)) != len(names) or not 2 <= len(names) <= IGNORE:
             raise ValueError(f"it must hold 2 to {IGNORE} different names")
-        return tuple(names)
+        return tuple(map(plain_name, names))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it or write it again.") from error
+
+
+def plain_name(name: str) -> str:
+    """A class's name with single spaces, and each accented letter as one character (NFC)."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
+def class_names(given: Iterable[object], *, where: str) -> tuple[str, ...]:
+    """Checks the names of all classes, in the order of their ids.
+
+    Args:
+        given: names of objects; background, which comes first of itself, may be the first.
+        where: they come from, to say in the error.
+
+    Returns:
+        `plain_name` of each, background first.
+
+    Raises:
+        DataError: one is no name, or background or another one is given twice; too many or none.
+    """
+    names = []
+    for name in given:
+        if not isinstance(name, str) or not is_class_name(plain_name(name)):
+            raise DataError(f"{where}: {name!r:.{_MOST_CHARACTERS}} is no name of a class.")
+        names.append(plain_name(name))
+    if not names or not is_background(names[0]):
+        names = [BACKGROUND, *names]
+    names[0] = BACKGROUND
+    known = [BACKGROUND if is_background(name) else name for name in names]
+    if len(set(known)) != len(names) or not 2 <= len(names) <= IGNORE:
+        raise DataError(
+            f"{where}: give 1 to {IGNORE - 1} different names of objects; background "
+            "comes first of itself, and nowhere else."
+        )
+    return tuple(names)
+
+
+def is_background(name: str) -> bool:
+    """Whether a name is one of background: in any case, `_background_` too."""
+    return name.strip("_").lower() == BACKGROUND
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a text of bounded length can be printed and has a letter, a digit or a picture."""
+    signs = {unicodedata.category(character) for character in name}
+    meaning = any(sign[0] in "LN" or sign == "So" for sign in signs)
+    return meaning and len(name) <= _MOST_CHARACTERS and name.isprintable()
 
 
 def parse_classes(given: str) -> tuple[str, ...]:
@@ -69,17 +119,8 @@ def parse_classes(given: str) -> tuple[str, ...]:
     if not is_file and "," not in given and given.endswith((".txt", ".json", ".csv")):
         raise DataError(f"classes {given}: there is no such file; correct the path.")
     lines = read_text(given, what="class list").splitlines() if is_file else None
-    names = [name.strip() for name in (given.split(",") if lines is None else lines)]
-    names = [name for name in names if name]
-    if not names or names[0].strip("_").lower() != BACKGROUND:
-        names = [BACKGROUND, *names]
-    names[0] = BACKGROUND
-    if len(set(names)) != len(names) or not 2 <= len(names) <= IGNORE:
-        raise DataError(
-            f"classes {given}: give 1 to {IGNORE - 1} different names of objects; background "
-            "comes first of itself, and nowhere else."
-        )
-    return tuple(names)
+    found = given.split(",") if lines is None else lines
+    return class_names(filter(str.strip, found), where=f"classes {given:.{_MOST_CHARACTERS}}")
 
 
 def check_classes(folder: PathLike, classes: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from etils.epath import Path, PathLike
 
 from wsgcn_jax.checksums import content_hash
-from wsgcn_jax.folders import in_bucket
+from wsgcn_jax.folders import check_regular, in_bucket
 from wsgcn_jax.types import DataError, near_name
 
 _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line ends
@@ -64,23 +64,16 @@ def check_file(path: PathLike, *, what: str, most: int = MAX_BYTES) -> None:
     Raises:
         DataError: it is missing, a folder, a pipe, a device, or larger.
     """
-    kind = "a file"
     try:
-        if in_bucket(path):
+        size = check_regular(path)
+        if size is None:
             size = Path(path).stat().length
-        else:
-            status = os.stat(path)
-            size = status.st_size
-            if not stat.S_ISREG(status.st_mode):
-                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
     except FileNotFoundError as error:
         raise DataError(f"{what} {path} is missing; add it or correct the list.") from error
     except OSError as error:
         raise DataError(f"{what} {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a null character
         raise DataError(f"{what} {path!r} is not a file name.") from error
-    if kind != "a file":
-        raise DataError(f"{what} {path} cannot be read: it is {kind}.")
     if size > most:
         raise DataError(f"{what} {path} has {size:,} bytes, more than {most:,}; make it smaller.")
 

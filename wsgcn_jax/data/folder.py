@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from wsgcn_jax.data.class_list import check_classes, read_classes
+from wsgcn_jax.data.class_list import check_classes, class_names, read_classes
 from wsgcn_jax.data.files import check_folder
 from wsgcn_jax.data.listed import ListedPhotos
 from wsgcn_jax.data.lists import read_list
@@ -29,8 +29,11 @@ class FolderSource:
             the labels; None: `labels.csv` where there is one, else the folder.
         masks: a folder (relative too) of `PHOTO.png` masks; None: those that the list names or
             draws, if it does.
-        classes: the class names there are, "background" first; None: those of the class list
-            beside the masks, if there is one, else those of the list.
+        classes: the class names there are, with "background" first or without it; None: those of
+            the class list beside the masks, if there is one, else those of the list.
+
+    Raises:
+        DataError: names of classes that cannot be, or are given twice.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class FolderSource:
         self._labels = labels
         self._masks = None if masks is None else self._root / masks
         self._splits: dict[str, ListedPhotos] = {}
-        self._given = classes
+        self._given = classes and class_names(classes, where="the names of the classes")
 
     def classes(self) -> tuple[str, ...]:
         """ "background" and the labels in order of appearance."""

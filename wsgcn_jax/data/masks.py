@@ -3,7 +3,7 @@
 import numpy as np
 
 from wsgcn_jax.data.palette_png import decode_png, encode_png, is_grey
-from wsgcn_jax.data.photos import open_image, orientation, turned
+from wsgcn_jax.data.photos import open_image, orientation, stored_size, turned
 from wsgcn_jax.types import IGNORE, DataError
 
 
@@ -36,7 +36,7 @@ def check_mask(
     photo_file, mask_file = files
     mask = decode_png(data, name=mask_file)
     with open_image(photo, name=photo_file) as image:
-        turn, stored = orientation(image), (image.height, image.width)
+        turn, stored = orientation(image), stored_size(image)
     if turn != 1:
         if mask.shape == stored == size:
             raise DataError(

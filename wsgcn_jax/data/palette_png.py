@@ -53,14 +53,15 @@ def decode_png(data: bytes, *, name: str = "mask") -> np.ndarray:
         `[h, w] u8`.
 
     Raises:
-        DataError: not a PNG, broken, other colours, or values above 255.
+        DataError: not a PNG, broken, other colours, VOC's colours at other places of the palette
+            than theirs, or values above 255.
     """
     if data[:8] != _PNG_SIGNATURE or len(data) < 26:
         raise DataError(f"{name} is not a PNG; save masks as palette or 8-bit grey PNG.")
     depth, colour = data[24], data[25]
     with open_image(data, name=name, formats=["PNG"]) as image:
         if colour == _PALETTE:
-            return np.array(image, np.uint8)
+            return _ids_of_palette(image, name)
         if colour == _GREY:
             return _ids_of_grey(np.array(image), depth, name)
         if depth == 8:
@@ -74,6 +75,26 @@ def decode_png(data: bytes, *, name: str = "mask") -> np.ndarray:
         f"{name} holds colours that are not those of VOC's masks, or is transparent "
         f"(PNG colour type {colour}, {depth} bits); save it as a palette or 8-bit grey PNG."
     )
+
+
+def _ids_of_palette(image: Image.Image, name: str) -> np.ndarray:
+    """The indices; a palette of VOC's colours in another order contradicts them.
+
+    Programs that make a palette of a picture's own colours write such masks.
+    """
+    ids = np.array(image, np.uint8)
+    palette = np.asarray(image.getpalette() or (), np.int64).reshape(-1, 3)
+    if np.array_equal(palette, PALETTE[: len(palette)]):
+        return ids
+    used = np.flatnonzero(np.bincount(ids.reshape(-1))).tolist()
+    if len(used) > 1 and used[-1] < len(palette):
+        places = [_ID_OF_COLOUR.get(int(code)) for code in palette[used] @ (1, 256, 65536)]
+        if None not in places and len(set(places)) == len(places) and places != used:
+            raise DataError(
+                f"{name} has VOC's colours at other places of its palette, so that colour and "
+                "index name different classes; save it as an RGB or 8-bit grey PNG."
+            )
+    return ids
 
 
 def _ids_of_grey(values: np.ndarray, depth: int, name: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 from etils.epath import Path, PathLike
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from wsgcn_jax.data.files import check_file
 from wsgcn_jax.resize import within
@@ -37,6 +37,16 @@ SUFFIXES = (
 """What their names end in, in lower case."""
 
 _ORIENTATION = 0x0112  # EXIF tag
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # TIFF's tags
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF's orientation
 _DARK = 4096  # of 65535: a photo that ends below it has fewer bits than its file
 
 
@@ -97,9 +107,8 @@ def decode_photo(data: bytes, *, name: str = "photo", longer_side: int | None = 
         image.load()
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             grey = Image.fromarray(_grey(image, name))
-            grey.info["exif"] = image.getexif().tobytes()
-            return np.array(ImageOps.exif_transpose(grey).convert("RGB"), np.uint8)
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)), np.uint8)
+            return np.array(_turn(grey, orientation(image)).convert("RGB"), np.uint8)
+        return np.array(_to_rgb(_turn(image, orientation(image))), np.uint8)
 
 
 def check_photo(data: bytes, *, name: str) -> tuple[int, int]:
@@ -136,14 +145,27 @@ def photo_size(path: PathLike) -> tuple[int, int]:
     with Path(path).open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with open_image(file, name=f"photo {path}") as image:
-            width, height = image.size
+            height, width = stored_size(image)
             lies = orientation(image) >= 5
     return (width, height) if lies else (height, width)
 
 
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an opened image as it is stored; Pillow gives those of a TIFF upright."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.tag_v2[_TIFF_HEIGHT], image.tag_v2[_TIFF_WIDTH]
+    return image.height, image.width
+
+
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (as stored) to 8; from 5 on, width and height change places."""
-    found = image.getexif().get(_ORIENTATION, 1)
+    """The EXIF orientation, 1 (as stored) to 8; from 5 on, width and height change places.
+
+    An image is as it is stored where its EXIF is damaged: other programs show it so.
+    """
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises half a dozen unrelated types
+        return 1
     return found if found in range(1, 9) else 1
 
 
@@ -157,11 +179,12 @@ def turned(stored: np.ndarray, turn: int) -> np.ndarray:
     Returns:
         `[h, w]` or `[w, h] u8`.
     """
-    image = Image.fromarray(stored)
-    exif = Image.Exif()
-    exif[_ORIENTATION] = turn
-    image.info["exif"] = exif.tobytes()
-    return np.asarray(ImageOps.exif_transpose(image))
+    return np.asarray(_turn(Image.fromarray(stored), turn))
+
+
+def _turn(image: Image.Image, turn: int) -> Image.Image:
+    """Turns an image as stored upright; `turn` is its `orientation`."""
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
 
 
 def _grey(image: Image.Image, name: str) -> np.ndarray:

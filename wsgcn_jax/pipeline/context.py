@@ -91,5 +91,6 @@ def _source(section: ConfigDict, splits: tuple[str, ...]) -> data.Source:
         return data.VocSource(root, splits=splits, labels=section.labels)
     if section.source == "coco":
         return data.CocoSource(root, splits=splits, labels=section.labels)
-    classes = section.classes and ("background", *section.classes)
-    return data.FolderSource(root, labels=section.labels, masks=section.masks, classes=classes)
+    return data.FolderSource(
+        root, labels=section.labels, masks=section.masks, classes=section.classes or None
+    )

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from wsgcn_jax.pipeline.found import Found
+
 FEW_STEPS = 40
 """Updates of a fresh head below which it has hardly left its random start."""
 
 _MOST = 0.5  # share of the photos
 _ABOVE_GUESSING = 0.02  # share of the labels
 _WORSE = 5.0  # points of mIoU
+_NAMED = 5  # photos in a warning
 
 
 def doubts_of_training(name: str, steps: int) -> list[str]:
@@ -67,24 +70,30 @@ def doubts_of_boundary_labels(usable: int, photos: int) -> list[str]:
     ]
 
 
-def doubts_of_labels(objects: Sequence[bool], seeds: Sequence[bool]) -> list[str]:
-    """Warns where most photos have no seeds, or end without an object.
+def doubts_of_labels(found: Mapping[str, Found]) -> list[str]:
+    """Warns of masks that hold no object, or nothing else, and where most photos have no seeds.
 
     Args:
-        objects: for each labelled photo, whether its label map holds an object.
-        seeds: whether its partial labels do.
+        found: in each labelled photo, by name.
     """
-    doubts, found = [], len(objects)
-    if found and sum(seeds) < _MOST * found:
+    seeds = [photo.seeds for photo in found.values() if photo.seeds is not None]
+    doubts, bare = [], len(seeds) - sum(seeds)
+    if bare > (1 - _MOST) * len(seeds):
         doubts.append(
-            f"warning: {found - sum(seeds)} of {found} photos have no seeds of an object; try "
+            f"warning: {bare} of {len(seeds)} photos have no seeds of an object; try "
             "seeds.rule=walk, which finds each photo's own threshold"
         )
-    if found and sum(objects) < _MOST * found:
-        doubts.append(
-            f"warning: {found - sum(objects)} of {found} photos ended without an object; look at "
-            "the CAMs and seeds in the report, or use the configuration photos"
-        )
+    empty = [name for name, photo in found.items() if not photo.object]
+    full = [name for name, photo in found.items() if not photo.background]
+    for names, what in ((empty, "no object"), (full, "no background")):
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            most = names is empty and len(names) > (1 - _MOST) * len(found)
+            doubts.append(
+                f"warning: {len(names)} of {len(found)} masks of labelled photos hold {what}: "
+                f"{', '.join(names[:_NAMED])}{more}; look at their CAMs, boundary maps and seeds"
+                f"{', or use the configuration photos' if most else ''}"
+            )
     return doubts
 
 

@@ -13,22 +13,21 @@ from wsgcn_jax.pipeline import boundary, networks
 from wsgcn_jax.pipeline.cams import read_cams
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.doubts import doubts_of_labels
+from wsgcn_jax.pipeline.found import Found, found_in, with_earlier
 from wsgcn_jax.pipeline.graph_inputs import MapSources, cams_on_grid, graph_inputs, network_boundary
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
 from wsgcn_jax.pipeline.node_features import node_features
-from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
 from wsgcn_jax.resize import resize_maps
-from wsgcn_jax.types import IGNORE, Skipped
+from wsgcn_jax.types import Skipped
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Writes `NAME.png` (the pseudo label) and `NAME.npz` (what led to it) for each photo."""
     split = context.split(context.config.data.pseudo_split)
 
-    objects: list[bool] = []
-    seeded: list[bool] = []
+    found: dict[str, Found] = {}
 
     def mask(index: int) -> Path:
         return folder / f"{split.names[index]}.png"
@@ -44,17 +43,16 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         write_arrays(mask(index).with_suffix(".npz"), arrays)
         data.write_mask(mask(index), photo.label_map)
         if len(photo.class_ids) > 1:
-            objects.append(bool(photo.label_map.any()))
-            seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
+            found[split.names[index]] = found_in(photo.label_map, photo.seeds)
 
     if is_primary():
         write_classes(folder, split.classes)
     skipped = label_split(context, split, write, mask)
-    for doubt in doubts_of_labels(objects, seeded):
-        log(doubt)
     if is_primary():
-        labelled = [mask(index) for index in range(len(split)) if split.labels[index].any()]
-        warn_of_one_sided(labelled)
+        labelled = np.flatnonzero(split.labels.any(axis=1)).tolist()
+        masks = {split.names[index]: mask(index) for index in labelled}
+        for doubt in doubts_of_labels(with_earlier(found, masks)):
+            log(doubt)
     return skipped
 
 

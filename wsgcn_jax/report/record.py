@@ -1,4 +1,7 @@
-"""What a run was: `run.json` in its work folder, with command, settings, versions and devices."""
+"""What a run was: `run.json` in its work folder, with command, versions and devices.
+
+Its settings are in `config.json` (`pipeline/workfolder/run_settings.py`).
+"""
 
 import json
 import platform
@@ -12,7 +15,7 @@ from typing import Any, NamedTuple
 from etils.epath import Path
 from ml_collections import ConfigDict
 
-from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.distributed import describe_machine
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
@@ -39,41 +42,21 @@ class Record(NamedTuple):
         date: when it ended, UTC.
         devices: what it ran on, and how many cores that has.
         versions: of Python, the system and the packages, by name.
-        config: the whole configuration as JSON.
     """
 
     command: str
     date: str
     devices: str
     versions: dict[str, str]
-    config: dict[str, Any]
-
-    def settings(self) -> ConfigDict:
-        """Returns the configuration.
-
-        Raises:
-            DataError: it is not one of this version.
-        """
-        config = defaults()
-        try:
-            config.update(self.config)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            text = " ".join(str(error).split())
-            raise DataError(
-                f"{_FILE} is of another version ({text}); start the run's command again: "
-                f"{self.command}"
-            ) from error
-        return config.lock()
 
 
-def write_record(workdir: Path, config: ConfigDict) -> Record:
-    """Writes what this process runs with to the work folder, and returns it."""
+def write_record(workdir: Path) -> Record:
+    """Writes what this process is to the work folder, and returns it."""
     record = Record(
         command=_command(sys.orig_argv),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         devices=describe_machine(),
         versions=_versions(),
-        config=json.loads(config.to_json_best_effort()),
     )
     write_atomic(workdir / _FILE, json.dumps(record._asdict(), indent=1).encode())
     return record
@@ -87,31 +70,30 @@ def read_record(workdir: Path) -> Record:
     """
     path = workdir / _FILE
     try:
-        record = Record(**json.loads(path.read_text()))
-        texts = (record.command, record.date, record.devices)
+        content = json.loads(read_text(path, what="the run's record"))
+        record = Record(*(content[field] for field in Record._fields))
+        texts = (record.command, record.date, record.devices, *record.versions.values())
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("not a text")
-        if not isinstance(record.versions, dict) or not isinstance(record.config, dict):
-            raise ValueError("not a table")
         return record
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is missing or damaged; is {workdir} the work folder of a finished run? If so, "
             "start its command again: it skips what is done and writes the report"
         ) from error
 
 
-def changed_settings(config: dict[str, Any]) -> list[tuple[str, str, str]]:
+def changed_settings(config: ConfigDict) -> list[tuple[str, str, str]]:
     """Says what differs from the defaults.
 
     Args:
-        config: the whole configuration as JSON.
+        config: the whole configuration.
 
     Returns:
         (key, value, default) in order of the keys.
     """
-    usual = all_settings(json.loads(defaults().to_json_best_effort()))
-    mine = all_settings(config)
+    usual = all_settings(defaults().to_dict())
+    mine = all_settings(config.to_dict())
     return [(k, v, usual.get(k, "")) for k, v in mine.items() if v != usual.get(k)]
 
 
@@ -122,7 +104,7 @@ def all_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict):
             flat |= all_settings(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = str(tuple(value) if isinstance(value, list) else value)
+            flat[prefix + key] = str(value)
     return flat
 
 

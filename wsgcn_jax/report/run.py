@@ -53,9 +53,9 @@ def write_report(
     context = Context(config, Workspace(workdir))
     workspace = context.workspace
     stamp = workspace.stamp("evaluate")
-    if stamp is None or not stamp.complete or (record is None and not is_evaluated(context)):
+    if stamp is None or not stamp.complete or not is_evaluated(context):
         return None
-    record = record or write_record(workdir, config)
+    record = record or write_record(workdir)
     scores = read_scores(workspace.folder("evaluate"))
     split = context.scored()
     colours = _colours(split)
@@ -63,7 +63,7 @@ def write_report(
         *_scores(scores, split.classes),
         *_curves(workspace),
         ("times", "Times", page.table(["stage", "time"], _times(workspace))),
-        ("settings", "Settings", _settings(record)),
+        ("settings", "Settings", _settings(config)),
         ("about", "About this run", _about(record, workdir)),
         *_left_out(skipped),
     ]
@@ -226,9 +226,9 @@ def _times(workspace: Workspace) -> list[list[str]]:
     return [[name, _duration(stamp.seconds)] for name, stamp in stamps if stamp is not None]
 
 
-def _settings(record: Record) -> str:
-    changed = changed_settings(record.config)
-    every = [[key, value] for key, value in all_settings(record.config).items()]
+def _settings(config: ConfigDict) -> str:
+    changed = changed_settings(config)
+    every = [[key, value] for key, value in all_settings(config.to_dict()).items()]
     first = (
         page.table(["differs from the default", "here", "default"], changed)
         if changed

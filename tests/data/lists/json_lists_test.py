@@ -24,6 +24,7 @@ TEXT = '{"image": "p.jpg", "tag": "traffic light,cat"}', '{"image": "q.jpg", "ta
         ("a.json", f"[{','.join(TWO)}]"),
         ("a.json", '{"p.jpg": ["traffic light", "cat"], "q.jpg": []}'),
         ("a.json", '{"p.jpg": "traffic light, cat", "q.jpg": ""}'),
+        ("a.json", '{"p.jpg": "traffic light; cat", "q.jpg": ""}'),
     ],
 )
 def test_json(tmp_path, name, text):
@@ -52,12 +53,21 @@ def test_json(tmp_path, name, text):
         ("a.json", "3", "entry 1: expected"),
         ("a.json", '{"p.jpg": 3}', "entry 1: expected"),
         ("a.json", "[]", "names no photo"),
+        ("a.json", '{"p.jpg": ["a"], "p.jpg": ["b"]}', r"'p\.jpg' is given twice"),
     ],
 )
 def test_json_faults(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         read_list(tmp_path / name, tmp_path)
+
+
+@pytest.mark.fault("JSON in {encoding}", "it is read")
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_encodings_of_json(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"p.jpg": ["caf\u00e9"]}'.encode(encoding))
+    found = read_list(tmp_path / "a.json", tmp_path).labelled
+    assert found.classes == ("background", "caf\u00e9")
 
 
 def _coco(tmp_path: Path, annotations, categories=((10, "traffic light"), (90, "toothbrush"))):
@@ -216,3 +226,50 @@ def test_damaged_files_of_instances(tmp_path, content):
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"instances\.json"):
         read_coco(path)
+
+
+@pytest.mark.fault("an `instances.json` with {given}", "one line: its labels cannot be told apart")
+@pytest.mark.parametrize(
+    ("given", "images", "categories", "annotation"),
+    [
+        ("one id for two photos", [(1, "a"), (1, "b")], [(1, "x")], (1, 1)),
+        ("one photo twice", [(1, "a"), (2, "a")], [(1, "x")], (1, 1)),
+        ("one id for two categories", [(1, "a")], [(1, "x"), (1, "y")], (1, 1)),
+        ("an id that is no whole number", [(1, "a"), (2, "b")], [(1, "x")], (1.5, 1)),
+        ("an id that is a name", [("one", "a")], [(1, "x")], (1, 1)),
+        ("an annotation of no category", [(1, "a")], [(1, "x")], (1, 2)),
+    ],
+)
+def test_ids_that_contradict_each_other(tmp_path, given, images, categories, annotation):
+    del given
+    with pytest.raises(
+        DataError, match=r"instances\.json is no file of COCO instances: \w+ .*id|im"
+    ):
+        read_coco(_instances(tmp_path, images, categories, [annotation]))
+
+
+@pytest.mark.fault("a category called background in `instances.json`", "it is no class")
+def test_background_is_no_category(tmp_path):
+    categories = [(0, "_background_"), (1, "cat"), (2, "dog")]
+    annotations = [("1", 0), (1, 2.0), (2, "1")]
+    path = _instances(tmp_path, [(1, "a.jpg"), ("2", "b.jpg")], categories, annotations)
+    found = read_list(path, tmp_path).labelled
+    assert found.classes == ("background", "cat", "dog")
+    assert [(row.file, row.labels) for row in found.rows] == [
+        ("a.jpg", ("dog",)),
+        ("b.jpg", ("cat",)),
+    ]
+
+
+def _instances(folder: Path, images, categories, annotations) -> Path:
+    """A file of instances; ids as they are given, objects without an outline or an area."""
+    content = {
+        "images": [{"id": i, "file_name": f, "width": 20, "height": 20} for i, f in images],
+        "categories": [{"id": i, "name": name} for i, name in categories],
+        "annotations": [
+            {"image_id": i, "category_id": c, "iscrowd": "0", "area": None} for i, c in annotations
+        ],
+    }
+    path = folder / "instances.json"
+    path.write_text(json.dumps(content))
+    return path

@@ -73,6 +73,52 @@ def test_dialects(root, text):
     assert found == CAT_DOG
 
 
+@pytest.mark.fault("a list {given}", "the same list is read")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("with the ends of lines of old Macs", "p0.jpg,cat\rp1.jpg,dog\rp2.jpg,cat dog\r"),
+        (
+            "whose first line is Excel's `sep=;`",
+            "sep=;\nfile;label\np0.jpg;cat\np1.jpg;dog\np2.jpg;cat dog\n",
+        ),
+        (
+            "with a column of row numbers before the photos (pandas)",
+            ",file,animal\n0,p0.jpg,cat\n1,p1.jpg,dog\n2,p2.jpg,cat dog\n",
+        ),
+        (
+            "of 0 and 1 with a column of row numbers before the photos",
+            ",file,cat,dog\n0,p0.jpg,1,0\n1,p1.jpg,0,1\n2,p2.jpg,1,1\n",
+        ),
+        (
+            "of 0 and 1 whose photos are not in the first column",
+            "id,file,cat,dog\n7,p0.jpg,1,0\n8,p1.jpg,0,1\n9,p2.jpg,1,1\n",
+        ),
+        ("of crosses", "file,cat,dog\np0.jpg,x,\np1.jpg,,X\np2.jpg,x,x\n"),
+    ],
+)
+def test_what_programs_write(root, given, text):
+    del given
+    assert _rows(root, text) == CAT_DOG
+
+
+@pytest.mark.fault(
+    "file names with the photo folder's own name before them", "they are found in it"
+)
+def test_names_seen_from_beside_the_folder(root):
+    assert _rows(root, f"{root.name}/p0.jpg,cat\n") == {"p0.jpg": ("cat",)}
+    (root / root.name).mkdir()
+    (root / root.name / "p0.jpg").touch()
+    assert list(_rows(root, f"{root.name}/p0.jpg,cat\n")) == [f"{root.name}/p0.jpg"]
+
+
+@pytest.mark.fault("labels with accents in NFC and in NFD", "they are one class")
+@pytest.mark.parametrize("given", [None, ("background", "caf\u00e9")])
+def test_accents_of_labels(root, given):
+    text = "p0.jpg,caf\u00e9\np1.jpg,cafe\u0301\n"
+    assert _read(root, text, classes=given).classes == ("background", "caf\u00e9")
+
+
 def test_absolute_names_in_the_folder(root):
     assert _rows(root, f"{root}/p0.jpg,cat\n") == {"p0.jpg": ("cat",)}
 
@@ -155,6 +201,7 @@ def test_names_that_are_alike(root):
     assert "'stop sign', 'stop_sign'" in warning("stop sign", "stop_sign")[0]
     assert not warning("cat", "car", "cow", "boat", "bear", "chair", "train", "sofa")
     assert not warning("class1", "class2", "class10") and not warning("A 1", "A 2")
+    assert not warning("\U0001f431", "\U0001f436") and not warning("1", "-1")
 
 
 @pytest.mark.fault("VOC's list of one class (`NAME -1`)", "that class and negatives")
@@ -220,6 +267,7 @@ def test_200_labels(root):
         ("a.jpg,1,0\nb.jpg,0,1\n", "table of 0 and 1 without class names"),
         ("file,cat,cat\na.jpg,1,0\nb.jpg,0,1\n", "names a column twice"),
         ("a.jpg,0.25\n", "line 1: 0.25 is a number"),
+        ('a.jpg,cat\nb.jpg,"dog\nc.jpg,cat\nd.jpg,dog\n', 'line 2: a " is not closed'),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"a.jpg,\x81\x8d\n", "not UTF-8"),
         (b"a.jpg,c\x00at\n", "no text"),
@@ -231,12 +279,29 @@ def test_faults(root, text, message):
         _read(root, text, classes=VOC_CLASSES)
 
 
+@pytest.mark.fault("a table with {given}", "one line with the column: they are no labels")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("numbers of objects", "file,cat,dog\np0.jpg,2,0\np1.jpg,0,1\n"),
+        ("zeros only", "file,cat,dog\np0.jpg,0,0\np1.jpg,0,0\n"),
+        ("a short row of 0 and 1", "file,cat,dog\np0.jpg,1\np1.jpg,0,1\n"),
+        ("sizes beside the labels", "file,cat,animal\np0.jpg,640,cat\np1.jpg,640,dog\n"),
+    ],
+)
+def test_numbers_are_no_labels_where_several_columns_may_hold_them(root, given, text):
+    del given
+    with pytest.raises(DataError, match=r"the column 'cat' holds the number \d+; .*`label`"):
+        _read(root, text)
+    assert _rows(root, "file,digit\np0.jpg,7\n") == {"p0.jpg": ("7",)}
+
+
 @pytest.mark.fault(
-    "a label with control characters, or of more than 100 characters",
+    "a label with control characters, of more than 100 characters, or of signs only",
     "one line, safe to print",
 )
 def test_names_no_class_can_have(root):
-    for name in ("x" * 101, "a\x1b[31m"):
+    for name in ("x" * 101, "a\x1b[31m", "---", "->"):
         with pytest.raises(DataError, match="is no name of a class") as caught:
             _read(root, f"a.jpg,{name}\n")
         assert str(caught.value).isprintable() and len(str(caught.value)) < 500

@@ -39,6 +39,23 @@ def test_xml_faults(tmp_path):
         read_voc_xml(tmp_path / "none.xml")
 
 
+@pytest.mark.fault(
+    "XML that is no annotation, or an object without a name", "the photo is left out"
+)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<html><body/></html>", r"a\.xml is no annotation of VOC's \(<html>\)"),
+        ("<annotation><object>\n<box/></object></annotation>", "line 1: an object has no name"),
+        ('<annotation><object name="cat"/></annotation>', "an object has no name"),
+    ],
+)
+def test_xml_of_another_kind(tmp_path, text, message):
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_voc_xml(tmp_path / "a.xml")
+
+
 def test_no_object_is_no_class(tmp_path):
     assert read_voc_xml(_xml(tmp_path, "<size><width>3</width></size>")) == ()
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
+from wsgcn_jax.data.class_list import is_class_name, plain_name
 from wsgcn_jax.data.files import unknown_name
 from wsgcn_jax.data.labels import BACKGROUND, COCO_CLASSES, VOC_CLASSES
 from wsgcn_jax.data.lists.rows import Listed, Row
@@ -58,6 +59,9 @@ def name_classes(listed: Listed, given: tuple[str, ...] | None, *, where: str) -
         rows = [row._replace(labels=found) for row, found in zip(rows, names, strict=True)]
         if rule:
             notes.append(f"{name}: {rule}")
+    rows = [_with_plain_names(row) for row in rows]
+    if listed.classes is not None:
+        listed = listed._replace(classes=tuple(map(plain_name, listed.classes)))
     rows, joined = _joined(rows, where)
     notes += joined
     classes = given if given is not None else (BACKGROUND, *(listed.classes or _in_order(rows)))
@@ -65,6 +69,12 @@ def name_classes(listed: Listed, given: tuple[str, ...] | None, *, where: str) -
     if given is None and listed.classes is None and (alike := alike_names(classes[1:])):
         notes.append(f"{name}: warning: {alike}")
     return Labelled(classes, tuple(rows), tuple(notes))
+
+
+def _with_plain_names(row: Row) -> Row:
+    if row.labels is None:
+        return row
+    return row._replace(labels=tuple(dict.fromkeys(map(plain_name, row.labels))))
 
 
 def _in_order(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -106,7 +116,7 @@ def _check(rows: Sequence[Row], classes: tuple[str, ...], where: str) -> None:
             f"{names[_MOST_CLASSES]!r}."
         )
     for name in names:
-        if len(name) > _MOST_CHARACTERS or not name.isprintable() or not name:
+        if not is_class_name(name):
             raise DataError(f"{where}: {name[:_MOST_CHARACTERS]!r} is no name of a class.")
     for row in rows:
         for name in row.labels or ():
@@ -140,6 +150,8 @@ def alike_names(names: Sequence[str]) -> str | None:
 
 def _alike(one: str, other: str) -> bool:
     plain, others = _letters(one), _letters(other)
+    if not plain or not others:
+        return False
     if plain == others:
         return _digits(one) == _digits(other)
     if {one, other} <= KNOWN or _digits(one) != _digits(other):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wsgcn_jax.data.class_list import is_background, plain_name
 from wsgcn_jax.data.labels import COCO_CLASSES, COCO_IDS
 from wsgcn_jax.data.lists.coco_masks import draw_polygons, draw_runs
 from wsgcn_jax.data.lists.json_lists import read_json
@@ -101,39 +102,65 @@ def read_coco(path: str | os.PathLike[str], content: Any = None) -> Coco:
     if not is_coco(content):
         raise DataError(f"{path} has no COCO instances (images, categories, annotations).")
     try:
-        names = {int(one["id"]): _plain(one["name"]) for one in content["categories"]}
+        names = _names(content["categories"])
         photos = _photos(content, names)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
-            f"{path} is no file of COCO instances: wrong or missing {error}."
+            f"{path} is no file of COCO instances: wrong or missing {error}; correct it."
         ) from error
     if not photos or not names:
         raise DataError(f"{path} names no photo or no category.")
-    by_id = tuple(names[number] for number in sorted(names))
+    by_id = tuple(names[number] for number in sorted(names) if not is_background(names[number]))
     if len(set(by_id)) != len(by_id):
         raise DataError(f"{path}: two categories have one name; rename one.")
     known = all(COCO_IDS.get(number) == name for number, name in names.items())
     return Coco(Path(path), COCO_CLASSES[1:] if known else by_id, photos)
 
 
+def _names(categories: Any) -> dict[int, str]:
+    """The names of the categories by their id."""
+    names: dict[int, str] = {}
+    for one in categories:
+        number = _number(one["id"], "category id")
+        if number in names:
+            raise ValueError(f"category id {number}, which is given twice")
+        names[number] = plain_name(str(one["name"]))
+    return names
+
+
 def _photos(content: dict[str, Any], names: dict[int, str]) -> dict[str, CocoPhoto]:
-    objects: dict[int, list[Instance]] = {int(one["id"]): [] for one in content["images"]}
-    for one in content.get("annotations", ()):
-        instance = Instance(
-            names[int(one["category_id"])],
-            bool(one.get("iscrowd", 0)),
-            float(one.get("area", 0)),
-            one.get("segmentation") or [],
-        )
-        objects[int(one["image_id"])].append(instance)
-    photos = {}
+    objects: dict[int, list[Instance]] = {}
+    photos: dict[str, CocoPhoto] = {}
     for one in content["images"]:
-        file, size = str(one["file_name"]), (int(one["height"]), int(one["width"]))
+        number, file = _number(one["id"], "image id"), str(one["file_name"])
+        size = (int(one["height"]), int(one["width"]))
+        if number in objects or file in photos:
+            raise ValueError(f"image {number}, {file}, which is given twice")
         if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
             raise ValueError(f"size {size} of {file}")
-        photos[file] = CocoPhoto(file, size, tuple(objects[int(one["id"])]))
-    return photos
+        objects[number] = []
+        photos[file] = CocoPhoto(file, size, ())
+    files = dict(zip(objects, photos, strict=True))
+    for one in content.get("annotations") or ():
+        category = _number(one["category_id"], "category_id")
+        number = _number(one["image_id"], "image_id")
+        if category not in names or number not in objects:
+            raise ValueError(f"category {category} or image {number} of an annotation")
+        if not is_background(names[category]):
+            crowd, area = bool(int(one.get("iscrowd") or 0)), float(one.get("area") or 0)
+            outline = one.get("segmentation") or []
+            objects[number].append(Instance(names[category], crowd, area, outline))
+    return {
+        file: photos[file]._replace(objects=tuple(objects[number]))
+        for number, file in files.items()
+    }
 
 
-def _plain(name: Any) -> str:
-    return " ".join(str(name).split())
+def _number(value: Any, what: str) -> int:
+    """An id: a whole number, as text or with a decimal point too."""
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{what} {value}")
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} {value!r}, which is no whole number") from error

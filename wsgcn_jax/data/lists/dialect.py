@@ -29,6 +29,7 @@ MASK_WORDS = frozenset(("mask", "masks", "maskpath", "segmentation"))
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 _PHOTO = re.compile(rf"(?i)^(.+?(?:{'|'.join(re.escape(s) for s in SUFFIXES)}))(?:\s+(.*))?$")
+_HINT = re.compile(r"(?i)sep=(.)(?=\n)")  # Excel's first line
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -74,7 +75,9 @@ def split_cells(text: str, *, where: str, exists: Exists) -> Cells:
     Raises:
         DataError: it cannot be cut into cells.
     """
-    delimiter = _delimiter(text)
+    hint = _HINT.match(text)
+    text = text[hint.end() :] if hint else text
+    delimiter = hint[1] if hint and hint[1] in _DELIMITERS else _delimiter(text)
     rows, comments = [], 0
     for line, cells in _cells(text, delimiter, where):
         if not any(cells):
@@ -118,8 +121,14 @@ def _cells(text: str, delimiter: str, where: str) -> list[tuple[int, tuple[str, 
     if delimiter == " ":
         return [(n, _words(line)) for n, line in enumerate(text.splitlines(), start=1)]
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    found, line = [], 1
     try:
-        return [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader]
+        for row in reader:
+            if any("\n" in cell for cell in row):
+                raise DataError(f'{where}, line {line}: a " is not closed on its line; close it.')
+            line = reader.line_num + 1
+            found.append((reader.line_num, tuple(cell.strip() for cell in row)))
+        return found
     except csv.Error as error:
         raise DataError(f"{where}, line {reader.line_num}: not a CSV file ({error}).") from error
 

@@ -58,7 +58,9 @@ class Finder:
             return name.lstrip("/")  # from the set's root, as in DeepLab's lists
         if "\\" in name and not self._is_file(name):
             name = name.replace("\\", "/")
-        return name.removeprefix("./")
+        name = name.removeprefix("./")
+        inner = name.removeprefix(f"{root.name}/")  # of a list that is kept beside the folder
+        return inner if not self._is_file(name) and self._is_file(inner) else name
 
     def _is_file(self, name: str) -> bool:
         try:

@@ -10,6 +10,7 @@ from wsgcn_jax.data.files import read_bytes
 from wsgcn_jax.data.lists.dialect import FILE_WORDS, LABEL_WORDS, MASK_WORDS, plain_word
 from wsgcn_jax.data.lists.rows import Listed, Row
 from wsgcn_jax.data.lists.text import read_list_text
+from wsgcn_jax.data.lists.words import SEPARATORS
 from wsgcn_jax.types import DataError
 
 MAX_BYTES = 2**30
@@ -26,8 +27,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     data = read_bytes(Path(path), what="labels file", most=MAX_BYTES)
     try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # also what is no UTF-8
+        return json.loads(data, object_pairs_hook=_once)  # also UTF-16, as JSON's own rule has it
+    except (ValueError, RecursionError) as error:  # also what is no such text
         raise DataError(f"labels file {path} is no JSON ({error}); replace it.") from error
 
 
@@ -39,7 +40,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Listed:
     """
     text, notes = read_list_text(path)
     rows = []
-    for line, entry in enumerate(text.splitlines(), start=1):
+    for line, entry in enumerate(text.split("\n"), start=1):
         if not entry.strip():
             continue
         where = f"{path}, line {line}"
@@ -82,7 +83,7 @@ def _row(entry: Any, line: int, where: str) -> Row:
     files, labels, masks = (_keys(entry, w) for w in (FILE_WORDS, LABEL_WORDS, MASK_WORDS))
     file = next((entry[key] for key in files if isinstance(entry[key], str)), "")
     names = entry[labels[0]] if labels else None
-    names = names.split(",") if isinstance(names, str) else names
+    names = SEPARATORS.split(names) if isinstance(names, str) else names
     if not file or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise DataError(f"{where}: expected {_FORM}, found {str(entry)[:80]!r}.")
     clean = (" ".join(name.split()) for name in names)
@@ -92,3 +93,12 @@ def _row(entry: Any, line: int, where: str) -> Row:
 
 def _keys(entry: dict[str, Any], words: frozenset[str]) -> list[str]:
     return [key for key in entry if plain_word(key) in words]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuses a key that is given twice: the first one's labels would be lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+    return found

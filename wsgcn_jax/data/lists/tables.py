@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from wsgcn_jax.data.lists.dialect import (
+    FILE_WORDS,
     LABEL_WORDS,
     MASK_WORDS,
     Cells,
@@ -16,10 +17,11 @@ from wsgcn_jax.data.lists.rows import Listed, Row
 from wsgcn_jax.data.lists.text import read_list_text
 from wsgcn_jax.types import DataError
 
-_PRESENT = {"1": True, "1.0": True, "true": True, "yes": True}
+_PRESENT = {"1": True, "1.0": True, "true": True, "yes": True, "x": True}
 _ABSENT = {"0": False, "0.0": False, "-1": False, "false": False, "no": False, "": False}
 _ONE_HOT = _PRESENT | _ABSENT
 _NUMBER = re.compile(r"[-+]?\d+\.\d+")
+_WHOLE = re.compile(r"[-+]?\d+")
 
 
 def read_table(path: str | os.PathLike[str], exists: Exists) -> Listed:
@@ -68,11 +70,16 @@ def _recognised(cells: Cells, path: str) -> Listed:
 
 def _label_list(cells: Cells, mask: int | None, said: str, path: str) -> Listed:
     """A photo a row; its labels in the columns that the header calls so, else in all others."""
-    words = [plain_word(cell) for cell in cells.header or ()]
-    wanted = [i for i, word in enumerate(words) if word in LABEL_WORDS]
+    header = cells.header or ()
+    wanted = [i for i, cell in enumerate(header) if plain_word(cell) in LABEL_WORDS]
+    if header and not wanted:
+        wanted = [i for i in _class_columns(cells) if i != mask]
+        _refuse_numbers(cells, wanted, path)
+        said += f", labels in {', '.join(header[i] for i in wanted)}"
     rows = []
     for line, row in cells.rows:
-        columns = wanted or [i for i in range(len(row)) if i not in (cells.file, mask)]
+        beyond = range(len(header), len(row)) if header else ()
+        columns = [*wanted, *beyond] or [i for i in range(len(row)) if i not in (cells.file, mask)]
         fields = tuple(row[i] for i in columns if i < len(row) and row[i])
         for field in fields:
             if _NUMBER.fullmatch(field):
@@ -87,28 +94,52 @@ def _label_list(cells: Cells, mask: int | None, said: str, path: str) -> Listed:
     return Listed(f"a photo and its labels a line, {said}", tuple(rows))
 
 
+def _class_columns(cells: Cells) -> list[int]:
+    """The columns of a header that may name classes: not the photos', nor a number of the row.
+
+    Where only columns that files are called after are left, it is these.
+    """
+    header = cells.header or ()
+    others = [i for i in range(len(header)) if i != cells.file and header[i]]
+    return [i for i in others if plain_word(header[i]) not in FILE_WORDS] or others
+
+
+def _refuse_numbers(cells: Cells, columns: list[int], path: str) -> None:
+    """Refuses whole numbers among several columns that no word of the header calls labels."""
+    header = cells.header or ()
+    for i in columns if len(columns) > 1 else ():
+        found = [row[i] for _, row in cells.rows if i < len(row) and row[i]]
+        if found and all(map(_WHOLE.fullmatch, found)):
+            raise DataError(
+                f"{path}: the column {header[i]!r} holds the number {found[0]}; of a table with "
+                "one column a class write 0 and 1 only, else call the column of labels `label`."
+            )
+
+
 def _is_one_hot(cells: Cells) -> bool:
     header = cells.header or ()
-    width = len(header)
-    numbers = {cell.lower() for _, row in cells.rows for cell in row[1:]}
+    columns = _class_columns(cells)
+    if not columns or any(len(row) != len(header) for _, row in cells.rows):
+        return False
+    numbers = {row[i].lower() for _, row in cells.rows for i in columns}
     return (
-        width > 1
-        and all(len(row) == width for _, row in cells.rows)
-        and numbers <= set(_ONE_HOT)
+        numbers <= set(_ONE_HOT)
         and any(number in _PRESENT for number in numbers)
-        and not any(plain_word(cell) in LABEL_WORDS for cell in header[1:])
+        and not any(plain_word(header[i]) in LABEL_WORDS for i in columns)
     )
 
 
 def _one_hot(cells: Cells, said: str, path: str) -> Listed:
     header = cells.header or ()
-    names = [name for name in header[1:] if name.lower() != "background"]
-    if not all(header[1:]) or len(set(header)) != len(header):
-        raise DataError(f"{path}: the header names a column twice, or one not at all.")
+    columns = _class_columns(cells)
+    names = [header[i] for i in columns if header[i].lower() != "background"]
+    if len(set(names)) != len(names):
+        raise DataError(f"{path}: the header names a column twice.")
     rows = []
     for line, row in cells.rows:
-        shown = [n for n, cell in zip(header[1:], row[1:], strict=True) if _ONE_HOT[cell.lower()]]
-        rows.append(Row(row[0], tuple(name for name in shown if name in names), line))
+        shown = [header[i] for i in columns if _ONE_HOT[row[i].lower()]]
+        labels = tuple(name for name in shown if name in names)
+        rows.append(Row(row[cells.file], labels, line))
     return Listed(f"one column a class, {said}", tuple(rows), exact=True, classes=tuple(names))
 
 

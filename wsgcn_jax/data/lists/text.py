@@ -30,7 +30,7 @@ def read_list_text(path: str | os.PathLike[str]) -> tuple[str, tuple[str, ...]]:
         path: the file.
 
     Returns:
-        Its text, and a note where the encoding is not UTF-8.
+        Its text, with "\\n" at the ends of lines, and a note where the encoding is not UTF-8.
 
     Raises:
         DataError: the file is missing, unreadable, too large, or no text.
@@ -50,6 +50,7 @@ def read_list_text(path: str | os.PathLike[str]) -> tuple[str, tuple[str, ...]]:
             raise DataError(fault) from other
     if "\x00" in text:
         raise DataError(fault)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     plain = encoding.startswith("utf-8")
     return text, () if plain else (f"{Path(path).name} is read as {encoding}, not as UTF-8",)
 

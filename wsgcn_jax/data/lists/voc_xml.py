@@ -43,10 +43,17 @@ def _object_names(path: Path) -> list[tuple[str, int]]:
     data = read_bytes(path, what="annotation", most=_MAX_BYTES)
     opened: list[str] = []
     found: list[tuple[str, int]] = []
+    nameless: list[int] = []
     parser = expat.ParserCreate()
 
     def start(tag: str, _: dict[str, str]) -> None:
         opened.append(tag)
+        if opened[0] != "annotation":
+            raise DataError(f"{path} is no annotation of VOC's (<{opened[0][:40]}>); replace it.")
+        if opened[-1] == "object":
+            nameless.append(parser.CurrentLineNumber)
+        if opened[-2:] == ["object", "name"] and nameless:
+            nameless.pop()
         if opened[-2:] == ["object", "name"]:
             found.append(("", parser.CurrentLineNumber))
 
@@ -69,4 +76,6 @@ def _object_names(path: Path) -> list[tuple[str, int]]:
         raise
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise DataError(f"annotation {path} is broken XML ({error}); replace it.") from error
+    if nameless:
+        raise DataError(f"{path}, line {nameless[0]}: an object has no name; correct it.")
     return [(" ".join(word.split()), line) for word, line in found]

@@ -14,7 +14,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-_SEPARATORS = re.compile(r"[,;|]")
+SEPARATORS = re.compile(r"[,;|]")
+"""What always separates labels."""
+
 _AROUND = " \t[](){}'\""  # of a list as programs print it: ['cat', 'dog']
 
 
@@ -46,7 +48,7 @@ def split_labels(
 
 def _parts(field: str) -> list[str]:
     """Fields between separators, with single spaces between words."""
-    pieces = (" ".join(p.strip(_AROUND).split()) for p in _SEPARATORS.split(field))
+    pieces = (" ".join(p.strip(_AROUND).split()) for p in SEPARATORS.split(field))
     return [piece for piece in pieces if piece]
 
 

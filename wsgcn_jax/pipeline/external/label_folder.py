@@ -24,6 +24,7 @@ from wsgcn_jax.pipeline.external.cam_files import read_cams
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps, read_boundary, read_seeds
 from wsgcn_jax.pipeline.external.given_photos import Photos
 from wsgcn_jax.pipeline.external.regions import read_regions, vote
+from wsgcn_jax.pipeline.found import Found, found_in, with_earlier
 from wsgcn_jax.pipeline.graph_inputs import (
     Array,
     Batch,
@@ -41,12 +42,11 @@ from wsgcn_jax.pipeline.graph_inputs import (
 )
 from wsgcn_jax.pipeline.label_batches import Labelled, label_batches
 from wsgcn_jax.pipeline.node_features import node_features
-from wsgcn_jax.pipeline.one_sided import warn_of_one_sided
 from wsgcn_jax.pipeline.progress import log
 from wsgcn_jax.pipeline.scores import argmax_labels
 from wsgcn_jax.pipeline.workfolder.workspace import write_arrays
 from wsgcn_jax.resize import resize_labels, resize_map, resize_maps
-from wsgcn_jax.types import IGNORE, DataError, Skipped
+from wsgcn_jax.types import DataError, Skipped
 
 _SECTIONS = ("seed", "backbone", "cams", "crf", "graph", "seeds", "gcn")
 
@@ -86,8 +86,7 @@ def label_folder(
         name = photos.names[index]
         return labels / f"{name}.png" if scores is None else scores / f"{name}.npz"
 
-    objects: list[bool] = []
-    seeded: list[bool] = []
+    looked: dict[str, Found] = {}
 
     def write(index: int, photo: Labelled) -> None:
         name, found, label_map = photos.names[index], photo.scores, photo.label_map
@@ -97,8 +96,7 @@ def label_folder(
             label_map = argmax_labels(found, photo.class_ids)
         data.write_mask(labels / f"{name}.png", label_map)
         if len(photo.class_ids) > 1:
-            objects.append(bool(label_map.any()))
-            seeded.append(bool(((photo.seeds > 0) & (photo.seeds < IGNORE)).any()))
+            looked[name] = found_in(label_map, photo.seeds)
         if scores is not None:
             arrays = {"keys": photo.class_ids, "scores": found.astype(np.float16)}
             write_arrays(output(index), arrays)
@@ -121,10 +119,10 @@ def label_folder(
     failed = label_batches(
         photos.names, sizes, present, photos.image, inputs, write, output, config
     )
-    for doubt in doubts_of_labels(objects, seeded):
-        log(doubt)
     each = zip(photos.names, photos.facts, strict=True)
-    warn_of_one_sided([labels / f"{name}.png" for name, facts in each if facts.labels])
+    masks = {name: labels / f"{name}.png" for name, facts in each if facts.labels}
+    for doubt in doubts_of_labels(with_earlier(looked, masks)):
+        log(doubt)
     if len(failed) == len(photos.names):
         raise DataError(f"all photos were left out: {failed[0].reason}")
     return len(photos.names) - len(failed), [*photos.skipped, *failed]

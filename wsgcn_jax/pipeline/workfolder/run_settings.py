@@ -73,13 +73,13 @@ def apply(settings: RunSettings, config: ConfigDict, root: Path) -> ConfigDict:
         root: the work folder, for the error.
 
     Returns:
-        The configuration.
+        The configuration, locked.
 
     Raises:
         DataError: the run has a key that is unknown, or a value of another type.
     """
     try:
-        config.update(settings.config)
+        config.lock().update(settings.config)
         return config
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())[:200]
