@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
     "walk": "the fast walk and fit against the published dense algorithm",
     "crf": "the dense CRF against pydensecrf2",
+    "cams": "CAMs of the trained classifier, of ImageNet's head, and of both",
     "ablation": "the pseudo labels without one part or another",
     "selection": "values of one setting, chosen on train and half of val, reported on the rest",
     "rounding": "labels under TF32 and bfloat16, emulated, against float32's",

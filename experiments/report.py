@@ -27,12 +27,7 @@ def main(argv: Sequence[str]) -> int:
     workdir = absolute(parser.parse_args(argv).workdir)
     try:
         record = read_record(workdir)
-        own = run_settings.load(workdir)
-        if own is None:
-            raise DataError(
-                f"{workdir}: config.json, the run's settings, is missing; start the run's command "
-                f"again, which writes it: {record.command}"
-            )
+        own = run_settings.needed(workdir, record.command)
         config = run_settings.apply(own, settings.defaults(), workdir)
         skipped = left_out(Workspace(workdir))
         path = write_report(config, workdir, skipped, record=record)

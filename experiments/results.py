@@ -9,6 +9,7 @@ the figures of that column are written. The rest of a page stays as it is. Exit 
 2 a run is not finished, or a page has no place for it.
 """
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -18,12 +19,15 @@ from etils.epath import Path
 
 from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.folders import absolute
+from wsgcn_jax.pipeline.classifier import as_needed
 from wsgcn_jax.pipeline.evaluate import read_scores
 from wsgcn_jax.pipeline.stages import STAGES
+from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import read_record
 from wsgcn_jax.report.record import Record, all_settings
 from wsgcn_jax.report.tables import seeds_text, table
+from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError, printable
 
 from .command import Parser, fail
@@ -48,12 +52,14 @@ class Result(NamedTuple):
         scores: what `scores.json` holds.
         minutes: that each stage took, by its name.
         photos: fingerprint of photos, masks and labels.
+        supervision: `segmenter.supervision`.
     """
 
     record: Record
     scores: dict[str, Any]
     minutes: dict[str, float]
     photos: str
+    supervision: str
 
 
 def main(argv: Sequence[str]) -> int:
@@ -96,13 +102,15 @@ def read_result(workdir: Path) -> Result:
     """
     record = read_record(workdir)
     workspace = Workspace(workdir)
-    settings = all_settings(record.config)
+    own = run_settings.needed(workdir, record.command)
+    config = as_needed(run_settings.apply(own, defaults(), workdir), own.classes[1:])
+    settings = all_settings(_as_json(config.to_dict()))
     stamps = {}
     for stage in STAGES:
         stamp = workspace.stamp(stage.name)
         # Where the photos lay is among the settings of the data, and may change.
-        own = all_settings(stamp.settings) if stamp and stage.name != "data" else {}
-        others = [key for key, value in own.items() if settings.get(key, value) != value]
+        made = all_settings(stamp.settings) if stamp and stage.name != "data" else {}
+        others = [key for key, value in made.items() if settings.get(key, value) != value]
         if stamp is None or not stamp.complete or others:
             state = f"has another {others[0]}" if others else "is not finished"
             raise DataError(
@@ -117,7 +125,13 @@ def read_result(workdir: Path) -> Result:
     if not table(scores)[1]:
         raise DataError(f"{workdir}: the run has no true masks, so there are no scores")
     minutes = {name: stamp.seconds / 60 for name, stamp in stamps.items()}
-    return Result(record, scores, minutes, stamps["data"].fingerprint)
+    photos = stamps["data"].fingerprint
+    return Result(record, scores, minutes, photos, config.segmenter.supervision)
+
+
+def _as_json(value: Any) -> Any:
+    """What a stamp holds of settings: lists for tuples."""
+    return json.loads(json.dumps(value))
 
 
 def _write(page: str, text: str) -> None:
@@ -186,7 +200,7 @@ def with_results(
 def _rows_of(result: Result) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a run's scores by class; what taught its segmenter is in the title."""
     header, rows = table(result.scores)
-    if all_settings(result.record.config).get("segmenter.supervision") == "truth":
+    if result.supervision == "truth":
         rows = [[split, _ON_TRUTH if split == "val" else t, *rest] for split, t, *rest in rows]
     return header, rows
 

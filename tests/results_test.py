@@ -10,8 +10,10 @@ from etils.epath import Path
 from experiments import results
 from experiments.results import Result, with_results
 from wsgcn_jax.pipeline.stages import STAGES
+from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.pipeline.workfolder.stamps import Stamp, write_stamp
 from wsgcn_jax.report.record import Record
+from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import DataError
 
 COMMAND = "python -m experiments.train --config=voc_x --config.data.root=/home/me/sets/VOC2012"
@@ -46,15 +48,15 @@ def _result(*, val=True, supervision="pseudo", command=COMMAND, name="cat", **re
         return {"miou": miou, "iou": {"background": 2 * miou, name: miou / 2}, **more}
 
     known = {"devices": "CPU, 2 cores", "date": "2026-11-27 20:10 UTC", **record}
-    config = {"segmenter": {"supervision": supervision}}
     return Result(
-        Record(command, versions={"jax": "0.10.2", "numpy": "2.4.6"}, config=config, **known),
+        Record(command, versions={"jax": "0.10.2", "numpy": "2.4.6"}, **known),
         {
             "train": {"cam": entry(30.04, threshold=0.25), "gcn": entry(40.06)},
             "val": {"segmenter": entry(25.0)} if val else {},
         },
         {"data": 0.2, "pseudo_labels": 41.4},
         "photos",
+        supervision,
     )
 
 
@@ -181,9 +183,10 @@ def test_a_page_tells_no_ones_folders(path, shown):
 def finished(tmp_path):
     """A work folder with all that is read of it, and a page."""
     result = _result()
-    config = {"gcn": {"epochs": 9, "features": [1, 2]}, "data": {"root": "there"}}
-    record = result.record._replace(config=config)
-    (tmp_path / "run.json").write_text(json.dumps(record._asdict()))
+    config = defaults()
+    config.gcn.epochs, config.cams.scales, config.data.root = 9, (1.0, 2.0), "there"
+    run_settings.save(config, ("background", "cat"), Path(tmp_path))
+    (tmp_path / "run.json").write_text(json.dumps(result.record._asdict()))
     for stage in STAGES:
         _stamp(tmp_path, stage.name)
     (tmp_path / "evaluate/scores.json").write_text(json.dumps(result.scores))
@@ -202,7 +205,8 @@ def _write(workdir):
 
 
 def test_a_finished_run_is_read_from_its_folder(finished):
-    _stamp(finished, "pseudo_labels", **{"gcn.epochs": 9, "gcn.features": (1, 2), "gcn.later": 3})
+    _stamp(finished, "pseudo_labels", **{"gcn.epochs": 9, "gcn.later": 3})
+    _stamp(finished, "cams", **{"cams.scales": (1.0, 2.0)})
     _stamp(finished, "data", **{"data.root": "elsewhere"})
     assert _write(finished) == 0
     page = (finished / "page.md").read_text()
@@ -219,6 +223,7 @@ def test_a_finished_run_is_read_from_its_folder(finished):
     ("change", "message"),
     [
         (lambda run: (run / "run.json").unlink(), "run.json is missing"),
+        (lambda run: (run / "config.json").unlink(), "config.json, the run's settings, is missing"),
         (lambda run: (run / "segmenter/stage.json").unlink(), "'segmenter' is not finished"),
         (lambda run: _stamp(run, "cams", complete=False), "'cams' is not finished; start the run"),
         (lambda run: _stamp(run, "cams", **{"gcn.epochs": 8}), "'cams' has another gcn.epochs"),

@@ -120,7 +120,9 @@ def parse_classes(given: str) -> tuple[str, ...]:
         raise DataError(f"classes {given}: there is no such file; correct the path.")
     lines = read_text(given, what="class list").splitlines() if is_file else None
     found = given.split(",") if lines is None else lines
-    return class_names(filter(str.strip, found), where=f"classes {given:.{_MOST_CHARACTERS}}")
+    return class_names(
+        [name for name in found if name.strip()], where=f"classes {given:.{_MOST_CHARACTERS}}"
+    )
 
 
 def check_classes(folder: PathLike, classes: Sequence[str]) -> None:

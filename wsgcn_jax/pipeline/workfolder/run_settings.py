@@ -64,6 +64,25 @@ def load(root: Path) -> RunSettings | None:
         ) from error
 
 
+def needed(root: Path, command: str) -> RunSettings:
+    """Reads `config.json` of a run that must have one.
+
+    Args:
+        root: the work folder.
+        command: the run's, for the error.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    own = load(root)
+    if own is None:
+        raise DataError(
+            f"{root}: config.json, the run's settings, is missing; start the run's command again, "
+            f"which writes it: {command}"
+        )
+    return own
+
+
 def apply(settings: RunSettings, config: ConfigDict, root: Path) -> ConfigDict:
     """Sets every key of a configuration as the run had it.
 
