@@ -264,7 +264,8 @@ def test_the_command_is_shown_as_typed(called, typed) -> None:
     [
         (None, "is missing; start the run's command again"),
         ("{", "is damaged"),
-        ('{"config": {"report": {"photos": "many"}}, "classes": []}', "is of another version"),
+        ('{"config": {"gcn": {"epochs": "x"}}, "classes": ["cat"]}', "is of another version"),
+        ('{"config": {}, "classes": ["cat", "cat"]}', "is damaged"),
     ],
 )
 def test_a_run_without_its_settings_is_named(tmp_path, capsys, content, says) -> None:

@@ -43,9 +43,16 @@ def test_another_list_is_refused(tmp_path, others, said):
         check_classes(tmp_path, others)
 
 
-@pytest.mark.fault("a `classes.json` that is damaged", "one line")
+@pytest.mark.fault("a `classes.json` that is damaged, or lacks background", "one line")
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"classes": "cat"}', '{"classes": ["cat", 3]}', '{"classes": ["a"]}']
+    "text",
+    [
+        *("", "[]", "{}", '{"classes": "cat"}', '{"classes": ["cat", 3]}', '{"classes": ["a"]}'),
+        '{"classes": ["cat", "dog"]}',
+        '{"classes": ["background", "cat", "cat"]}',
+        '{"classes": ["background", "cat", ""]}',
+        '{"classes": ["background", "c\\u001b[31mat"]}',
+    ],
 )
 def test_a_damaged_list_is_named(tmp_path, text):
     (tmp_path / "classes.json").write_text(text)

@@ -45,9 +45,9 @@ def _read_list(path: Path) -> tuple[str, ...]:
         names = json.loads(read_text(path, what="class list"))["classes"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("classes is no list of names")
-        if len(set(names)) != len(names) or not 2 <= len(names) <= IGNORE:
-            raise ValueError(f"it must hold 2 to {IGNORE} different names")
-        return tuple(map(plain_name, names))
+        if not names or not is_background(names[0]):
+            raise ValueError("its first class is not background")
+        return class_names(names, where="classes")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it or write it again.") from error
 
@@ -120,9 +120,8 @@ def parse_classes(given: str) -> tuple[str, ...]:
         raise DataError(f"classes {given}: there is no such file; correct the path.")
     lines = read_text(given, what="class list").splitlines() if is_file else None
     found = given.split(",") if lines is None else lines
-    return class_names(
-        [name for name in found if name.strip()], where=f"classes {given:.{_MOST_CHARACTERS}}"
-    )
+    named = [name for name in found if name.strip()]
+    return class_names(named, where=f"classes {given:.{_MOST_CHARACTERS}}")
 
 
 def check_classes(folder: PathLike, classes: Sequence[str]) -> None:

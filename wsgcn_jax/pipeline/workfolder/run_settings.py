@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from etils.epath import Path
 from ml_collections import ConfigDict
 
+from wsgcn_jax.data.class_list import class_names
 from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.types import DataError
 
@@ -55,9 +56,9 @@ def load(root: Path) -> RunSettings | None:
     try:
         content = json.loads(read_text(path, what="the run's configuration"))
         config, classes = _tuples(content["config"]), content["classes"]
-        if not isinstance(config, dict) or not all(isinstance(name, str) for name in classes):
+        if not isinstance(config, dict) or not isinstance(classes, list):
             raise ValueError("it holds something else")
-        return RunSettings(config, tuple(classes))
+        return RunSettings(config, class_names(classes, where="classes"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path} is damaged ({error}); start the run's command again, which writes it."
