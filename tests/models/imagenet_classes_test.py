@@ -9,6 +9,7 @@ from wsgcn_jax.models.imagenet_classes import (
     describe_group,
     imagenet_groups,
     imagenet_names,
+    is_known_poorly,
 )
 from wsgcn_jax.types import DataError
 
@@ -91,6 +92,13 @@ def test_voc_and_coco_have_counterparts() -> None:
 def test_what_has_no_counterpart_is_an_error(name: str) -> None:
     with pytest.raises(DataError, match=f"no counterpart of '{name}' .nearest: "):
         imagenet_groups(["dog", name])
+
+
+@pytest.mark.parametrize(
+    ("name", "poorly"), [("person", True), ("Persons", True), ("dog", False), ("suit", False)]
+)
+def test_of_people_imagenet_knows_few_kinds(name: str, poorly: bool) -> None:
+    assert is_known_poorly(name) is poorly
 
 
 def test_only_what_is_needed_must_have_a_counterpart() -> None:

@@ -12,6 +12,7 @@ from importlib import resources
 
 from wsgcn_jax.types import DataError
 
+_KNOWN_POORLY = ("person", "people", "human", "man", "woman")
 _NEAREST = 3
 _SHOWN = 4
 
@@ -54,6 +55,11 @@ def describe_group(group: Sequence[int]) -> str:
     first = [imagenet_names()[index][0] for index in group[:_SHOWN]]
     more = len(group) - _SHOWN
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")
+
+
+def is_known_poorly(name: str) -> bool:
+    """Tells whether most of what a word means looks otherwise than its ImageNet classes."""
+    return _letters(name).removesuffix("s") in _KNOWN_POORLY
 
 
 @cache

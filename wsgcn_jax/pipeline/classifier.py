@@ -11,7 +11,11 @@ from ml_collections import ConfigDict
 from wsgcn_jax import data
 from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.cam import Classifier, multilabel_soft_margin
-from wsgcn_jax.models.imagenet_classes import describe_group, imagenet_groups
+from wsgcn_jax.models.imagenet_classes import (
+    describe_group,
+    imagenet_groups,
+    is_known_poorly,
+)
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.context import Context
@@ -157,8 +161,11 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     if "imagenet" in (settings.head, *cam_sources(context.config)):
         labelled = np.asarray(context.split(context.config.data.pseudo_split).labels.any(0))
         groups = class_groups(context.config, split.classes[1:], labelled)
-        for name, group in zip(split.classes[1:], groups, strict=True):
+        for name, group, shown in zip(split.classes[1:], groups, labelled, strict=True):
             log(f"[classifier] {name} is ImageNet's {describe_group(group)}")
+            alone = "trained" not in cam_sources(context.config)
+            if shown and alone and is_known_poorly(name):
+                log(f"warning: its CAMs of {name} will be poor; try cams.sources=trained")
         if not settings.epochs and context.config.classifier.epochs:
             log("[classifier] ImageNet's head knows every class: nothing has to be trained")
         if settings.head == "imagenet" and not settings.init:
