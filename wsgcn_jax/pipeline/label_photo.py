@@ -96,10 +96,9 @@ def seeds_of_cams(
         present = jnp.append(True, photo.present)  # absent classes stay out of it
         settings = crf or PARTIAL_LABELS
         form = None if kernel == "exact" and photo.valid.size > EXACT_CELLS else kernel
-        refined = refine(
-            photo.rgb * 255, scores, settings, kernel=form, valid=photo.valid, present=present
-        )
-        return jnp.asarray(refined)
+        options = {"kernel": form, "valid": photo.valid, "present": present}
+        # One after the other, so that it compiles once.
+        return jax.lax.map(lambda one: refine(photo.rgb * 255, one, settings, **options), scores)
 
     return partial_labels(
         photo.cams,
