@@ -148,10 +148,8 @@ def _local_power(band: jax.Array, slow: jax.Array, steps: int, near: int) -> jax
         matrix = tiles.matrices(rows, cut, start=reach, size=side)
         member = tiles.windows(members, tile, reach)
         matrix *= member * member.swapaxes(1, 2)
-        half, rest = _halves(matrix, steps)
-        # Of the last product only the tile's own rows are needed.
-        mine = jnp.concatenate([half[:, a : a + tile] for a in own[:, 0]], axis=1)
-        power = matmul(mine, rest)
+        power = _power(matrix, steps)
+        power = jnp.concatenate([power[:, a : a + tile] for a in own[:, 0]], axis=1)
         kept = slice(reach - near, reach + near + 1)
         power = tiles.band_untiled(tiles.bands(power, tile)[kept, kept], together)
         return power.reshape(-1, width)
@@ -162,11 +160,9 @@ def _local_power(band: jax.Array, slow: jax.Array, steps: int, near: int) -> jax
     return power[:, :, :height]
 
 
-def _halves(matrix: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
-    """Two powers whose product is the n-th; a loop where n is a power of two, to compile once."""
-    if steps > 1 and steps & (steps - 1) == 0:
-        doublings = steps.bit_length() - 2
-        half = jax.lax.fori_loop(0, doublings, lambda _, power: matmul(power, power), matrix)
-        return half, half
-    half = matrix_power(matrix, steps // 2)
-    return half, matmul(half, matrix) if steps % 2 else half
+def _power(matrix: jax.Array, steps: int) -> jax.Array:
+    """The n-th power; by a loop where n is a power of two, so that one product is compiled."""
+    if steps & (steps - 1):
+        return matrix_power(matrix, steps)
+    doublings = steps.bit_length() - 1
+    return jax.lax.fori_loop(0, doublings, lambda _, power: matmul(power, power), matrix)
