@@ -33,8 +33,12 @@ class Cost(NamedTuple):
 
     def plus(self, other: "Cost", times: int = 1) -> "Cost":
         """Adds what another part costs, run so many times."""
-        numbers = (a + times * b for a, b in zip(self[:3], other[:3], strict=True))
-        return Cost(*numbers, self.unknown | other.unknown)
+        return Cost(
+            self.traffic + times * other.traffic,
+            self.flops + times * other.flops,
+            self.cycles + times * other.cycles,
+            self.unknown | other.unknown,
+        )
 
 
 def module_cost(text: str) -> Cost:
@@ -181,10 +185,11 @@ def _convolution(rest: str, shapes: list[tuple[int, ...]], result: tuple[int, ..
     total = float(result[out.index("b")] * result[out.index("f")] * shapes[1][kernel.index("i")])
     for axis in filter(str.isdigit, kernel):
         window = _window(rest, int(axis))
-        place = np.arange(result[out.index(axis)])[:, None] * window["stride"] - window["pad"]
-        place = place + np.arange(shapes[1][kernel.index(axis)])[None] * window["rhs_dilate"]
+        first: np.ndarray = np.arange(result[out.index(axis)]) * window["stride"] - window["pad"]
+        taps: np.ndarray = np.arange(shapes[1][kernel.index(axis)]) * window["rhs_dilate"]
         last = (shapes[0][image.index(axis)] - 1) * window["lhs_dilate"]
-        total *= ((place >= 0) & (place <= last) & (place % window["lhs_dilate"] == 0)).sum()
+        place = first[:, None] + taps[None]
+        total *= int(((place >= 0) & (place <= last) & (place % window["lhs_dilate"] == 0)).sum())
     return total
 
 

@@ -61,7 +61,7 @@ class Computation(NamedTuple):
 class Carried(NamedTuple):
     """A number that a loop carries, by its place."""
 
-    index: int
+    place: int
 
 
 Number = int | Carried | None
@@ -117,7 +117,7 @@ class Module:
         start = there.instructions[loop.operands[0]]
         if start.opcode != "tuple":
             return None
-        outside = self._number(start.operands[number.index], there)
+        outside = self._number(start.operands[number.place], there)
         if not isinstance(outside, Carried):
             return outside
         # An outer loop carries it: what does not change there is what it was at its start.
@@ -141,7 +141,7 @@ class Module:
         root = body.instructions[body.root]
         if root.opcode != "tuple":
             return None
-        added, numbers = self._operation(root.operands[counter.index], body)
+        added, numbers = self._operation(root.operands[counter.place], body)
         if added.opcode != "add" or counter not in numbers:
             return None
         return next((number for number in numbers if isinstance(number, int)), None)
@@ -149,7 +149,7 @@ class Module:
     def _carried_on(self, body: Computation, number: Carried) -> Number:
         """What a loop's body leaves at a place of what it carries."""
         root = body.instructions[body.root]
-        return self._number(root.operands[number.index], body) if root.opcode == "tuple" else None
+        return self._number(root.operands[number.place], body) if root.opcode == "tuple" else None
 
     def _operation(self, name: str, there: Computation) -> tuple[Instruction, list[Number]]:
         """The operation behind a name, alone in a fusion perhaps, and its operands."""
