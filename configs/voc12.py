@@ -35,8 +35,8 @@ mirror image; docs/quirks.md lists what else differs in the ImageNet start.
 
 What it needs: ESTIMATES for 10,582 photos of 375x500, not measured. pseudo_labels: one TPU v5e,
 compiled ahead of time for v5e, not run (`python -m experiments.tpu_check --only "label 4"`,
-2026-11-27). The others were worked out on paper from operation counts (multiply-add = 2) and
-tensor sizes, for one accelerator that sustains 20 TFLOP/s.
+2026-11-27; of which form, docs/accelerators.md says). The others were worked out on paper from
+operation counts (multiply-add = 2) and tensor sizes, for one accelerator that sustains 20 TFLOP/s.
     classifier     6.5 GMAC at 224x224 (stride 16), 34 at a 512 crop, x3 to train, 5 epochs:
                    11 PFLOP, 9 min; 16 crops keep about 9 GB of activations
     cams           scales 1, .5, 1.5, 2 are 7.5 photos, twice for the mirror: 8 PFLOP, 7 min
