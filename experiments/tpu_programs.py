@@ -1,6 +1,7 @@
-"""The programs of configs/voc12.py, as functions with the shapes of what they are given.
+"""The programs of configs/voc12.py:tpu, as functions with the shapes of what they are given.
 
-Every network has the shapes of its variables only; no weight is read or drawn.
+The pipeline's own functions build them. Of networks the shapes of their variables are enough; no
+weight is read or drawn.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from wsgcn_jax.crf import GCN_PROBABILITIES, refine
+from wsgcn_jax.crf import DEEPLAB, GCN_PROBABILITIES, Settings
 from wsgcn_jax.distributed import shardings, spread_program
 from wsgcn_jax.models.backbone import make_backbone
 from wsgcn_jax.models.boundary import BoundaryNet
@@ -24,7 +25,8 @@ from wsgcn_jax.pipeline.graph_inputs import mirrored_boundary
 from wsgcn_jax.pipeline.inference import ScaledPhotos, grid_size, network_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
-from wsgcn_jax.pipeline.predict import multi_scale_probabilities
+from wsgcn_jax.pipeline.photo_crf import PaddedPhotos, padded_classes, refine_batch
+from wsgcn_jax.pipeline.predict import multi_scale_probabilities, network_module
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.trainer.loop import Loss, TrainState, make_update
 from wsgcn_jax.trainer.optim import grouped_sgd
@@ -32,21 +34,15 @@ from wsgcn_jax.trainer.optim import grouped_sgd
 CLASSES = 21
 PADDED = (384, 512)  # of a photo of 375x500
 FEATURES = 160
-IMAGENET: dict[str, Any] = {
-    "backbone": "resnet101",
-    "undilated_first": True,
-    "batch_statistics": True,
-    "scale_by_size": True,
-    "batch_size": 12,
-    "accumulate": 1,
-}
+IMAGENET: dict[str, Any] = {"backbone": "resnet101", "batch_size": 12, "accumulate": 1}
+IMAGENET |= dict.fromkeys(("undilated_first", "batch_statistics", "scale_by_size"), True)
 """What the segmenter's ImageNet recipe changes; see the docstring of configs/voc12.py."""
 
 Devices = Mapping[int, list[jax.Device]]
 
 
 class Program(NamedTuple):
-    """A jitted function, the shapes of its arguments, and how many photos they hold."""
+    """A jitted function, the shapes of its arguments, and how many photos a chip works on."""
 
     jitted: Any
     arguments: tuple[Any, ...]
@@ -58,8 +54,8 @@ Maker = Callable[[Devices], Program]
 
 
 def _config() -> ConfigDict:
-    config = load_config("voc12").unlock()
-    config.cams.batch_size = config.graph.batch_size = 4  # whatever would fit on this machine
+    config = load_config("voc12:tpu").unlock()
+    config.cams.batch_size = config.graph.batch_size = 4  # for None, the machine's memory decides
     return config
 
 
@@ -68,10 +64,7 @@ def _shape(*shape: int, dtype: Any = jnp.float32) -> Any:
 
 
 def _on(tree: Any, sharding: jax.sharding.Sharding) -> Any:
-    def place(x: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
-
-    return jax.tree.map(place, tree)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def _network(module: Module) -> Network:
@@ -95,6 +88,7 @@ def _segmenter(config: ConfigDict) -> Network:
     backbone = make_backbone(
         name,
         output_stride=settings.output_stride,
+        frozen_stages=settings.frozen_stages,
         use_batch_stats=settings.batch_statistics,
         undilated_first=settings.undilated_first,
         ceil_pool=name.endswith("caffe"),
@@ -103,15 +97,13 @@ def _segmenter(config: ConfigDict) -> Network:
     return _network(DeepLabV2(backbone, num_classes=CLASSES, rates=rates, decoder=decoder))
 
 
-def _crops(settings: ConfigDict, **more: Any) -> dict[str, Any]:
-    size, side = settings.batch_size, settings.crop
-    image = _shape(size, side, side, 3, dtype=jnp.uint8)
-    return {"image": image, "valid": _shape(size, side, side, dtype=jnp.bool_), **more}
-
-
-def _labelled(settings: ConfigDict) -> dict[str, Any]:
-    size, side = settings.batch_size, settings.crop
-    return _crops(settings, label_map=_shape(size, side, side, dtype=jnp.uint8))
+def _crops(settings: ConfigDict) -> dict[str, Any]:
+    shape = (settings.batch_size, settings.crop, settings.crop)
+    return {
+        "image": _shape(*shape, 3, dtype=jnp.uint8),
+        "valid": _shape(*shape, dtype=jnp.bool_),
+        "label_map": _shape(*shape, dtype=jnp.uint8),
+    }
 
 
 def _step(
@@ -121,10 +113,12 @@ def _step(
     batch: dict[str, Any],
     group_of: Callable[[tuple[str, ...]], str],
     devices: list[jax.Device],
+    *,
+    groups: tuple[str, ...],
+    frozen: str = "",
 ) -> Program:
-    """A training step, its batch split over the devices."""
-    groups = ("backbone", "norm", "head", "head_bias", "boundary", "displacement")
-    rates = dict.fromkeys(groups, 0.1)
+    """A training step, its batch split over the devices; a group of parameters may be frozen."""
+    rates = {**dict.fromkeys(groups, 0.1), frozen: 0.0}
     optimiser = grouped_sgd(rates, group_of, steps=1000, momentum=settings.momentum)
 
     def start(params: Any, statistics: Any) -> TrainState:
@@ -136,20 +130,18 @@ def _step(
     update = make_update(loss, optimiser, accumulate=settings.accumulate)
     jitted = jax.jit(update, donate_argnums=0, out_shardings=(copied, copied))
     arguments = (_on(state, copied), _on(batch, split))
-    return Program(jitted, arguments, settings.batch_size)
+    return Program(jitted, arguments, settings.batch_size // len(devices))
 
 
 def classifier_step(devices: Devices) -> Program:
     """The classifier's training step."""
     config, settings = _config(), _config().classifier
     net = _classifier(config)
-    batch = _crops(settings, labels=_shape(settings.batch_size, CLASSES - 1))
+    batch = _crops(settings) | {"labels": _shape(settings.batch_size, CLASSES - 1)}
+    del batch["label_map"]
     loss = classifier.make_loss(net, config.backbone.name)
-    return _step(net, loss, settings, batch, _backbone_or_head, devices[1])
-
-
-def _backbone_or_head(path: tuple[str, ...]) -> str:
-    return "backbone" if path[0] == "backbone" else "head"
+    groups = ("backbone", "classifier")
+    return _step(net, loss, settings, batch, lambda path: path[0], devices[1], groups=groups)
 
 
 def boundary_step(devices: Devices) -> Program:
@@ -157,7 +149,8 @@ def boundary_step(devices: Devices) -> Program:
     config, settings = _config(), _config().boundary
     net = _boundary(config)
     loss = boundary.make_loss(net, settings.radius, config.backbone.name)
-    return _step(net, loss, settings, _labelled(settings), boundary.group_of, devices[1])
+    step = partial(_step, groups=("boundary", "displacement"), frozen="backbone")
+    return step(net, loss, settings, _crops(settings), boundary.group_of, devices[1])
 
 
 def segmenter_step(devices: Devices, *, chips: int = 1, **changes: Any) -> Program:
@@ -166,7 +159,9 @@ def segmenter_step(devices: Devices, *, chips: int = 1, **changes: Any) -> Progr
     config.segmenter.update(changes)
     settings, net = config.segmenter, _segmenter(config)
     loss = segmenter.make_loss(net, settings, segmenter.backbone_name(config))
-    return _step(net, loss, settings, _labelled(settings), segmenter.group_of, devices[chips])
+    groups = ("backbone", "norm", "head", "head_bias")
+    step = partial(_step, groups=groups, frozen="" if settings.train_norms else "norm")
+    return step(net, loss, settings, _crops(settings), segmenter.group_of, devices[chips])
 
 
 def _spread(
@@ -179,7 +174,8 @@ def _spread(
     """An inference program, its batch split over the devices."""
     copied, split = shardings(devices)
     arguments = (_on(shared, copied), _on(batch, split), tuple(static.items()))
-    return Program(spread_program(function, devices), arguments, jax.tree.leaves(batch)[0].shape[0])
+    photos = jax.tree.leaves(batch)[0].shape[0] // len(devices)
+    return Program(spread_program(function, devices), arguments, photos)
 
 
 def _scaled(size: int, scales: tuple[float, ...]) -> ScaledPhotos:
@@ -209,10 +205,8 @@ def boundary_maps(devices: Devices) -> Program:
 
 
 def label(devices: Devices, *, photos: int, chips: int = 1) -> Program:
-    """Seeds, walk and GCN."""
-    options = label_options(_config())
-    options["seed_rule"] = partial(options["seed_rule"].func)  # their CRF is a program of its own
-    one = partial(label_photo, **options)
+    """Seeds and their CRF, walk and GCN."""
+    one = partial(label_photo, **label_options(_config()))
     rows, columns = grid_size(PADDED)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), photos))
     maps = PhotoInputs(
@@ -227,19 +221,24 @@ def label(devices: Devices, *, photos: int, chips: int = 1) -> Program:
     return _spread(lambda _, batch: each_photo(one, batch), None, maps, devices[chips])
 
 
-def crf(devices: Devices, *, labels: int) -> Program:
-    """The dense CRF at the photo's size."""
-    copied, _ = shardings(devices[1])
-    arguments = (_shape(*PADDED, 3, dtype=jnp.uint8), _shape(labels, *PADDED))
-    jitted = jax.jit(lambda photo, scores: refine(photo, scores, GCN_PROBABILITIES))
-    return Program(jitted, _on(arguments, copied), 1)
+def crf(devices: Devices, settings: Settings, *, labels: int) -> Program:
+    """The dense CRF of a batch, at the photos' size."""
+    size = _config().graph.batch_size
+    slots = padded_classes(labels)
+    batch = PaddedPhotos(
+        _shape(size, *PADDED, 3, dtype=jnp.uint8),
+        _shape(size, slots, *PADDED),
+        _shape(size, *PADDED, dtype=jnp.bool_),
+        _shape(size, slots, dtype=jnp.bool_),
+    )
+    return _spread(refine_batch(settings), None, batch, devices[1])
 
 
 def masks(devices: Devices) -> Program:
     """The segmenter's probabilities of all scales and the mirror image."""
     config = _config()
-    net = _segmenter(config)
     description = segmenter.description(config, [str(k) for k in range(CLASSES)])
+    net = _network(network_module(description))
     size = description.batch_size
     batch = (_scaled(size, description.scales), _shape(size, 2, dtype=jnp.int32))
     function = multi_scale_probabilities(net, description)
@@ -253,8 +252,8 @@ PROGRAMS: dict[str, Maker] = {
     "boundary maps": boundary_maps,
     "label 4": partial(label, photos=4),
     "label 32": partial(label, photos=32),
-    "CRF 3": partial(crf, labels=3),
-    "CRF 21": partial(crf, labels=21),
+    "CRF 3": partial(crf, settings=GCN_PROBABILITIES, labels=3),
+    "CRF 21": partial(crf, settings=DEEPLAB, labels=21),
     "segmenter step COCO": segmenter_step,
     "segmenter step ImageNet": lambda devices: segmenter_step(devices, **IMAGENET),
     "masks": masks,

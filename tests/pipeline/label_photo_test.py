@@ -1,5 +1,6 @@
 """The graph part of a photo: padding, batches on either kind of backend, impossible settings."""
 
+import re
 from functools import partial
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 from pipeline import tiny_labels
 
 from wsgcn_jax.crf import PARTIAL_LABELS
-from wsgcn_jax.pipeline.label_photo import label_photo, seeds_of_cams, seeds_of_walk
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo, seeds_of_cams, seeds_of_walk
 from wsgcn_jax.pipeline.label_program import each_photo
 
 OPTIONS = {"radius": 3, "steps": 64, "basis": 16, "epochs": 40, "learning_rate": 0.1}
@@ -68,3 +69,14 @@ def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
     np.testing.assert_allclose(
         np.exp(at_once.log_probs), np.exp(after_each_other.log_probs), atol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "count", "rounds"),
+    [("cpu", 4, 4), ("gpu", 1, 0), ("gpu", 32, 0), ("tpu", 4, 0), ("tpu", 6, 2), ("tpu", 32, 8)],
+)
+def test_how_many_rounds_a_batch_takes(monkeypatch, backend, count, rounds):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    photos = PhotoInputs(*(jnp.zeros(count) for _ in PhotoInputs._fields))
+    text = str(jax.make_jaxpr(partial(each_photo, lambda photo: photo.valid + 1))(photos))
+    assert re.findall(r"length=(\d+)", text) == [str(rounds)] * (rounds > 0)

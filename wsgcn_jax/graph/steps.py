@@ -50,16 +50,17 @@ def walk_steps(
     """
 
     def term(
-        carry: tuple[jax.Array, jax.Array, jax.Array], weight: jax.Array
+        carry: tuple[jax.Array, jax.Array, jax.Array], numbers: tuple[jax.Array, jax.Array]
     ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
         total, before, now = carry
-        return (total + weight * now, now, 2 * once(now) - before), None
+        weight, factor = numbers
+        return (total + weight * now, now, factor * once(now) - before), None
 
-    first = once(x)
-    # T_-1 = T_1, so the recurrence also makes T_1 of T_0.
-    start = (jnp.zeros_like(x), first, x)
     weights = jnp.asarray(chebyshev_weights(steps, error), x.dtype)
-    (total, _, _), _ = jax.lax.scan(term, start, weights, unroll=unroll)
+    # T_1 = P, then T_s+1 = 2 P T_s - T_s-1: one loop makes all, so that the product compiles once.
+    factors = jnp.full_like(weights, 2.0).at[0].set(1.0)
+    start = (jnp.zeros_like(x), jnp.zeros_like(x), x)
+    (total, _, _), _ = jax.lax.scan(term, start, (weights, factors), unroll=unroll)
     return total
 
 

@@ -84,11 +84,16 @@ class Tiled(NamedTuple):
         terms, scale = kernel_factors(s, jnp.abs(self.basis).max(axis=0) > 0)
         parts = _SymmetrisedSmooth(self.basis, self.core, terms, scale)
 
-        def improve(_: int, basis: jax.Array) -> jax.Array:
-            return orthonormal(parts.matvec(basis))
+        def improve(
+            carry: tuple[jax.Array, jax.Array, jax.Array], _: None
+        ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
+            basis = carry[0]
+            image, core = parts.image_and_core(basis)
+            return (orthonormal(image), basis, core), None
 
-        basis = jax.lax.fori_loop(0, _ROUNDS, improve, self.basis)
-        core = parts.within(basis)
+        # One more round than counts, for its core: what is made outside compiles a second time.
+        start = (self.basis, self.basis, self.core)
+        (_, basis, core), _ = jax.lax.scan(improve, start, length=_ROUNDS + 1)
         here = s.reshape(self.diagonal.shape)
         others = grid.neighbours(here, self.offsets)
         stretch = jnp.stack([jnp.exp(jnp.abs(here - other)) for other in others])
@@ -103,28 +108,21 @@ class _SymmetrisedSmooth(NamedTuple):
     terms: jax.Array
     scale: jax.Array
 
-    def seen(self, x: jax.Array) -> jax.Array:
-        """What each term's basis sees of `[f, n]`: `[q, r, f]`; one term at a time, for memory."""
-        return jax.lax.map(lambda term: einsum("rn,fn->rf", term[None] * self.basis, x), self.terms)
+    def image_and_core(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """K x^T, as rows `[f, n]`, and x K x^T, `[f, f]` and symmetric, for `[f, n]`.
 
-    def _weighted(self, seen: jax.Array) -> jax.Array:
-        return self.scale[:, None, None] * jax.vmap(partial(small_product, self.core))(seen)
-
-    def matvec(self, x: jax.Array) -> jax.Array:
-        """Multiplies `[f, n] f32`."""
-        inner = self._weighted(self.seen(x))
+        One term at a time, for memory.
+        """
+        seen = jax.lax.map(lambda term: einsum("rn,fn->rf", term[None] * self.basis, x), self.terms)
+        inner = self.scale[:, None, None] * jax.vmap(partial(small_product, self.core))(seen)
 
         def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
             term, here = part
             return total + term[None] * einsum("rf,rn->fn", here, self.basis), None
 
-        return jax.lax.scan(add, jnp.zeros_like(x), (self.terms, inner))[0]
-
-    def within(self, x: jax.Array) -> jax.Array:
-        """x K x^T for `[f, n]`: `[f, f]`, symmetric."""
-        seen = self.seen(x)
-        core = einsum("krf,krg->fg", seen, self._weighted(seen))
-        return (core + core.T) / 2
+        image = jax.lax.scan(add, jnp.zeros_like(x), (self.terms, inner))[0]
+        core = small_product(seen.reshape(-1, len(x)).T, inner.reshape(-1, len(x)))
+        return image, (core + core.T) / 2
 
 
 def orthonormal(x: jax.Array) -> jax.Array:

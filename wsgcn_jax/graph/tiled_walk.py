@@ -27,7 +27,7 @@ from wsgcn_jax.precise import einsum, matmul, matrix_power
 _TILE = 8  # of the walk's steps
 _ROWS = 4  # of tiles, in one product
 _LOCAL_TILE = 4  # of the local part, whose windows are squared; divides _TILE
-_LOCAL_TILES = 128  # how many are squared together
+_LOCAL_TILES = 32  # how many are squared together: a TPU keeps those of four photos on the chip
 _NEAR = 3  # slow nodes closer than this are coupled
 _ERROR = 1e-7  # of the polynomial; modes of P^n much weaker than this are left out
 _WEAK = 5e-5  # modes weaker than this share of the sum of all are left out: mostly slow nodes'
@@ -53,10 +53,10 @@ def tiled_walk(stencil: jax.Array, *, radius: int, steps: int, basis: int) -> Wa
     scale = jax.lax.rsqrt(degree)
 
     tests = _tests(degree, slow, basis)
-    walked = _walk(_band(stencil, scale, radius), tests, steps)
+    band = _band(stencil, scale, radius)
+    walked = _walk(band, tests, steps)
     offsets = path_offsets(min(radius, _NEAR))
-    near = int(np.abs(offsets).max())
-    local = _local_power(_band(stencil, jnp.where(slow, scale, 0.0), radius), steps, near)
+    local = _local_power(band, slow, steps, near=int(np.abs(offsets).max()))
     power = Tiled.of(
         *_nystroem(tests[:height, :width], walked[:height, :width]),
         local[:, :, :height, :width],
@@ -117,40 +117,52 @@ def _nystroem(tests: jax.Array, walked: jax.Array) -> tuple[jax.Array, jax.Array
     return einsum("ij,jn->in", root, walked), one + level * small_product(root, root)
 
 
-def _local_power(band: jax.Array, steps: int, near: int) -> jax.Array:
-    """P^n of a band, as a narrower one, as far as walks stay in the window of a node's tile.
+def _local_power(band: jax.Array, slow: jax.Array, steps: int, near: int) -> jax.Array:
+    """The n-th power of the slow nodes' block of a band, as a narrower one.
 
-    Some rows of tiles at a time, for the windows' matrices are large.
+    As far as walks stay in the window of a node's tile. Some rows of tiles at a time, for the
+    windows' matrices are large.
+
+    Args:
+        band: `[k, k, H, W] f32`.
+        slow: `[H, W] bool`.
+        steps: n.
+        near: reach of the narrower band.
+
+    Returns:
+        `[2 near + 1, 2 near + 1, H, W] f32`.
     """
     tile, reach = _LOCAL_TILE, band.shape[0] // 2
     side = tile + 2 * reach
     height, width = band.shape[2:]
     together = min(-(-_LOCAL_TILES // (width // tile)), height // tile) * tile
-    band = jnp.pad(band, [(0, 0), (0, 0), (0, -height % together), (0, 0)])
+    missing = (0, -height % together)
+    band = jnp.pad(band, [(0, 0), (0, 0), missing, (0, 0)])
+    members = jnp.pad(slow.astype(band.dtype), [missing, (0, 0)])[..., None]
     rows = jnp.moveaxis(tiles.pieces(band, 2, together, reach), 2, 0)
     own = np.arange(side * side).reshape(side, side)[reach : reach + tile, reach : reach + tile]
 
-    def one(rows: jax.Array) -> jax.Array:
+    def one(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+        rows, members = part
         cut = partial(tiles.window_rows, tile=tile, reach=reach)
         matrix = tiles.matrices(rows, cut, start=reach, size=side)
-        half, rest = _halves(matrix, steps)
-        # Of the last product only the tile's own rows are needed.
-        mine = jnp.concatenate([half[:, a : a + tile] for a in own[:, 0]], axis=1)
-        power = matmul(mine, rest)
+        member = tiles.windows(members, tile, reach)
+        matrix *= member * member.swapaxes(1, 2)
+        power = _power(matrix, steps)
+        power = jnp.concatenate([power[:, a : a + tile] for a in own[:, 0]], axis=1)
         kept = slice(reach - near, reach + near + 1)
         power = tiles.band_untiled(tiles.bands(power, tile)[kept, kept], together)
         return power.reshape(-1, width)
 
-    power = jax.lax.map(one, rows).reshape(len(rows), 2 * near + 1, 2 * near + 1, together, width)
+    parts = (rows, tiles.pieces(members, 0, together, reach))
+    power = jax.lax.map(one, parts).reshape(len(rows), 2 * near + 1, 2 * near + 1, together, width)
     power = jnp.moveaxis(power, 0, 2).reshape(*power.shape[1:3], -1, width)
     return power[:, :, :height]
 
 
-def _halves(matrix: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
-    """Two powers whose product is the n-th; a loop where n is a power of two, to compile once."""
-    if steps > 1 and steps & (steps - 1) == 0:
-        doublings = steps.bit_length() - 2
-        half = jax.lax.fori_loop(0, doublings, lambda _, power: matmul(power, power), matrix)
-        return half, half
-    half = matrix_power(matrix, steps // 2)
-    return half, matmul(half, matrix) if steps % 2 else half
+def _power(matrix: jax.Array, steps: int) -> jax.Array:
+    """The n-th power; by a loop where n is a power of two, so that one product is compiled."""
+    if steps & (steps - 1):
+        return matrix_power(matrix, steps)
+    doublings = steps.bit_length() - 1
+    return jax.lax.fori_loop(0, doublings, lambda _, power: matmul(power, power), matrix)

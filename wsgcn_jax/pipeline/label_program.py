@@ -23,6 +23,7 @@ from wsgcn_jax.pipeline.photo_crf import BUCKET, PhotoCRF, make_photo_crf
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 
+_ON_CHIP = 4  # photos of 512x512 whose fits a TPU keeps in its 128 MB on the chip
 _DENSE_CELLS = 20_000  # three matrices of 1.6 GB
 
 
@@ -109,8 +110,14 @@ def each_photo(one: Callable[[PhotoInputs], PhotoOutputs], photos: PhotoInputs) 
         The outputs, stacked.
     """
     # A core's caches hold one photo, and XLA's CPU backend multiplies batches more slowly.
-    on_cpu = jax.default_backend() == "cpu"
-    return jax.lax.map(one, photos) if on_cpu else jax.vmap(one)(photos)
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(one, photos)
+    count = len(photos.valid)
+    most = _ON_CHIP if jax.default_backend() == "tpu" else count
+    together = max(k for k in range(1, min(most, count) + 1) if count % k == 0)
+    if together == count:
+        return jax.vmap(one)(photos)
+    return jax.lax.map(one, photos, batch_size=together)
 
 
 def make_full_scores(sizes: Sequence[tuple[int, int]], config: ConfigDict) -> PhotoCRF:

@@ -20,8 +20,15 @@ PhotoCRF = Callable[[Sequence[np.ndarray], Iterable[np.ndarray], int], Iterator[
 whole batch has) -> refined probabilities of each."""
 
 
-class _Padded(NamedTuple):
-    """Arguments of `refine`, padded to one shape."""
+class PaddedPhotos(NamedTuple):
+    """Arguments of `refine`, padded to one shape.
+
+    Attributes:
+        photos: `[b, h, w, 3] u8`.
+        scores: `[b, c, h, w] f32`, probabilities.
+        valid: `[b, h, w] bool`.
+        present: `[b, c] bool`.
+    """
 
     photos: np.ndarray
     scores: np.ndarray
@@ -50,11 +57,7 @@ def make_photo_crf(
     """
     shapes = dict(zip(sizes, data.padded_shapes(sizes, bucket), strict=True))
     together = jax.default_backend() != "cpu"
-
-    def refined(_: None, batch: _Padded) -> np.ndarray | jax.Array:
-        photos, scores, valid, present = batch
-        return refine(photos, scores, settings, kernel=kernel, valid=valid, present=present)
-
+    refined = refine_batch(settings, kernel=kernel)
     program = over_devices(refined) if together else refined
 
     def batch(
@@ -84,17 +87,39 @@ def make_photo_crf(
     return crf
 
 
+def refine_batch(
+    settings: Settings, *, kernel: Kernel | None = None
+) -> Callable[[None, PaddedPhotos], np.ndarray | jax.Array]:
+    """Builds the function that refines padded photos; not compiled.
+
+    Args:
+        settings: of `crf.refine`.
+        kernel: of `crf.refine`.
+    """
+
+    def refined(_: None, batch: PaddedPhotos) -> np.ndarray | jax.Array:
+        photos, scores, valid, present = batch
+        return refine(photos, scores, settings, kernel=kernel, valid=valid, present=present)
+
+    return refined
+
+
+def padded_classes(classes: int) -> int:
+    """Returns the number of classes that so many share a program with."""
+    return -(-classes // _CLASSES) * _CLASSES
+
+
 def _padded(
     photos: Sequence[np.ndarray],
     scores: Sequence[np.ndarray],
     present: Sequence[np.ndarray],
     shape: tuple[int, int],
     count: int,
-) -> _Padded:
+) -> PaddedPhotos:
     """Pads photos, maps and classes; a short batch repeats its last photo, up to `count`."""
     most = max(map(len, present))
-    slots = -(-most // _CLASSES) * _CLASSES
-    padded = _Padded(
+    slots = padded_classes(most)
+    padded = PaddedPhotos(
         np.zeros((count, *shape, 3), np.uint8),
         np.zeros((count, slots, *shape), np.float32),
         np.zeros((count, *shape), bool),

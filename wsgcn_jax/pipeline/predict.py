@@ -96,7 +96,15 @@ def load_segmenter(folder: Path) -> Segmenter:
             "finish that run first"
         )
     description = _read_description(folder / _FILE)
-    module = DeepLabV2(
+    module = network_module(description)
+    shapes = variable_shapes(module)
+    blank = Network(module, shapes.pop("params"), shapes)
+    return Segmenter(networks.load(folder, blank), description)
+
+
+def network_module(description: Description) -> DeepLabV2:
+    """Returns the network that a description stands for, without its weights."""
+    return DeepLabV2(
         # Never `ceil_pool`: photos are seen at multiples of 16, whose further cells lie outside.
         backbone=make_backbone(
             description.backbone,
@@ -107,9 +115,6 @@ def load_segmenter(folder: Path) -> Segmenter:
         rates=description.rates,
         decoder=description.decoder,
     )
-    shapes = variable_shapes(module)
-    blank = Network(module, shapes.pop("params"), shapes)
-    return Segmenter(networks.load(folder, blank), description)
 
 
 def _read_description(path: Path) -> Description:
