@@ -100,8 +100,8 @@ def test_partial_labels_refined_exactly_are_the_golden_ones(prefix, kernel):
 
     def crf(scores):
         image = golden[f"{prefix}image_bgr"]
-        answers.extend(refine(image, scores, PARTIAL_LABELS, kernel=kernel))
-        return jnp.stack(answers)
+        answers.append(refine(image, scores, PARTIAL_LABELS, kernel=kernel))
+        return answers[-1]
 
     seeds = partial_labels(cams, jnp.ones(len(cams), bool), refine=crf)
     np.testing.assert_allclose(answers[0], golden[f"{prefix}exact_alpha4"], atol=1e-4)

@@ -92,18 +92,14 @@ def seeds_of_cams(
         `[H, W] u8`, 255 = none.
     """
 
-    def drawn(readings: jax.Array) -> jax.Array:
+    def drawn(scores: jax.Array) -> jax.Array:
         present = jnp.append(True, photo.present)  # absent classes stay out of it
         settings = crf or PARTIAL_LABELS
         form = None if kernel == "exact" and photo.valid.size > EXACT_CELLS else kernel
-
-        def one(scores: jax.Array) -> jax.Array:
-            refined = refine(
-                photo.rgb * 255, scores, settings, kernel=form, valid=photo.valid, present=present
-            )
-            return jnp.asarray(refined)
-
-        return jax.lax.map(one, readings)  # one after the other, so that it compiles once
+        refined = refine(
+            photo.rgb * 255, scores, settings, kernel=form, valid=photo.valid, present=present
+        )
+        return jnp.asarray(refined)
 
     return partial_labels(
         photo.cams,

@@ -12,10 +12,7 @@ from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.types import IGNORE
 
 Refine = Callable[[jax.Array], jax.Array]
-"""Maps two readings of the class scores, `[2, c, H, W] f32`, to better ones.
-
-Scores of absent classes are 0 and stay out.
-"""
+"""Maps class scores `[c, H, W] f32` to better ones; scores of absent classes are 0 and stay out."""
 
 _FLAT = 1e-4  # values nearer to each other are rounding
 _USABLE = 0.1  # a CAM below this says nothing; the published quantile leaves it out
@@ -72,7 +69,7 @@ def partial_labels(
         background_minimum: least unrefined high-exponent score of a background node.
         floor: in [0, 1); CAM values up to here count as nothing and the rest is symmetrise_max back
             to 1. The published rule (0) expects CAMs that are zero on background.
-        refine: a dense CRF, say, of the low-exponent scores and the high ones.
+        refine: a dense CRF, say; called for the low-exponent scores, then for the high ones.
 
     Returns:
         the seeds.
@@ -86,18 +83,20 @@ def partial_labels(
     cams = jnp.maximum(cams - floor, 0.0) / (1.0 - floor)
     known = jnp.concatenate([jnp.ones(1, bool), present])[:, None, None]
     cams = jnp.where(known[1:] & valid[None], cams, 0.0)
-    rest = 1.0 - cams.max(axis=0, keepdims=True)
-    raw = jnp.stack(
-        [jnp.concatenate([rest**power, cams]) for power in (low_background, high_background)]
-    )
-    # An absent class never wins, whatever the refinement leaves it.
-    refined = jnp.where(known[None], raw if refine is None else refine(raw), -1.0)
-    low, high = refined.argmax(axis=1)
+    refined, raw = {}, {}
+    for name, exponent in (("low", low_background), ("high", high_background)):
+        raw[name] = jnp.concatenate([(1.0 - cams.max(axis=0, keepdims=True)) ** exponent, cams])
+        scores = raw[name] if refine is None else refine(raw[name])
+        # An absent class never wins, whatever the refinement leaves it.
+        refined[name] = jnp.where(known, scores, -1.0)
+    low, high = refined["low"].argmax(axis=0), refined["high"].argmax(axis=0)
     labels = jnp.where(high == 0, 0, jnp.where(low == 0, IGNORE, low))
 
     wins = (low[None] == jnp.arange(len(cams) + 1)[:, None, None]) & valid[None]
-    sure = _confident_region(raw[1], wins.any(axis=(1, 2)), valid, confident, background_minimum)
-    scores = jnp.concatenate([refined[1, :1], refined[0, 1:]])
+    sure = _confident_region(
+        raw["high"], wins.any(axis=(1, 2)), valid, confident, background_minimum
+    )
+    scores = jnp.concatenate([refined["high"][:1], refined["low"][1:]])
     # The last condition is the published vote: the label must also be the best of the mixture.
     keep = valid & sure & (scores.max(axis=0) >= minimum_score) & (labels == scores.argmax(axis=0))
     return Seeds(
