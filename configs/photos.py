@@ -9,8 +9,8 @@ photos: few photos are seen many times (`min_steps`), many photos a few times (`
 each photo. Photos of any size are seen at 1,024 pixels at the most (`data.longer_side`), in less
 than 12 GB; the masks have the photos' own size.
 
-On two cores 24 photos, six of them of 5000x3000, take 10 minutes; 300 about half an hour, 3,000 four
-hours.
+On two cores 24 photos, six of them of 5000x3000, take 10 minutes; 300 about half an hour, 3,000
+four hours.
 """
 
 from wsgcn_jax import settings

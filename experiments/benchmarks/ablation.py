@@ -32,10 +32,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "odds of objects as fitted": {"gcn.foreground_odds": 1.0},
     "mean instead of max": {"graph.symmetrise": "mean"},
     "published seeds, without their CRF": {"seeds.rule": "cam"},
-    "features: the taps, too": {"gcn.features": "boundary,taps"},
-    "features: the CAMs, too": {"gcn.features": "boundary,cams"},
-    "features: the walk's scores, too": {"gcn.features": "boundary,walk"},
-    "features: the taps instead": {"gcn.features": "taps"},
+    "features with the taps": {"gcn.features": "boundary,taps"},
+    "features with the CAMs": {"gcn.features": "boundary,cams"},
+    "features with the walk": {"gcn.features": "boundary,walk"},
+    "features of the taps alone": {"gcn.features": "taps"},
 }
 
 

@@ -33,7 +33,10 @@ def _photos(number, found):
         (doubts.doubts_of_classifier([], LABELS), None),
         (doubts.doubts_of_boundary_labels(3, 24), "only 3 of 24 photos"),
         (doubts.doubts_of_boundary_labels(20, 24), None),
-        (doubts.doubts_of_labels(_photos(23, EMPTY) | _photos(1, WHOLE)), "or use the configuration photos"),
+        (
+            doubts.doubts_of_labels(_photos(23, EMPTY) | _photos(1, WHOLE)),
+            "or use the configuration photos",
+        ),
         (doubts.doubts_of_labels(_photos(24, WHOLE._replace(seeds=False))), "24 of 24 photos have"),
         (doubts.doubts_of_labels(_photos(24, WHOLE._replace(seeds=None))), None),
         (doubts.doubts_of_labels(_photos(24, WHOLE)), None),
