@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.metrics import mean_iou
 from wsgcn_jax.pipeline.cam_sources import configured_program
 from wsgcn_jax.pipeline.cams import cams_of_batch
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.evaluate import THRESHOLDS, class_ids_of, confusions_by_threshold
+from wsgcn_jax.pipeline.evaluate import (
+    THRESHOLDS,
+    best_threshold,
+    class_ids_of,
+    confusions_by_threshold,
+)
 from wsgcn_jax.pipeline.inference import grid_size, make_plans, network_size
 from wsgcn_jax.pipeline.progress import progress
 from wsgcn_jax.pipeline.scores import best_class
@@ -24,7 +28,7 @@ from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 
 from . import relabel as relabelling
-from .relabel import make_config
+from .relabel import make_config, percent
 
 SOURCES = ("trained", "imagenet", "trained,imagenet")
 
@@ -83,9 +87,8 @@ def _score(config: ConfigDict, options: argparse.Namespace) -> dict[str, float]:
     if not swept.any():
         raise DataError(f"{options.root}: none of the first photos has a true mask; give --photos")
     classes = class_ids_of(split.classes, config.report.classes)
-    means = [mean_iou(confusion, classes=classes) for confusion in swept]
-    at = int(np.argmax(means))
-    return {"miou": round(100 * means[at], 2), "threshold": float(THRESHOLDS[at])}
+    at = best_threshold(swept, classes)
+    return {"miou": percent(swept[at], classes), "threshold": float(THRESHOLDS[at])}
 
 
 def _needs_classifier(config: ConfigDict) -> bool:

@@ -133,6 +133,16 @@ def confusions_by_threshold(
     return confusions
 
 
+def best_threshold(confusions: np.ndarray, classes: Sequence[int]) -> int:
+    """Returns the index of the threshold with the highest mIoU.
+
+    Args:
+        confusions: `[len(THRESHOLDS), c, c] i64`, of `confusions_by_threshold`, summed over photos.
+        classes: ids that are scored.
+    """
+    return int(np.argmax([mean_iou(confusion, classes=classes) for confusion in confusions]))
+
+
 def _score_pseudo(
     context: Context, split: data.Split, classes: list[int]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -172,8 +182,7 @@ def _score_pseudo(
         return {}, []
     scores: dict[str, Any] = {}
     for name, confusions in swept.items():
-        means = [mean_iou(confusion, classes=classes) for confusion in confusions]
-        at = int(np.argmax(means))
+        at = best_threshold(confusions, classes)
         scores[name] = _entry(confusions[at], split.classes, classes)
         scores[name]["threshold"] = float(THRESHOLDS[at])
     scores["gcn"] = _entry(gcn, split.classes, classes)

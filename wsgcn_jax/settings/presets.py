@@ -68,9 +68,27 @@ def fit_to(config: ConfigDict, machine: str | None) -> ConfigDict:
     return config.lock()
 
 
+def _on_two_cores() -> ConfigDict:
+    """Returns how networks small enough for two cores are trained, unlocked."""
+    config = defaults()
+    config.classifier.update(momentum=0.9, frozen_stages=0)
+    config.boundary.update(learning_rate=0.05, momentum=0.9)
+    config.segmenter.update(
+        init="classifier",  # which has seen every photo's label
+        output_stride=16,
+        rates=(3, 6, 9, 12),
+        balanced=True,
+        frozen_stages=3,
+        batch_size=8,
+        learning_rate=0.002,
+        head_learning_rate=0.001,
+    )
+    return config
+
+
 def drawn_shapes() -> ConfigDict:
     """Returns settings for the embedded data set, unlocked."""
-    config = defaults()
+    config = _on_two_cores()
     config.data.val_split = "val"
     # Photos are enlarged: the mark that tells the classes apart is 15 pixels, one cell of a CAM.
     config.classifier.update(
@@ -79,8 +97,6 @@ def drawn_shapes() -> ConfigDict:
         epochs=4,
         learning_rate=0.02,
         head_learning_rate=0.2,
-        momentum=0.9,
-        frozen_stages=0,
     )
     config.cams.update(scales=(2.0,), batch_size=8, bucket=160)
     # A CAM is a disc round the mark; the CRF finds the object in it.
@@ -94,24 +110,13 @@ def drawn_shapes() -> ConfigDict:
         crop=128,
         batch_size=16,
         epochs=3,
-        learning_rate=0.05,
-        momentum=0.9,
         radius=5,
     )
     config.graph.update(batch_size=8, bucket=160)
-    # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
-        init="classifier",
-        output_stride=16,
-        rates=(3, 6, 9, 12),
-        balanced=True,
-        frozen_stages=3,
         scales=(1.0, 1.75),  # as large as the classifier saw them
         crop=192,
-        batch_size=8,
         epochs=3,
-        learning_rate=0.002,
-        head_learning_rate=0.001,
         eval_scales=(1.5,),
         eval_bucket=160,
         eval_batch_size=8,
@@ -125,15 +130,13 @@ def real_photos() -> ConfigDict:
     They were chosen on VOC 2012's animals (docs/results.md) and read no threshold off the data set:
     seeds and masks find theirs in each photo.
     """
-    config = defaults()
+    config = _on_two_cores()
     config.classifier.update(
         longer_side=(288, 480),
         crop=288,
         epochs=5,
         learning_rate=0.01,
         head_learning_rate=0.1,
-        momentum=0.9,
-        frozen_stages=0,
     )
     # ImageNet's head scores higher than a trained one, and needs no training for names it knows.
     config.cams.sources = "imagenet"
@@ -145,26 +148,15 @@ def real_photos() -> ConfigDict:
         crop=288,
         batch_size=8,
         epochs=2,
-        learning_rate=0.05,
-        momentum=0.9,
     )
     config.graph.update(bucket=128)
     config.seeds.update(rule="walk")
     config.gcn.update(epochs=100, foreground_odds=2.0)
-    # The classifier has seen every photo's label; ImageNet knows nothing of this data set.
     config.segmenter.update(
-        init="classifier",
-        output_stride=16,
-        rates=(3, 6, 9, 12),
-        balanced=True,
-        frozen_stages=3,
         # Photos as large as the classifier saw them, and nearly whole.
         scales=(0.55, 0.95),
         crop=320,
-        batch_size=8,
         epochs=6,
-        learning_rate=0.002,
-        head_learning_rate=0.001,
         crf=True,
         eval_scales=(0.6, 0.85),
     )
