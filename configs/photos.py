@@ -23,6 +23,5 @@ def get_config(machine: str | None = None) -> settings.ConfigDict:
     config.gcn.foreground_odds = 1.0  # networks of few photos find rather too much than too little
     config.classifier.update(min_steps=60, max_steps=1500)
     config.boundary.update(min_steps=80, max_steps=800)
-    # A classifier is trained for names that ImageNet does not know, and only then.
-    config.segmenter.update(init=None, min_steps=120, max_steps=3000)
+    config.segmenter.update(min_steps=120, max_steps=3000)
     return settings.fit_to(config, machine)

@@ -3,6 +3,7 @@
 import jax
 import pytest
 
+from wsgcn_jax.pipeline import run_plans as run_plans_module
 from wsgcn_jax.pipeline.inference import Plan, photos_a_batch
 from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 
@@ -43,6 +44,35 @@ def test_a_batch_that_does_not_fit_is_done_photo_by_photo(tmp_path, error):
     assert tried[2:] == [(0,), (1,), (2,)]
     (skipped,) = too_large(["a", "b.jpg", "c"], failed)
     assert skipped.name == "b.jpg" and "b.jpg: does not fit into the memory" in skipped.reason
+
+
+def test_batches_that_wait_for_a_program_are_left_out_of_the_estimate(tmp_path, monkeypatch):
+    compiled: list[bool] = []
+
+    class Meter:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+        def advance(self, items, *, work, compiled):
+            record(compiled)
+
+    record = compiled.append
+    monkeypatch.setattr(run_plans_module, "Progress", Meter)
+    small = [Plan((64, 64), (index,), 1) for index in range(3)]
+    plans = [*small, Plan((128, 64), (3,), 1)]
+
+    def work(plan):
+        for index in plan.indices:
+            (tmp_path / f"{index}.png").touch()
+
+    run_plans(plans, lambda index: tmp_path / f"{index}.png", work, "photos", at_once=2)
+    assert compiled == [True, True, False, True]
 
 
 def test_other_errors_are_no_lack_of_memory(tmp_path):

@@ -26,16 +26,18 @@ class Classifier(nn.Module):
         num_classes: foreground classes, without background.
         group_sizes: neighbouring columns of the head of which the largest score is a class's;
             None: one column a class.
+        use_bias: whether the head has biases; without them a CAM is the logit's share of a cell.
     """
 
     backbone: nn.Module
     num_classes: int
     group_sizes: tuple[int, ...] | None = None
+    use_bias: bool = False
 
     def setup(self) -> None:
-        """Declares the 1x1 head; without bias, so that a CAM is the logit's share of a cell."""
+        """Declares the 1x1 head."""
         columns = sum(self.group_sizes) if self.group_sizes else self.num_classes
-        self.classifier = nn.Dense(columns, use_bias=False)
+        self.classifier = nn.Dense(columns, use_bias=self.use_bias)
 
     def __call__(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """Scores photos.
@@ -47,11 +49,23 @@ class Classifier(nn.Module):
         Returns:
             Logits `[b, num_classes] f32`; entry i is class i + 1.
         """
+        return self._scores(self.pooled(x, valid))
+
+    def pooled(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+        """Averages the backbone's features over photos.
+
+        Args:
+            x: as in a call.
+            valid: as in a call.
+
+        Returns:
+            `[b, f] f32`.
+        """
         features, cells = self._features(x, valid)
         if cells is None:
-            return self._scores(features.mean((1, 2)))
+            return features.mean((1, 2))
         count = jnp.maximum(cells.sum((1, 2)), 1).astype(features.dtype)
-        return self._scores(apply_valid(features, cells).sum((1, 2)) / count[:, None])
+        return apply_valid(features, cells).sum((1, 2)) / count[:, None]
 
     def cam(self, x: jax.Array, valid: jax.Array | None = None) -> jax.Array:
         """Maps where photos show the classes, in no particular unit.

@@ -70,6 +70,8 @@ def check_inputs(context: Context, todo: Collection[str]) -> None:
             _check_backbone(config)
     if "segmenter" in todo:
         segmenter.check_start(config)
+        if config.segmenter.presence:
+            _check_backbone(config)
 
 
 def _check_backbone(config: ConfigDict) -> None:

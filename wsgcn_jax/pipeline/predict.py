@@ -29,6 +29,8 @@ from wsgcn_jax.pipeline.inference import (
     scaled_photos,
 )
 from wsgcn_jax.pipeline.photo_crf import make_photo_crf
+from wsgcn_jax.pipeline.presence import Presence, reweigh
+from wsgcn_jax.pipeline.presence import load as presence_of
 from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.scores import argmax_resized
 from wsgcn_jax.resize import resize_maps, resize_photo
@@ -52,6 +54,8 @@ class Description(NamedTuple):
         batch_size: photos at a time.
         bucket: padded sides are multiples of this.
         decoder: one of `models.decoder.DECODERS`; descriptions of older versions name none.
+        presence: the backbone of the classifier that says which classes a photo shows
+            (`pipeline/presence.py`); None: nothing says it.
     """
 
     classes: tuple[str, ...]
@@ -65,13 +69,15 @@ class Description(NamedTuple):
     batch_size: int
     bucket: int
     decoder: str = "none"
+    presence: str | None = None
 
 
 class Segmenter(NamedTuple):
-    """A trained network and its description."""
+    """A trained network, its description, and what tells the classes of a photo, if it has that."""
 
     network: Network
     description: Description
+    presence: Presence | None = None
 
 
 def describe(folder: Path, description: Description) -> None:
@@ -99,7 +105,10 @@ def load_segmenter(folder: Path) -> Segmenter:
     module = network_module(description)
     shapes = variable_shapes(module)
     blank = Network(module, shapes.pop("params"), shapes)
-    return Segmenter(networks.load(folder, blank), description)
+    presence = None
+    if description.presence is not None:
+        presence = presence_of(folder, description.presence, len(description.classes) - 1)
+    return Segmenter(networks.load(folder, blank), description, presence)
 
 
 def network_module(description: Description) -> DeepLabV2:
@@ -131,6 +140,7 @@ def _read_description(path: Path) -> Description:
             or found.output_stride not in (8, 16)
             or found.fuse not in ("mean", "max")
             or found.decoder not in DECODERS
+            or found.presence not in (None, *BACKBONES)
             or not all(isinstance(name, str) for name in found.classes)
             or not 2 <= len(found.classes) <= 255
             or not found.scales
@@ -169,7 +179,7 @@ def predict(
     Returns:
         (index, reason) of the photos that could not be read, or do not fit into the memory.
     """
-    network, description = segmenter
+    network, description, presence = segmenter
     program = over_devices(multi_scale_probabilities(network, description))
     class_ids = np.arange(len(description.classes), dtype=np.uint8)
     seen = [seen_size(size, description.longer_side) for size in sizes]
@@ -188,16 +198,14 @@ def predict(
         once = {index: photo(index) for index in dict.fromkeys(plan.indices)}
         photos = [once[index] for index in plan.indices]
         grids = [grid_size(seen[index]) for index in plan.indices]
-        probabilities = np.asarray(
-            program(
-                network.variables,
-                (
-                    scaled_photos(photos, plan.shape, description.scales),
-                    np.asarray(grids, np.int32),
-                ),
-                shape=grid_size(plan.shape),
-            )
+        probabilities = program(
+            network.variables,
+            (scaled_photos(photos, plan.shape, description.scales), np.asarray(grids, np.int32)),
+            shape=grid_size(plan.shape),
         )
+        if presence is not None:
+            probabilities = reweigh(probabilities, jnp.asarray(presence(photos)))
+        probabilities = np.asarray(probabilities)
         rows = [row for row in range(plan.real) if plan.indices[row] not in broken]
         maps: Iterator[np.ndarray] = (
             np.moveaxis(probabilities[row, : grids[row][0], : grids[row][1]], 2, 0) for row in rows

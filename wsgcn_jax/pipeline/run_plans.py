@@ -1,5 +1,6 @@
 """Working on planned batches: threads, progress, and what does not fit into the memory."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -47,15 +48,16 @@ def run_plans(
     missed: list[Plan] = []
     pool = ThreadPoolExecutor(at_once)
     try:
-        shapes: set[tuple[int, int]] = set()  # that were compiled
+        done_of: Counter[tuple[int, int]] = Counter()  # batches of a shape
         running = [pool.submit(work, plan) for plan in todo]
         with Progress(what, sum(p.real for p in todo), work=sum(map(_pixels, todo))) as meter:
             for done, plan in zip(running, todo, strict=True):
                 if _ran_out_of_memory(done.result):
                     missed.append(plan)
-                compiled = plan.shape not in shapes
+                # The batches beside a shape's first one wait for its program, too.
+                compiled = done_of[plan.shape] < at_once
                 meter.advance(plan.real, work=_pixels(plan), compiled=compiled)
-                shapes.add(plan.shape)
+                done_of[plan.shape] += 1
                 interrupt.check()
     finally:
         pool.shutdown(cancel_futures=True)

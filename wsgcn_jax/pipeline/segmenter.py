@@ -16,7 +16,7 @@ from wsgcn_jax.models.backbone import normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.models.network import Network
-from wsgcn_jax.pipeline import classifier, networks
+from wsgcn_jax.pipeline import classifier, networks, presence
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
 from wsgcn_jax.pipeline.targets import training_photos
@@ -108,7 +108,10 @@ def _classifier_backbone(config: ConfigDict, classes: int, folder: Path) -> dict
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Trains on the pseudo labels, then writes `val/NAME.png` for each validation photo."""
+    """Trains on the pseudo labels, then writes `val/NAME.png` for each validation photo.
+
+    With `segmenter.presence` also what photos show is learnt, from the labels alone.
+    """
     settings = context.config.segmenter
     split = context.split(context.config.data.pseudo_split)
     net = network(
@@ -134,6 +137,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         group_of=group_of,
         seed=context.config.seed + 2,
     )
+    if settings.presence:
+        presence.fit_and_save(folder, context.config, split.without_masks())
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         (folder / "val").mkdir(exist_ok=True)
@@ -205,4 +210,5 @@ def description(config: ConfigDict, classes: Sequence[str]) -> Description:
         batch_size=settings.eval_batch_size,
         bucket=settings.eval_bucket,
         decoder=settings.decoder,
+        presence=config.backbone.name if settings.presence else None,
     )

@@ -115,6 +115,13 @@ SEGMENTER = (
         "Coordinates of multi_scale as in PyTorch before 1.6.",
     ),
     Key("segmenter.bfloat16", False, Flag(), "Compute in bfloat16; parameters stay float32."),
+    Key(
+        "segmenter.presence",
+        False,
+        Flag(),
+        "Weigh the objects' classes by what a linear classifier on the frozen backbone says of the "
+        "whole photo; it is fitted to the photos' labels.",
+    ),
     Key("segmenter.crf", False, Flag(), "Its masks go through the dense CRF, as published."),
     Key(
         "segmenter.eval_scales",

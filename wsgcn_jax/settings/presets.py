@@ -153,10 +153,11 @@ def real_photos() -> ConfigDict:
     config.seeds.update(rule="walk")
     config.gcn.update(epochs=100, foreground_odds=2.0)
     config.segmenter.update(
-        # Photos as large as the classifier saw them, and nearly whole.
-        scales=(0.55, 0.95),
+        init=None,  # a classifier is trained for names that ImageNet does not know, and only then
+        scales=(0.55, 0.95),  # nearly whole photos
         crop=320,
-        epochs=6,
+        epochs=12,
+        presence=True,
         crf=True,
         eval_scales=(0.6, 0.85),
     )
