@@ -20,6 +20,7 @@ COMMAND = (
     *(sys.executable, "-m", "experiments.train", "--config=configs/test.py"),
     # Long enough for a checkpoint (every ten steps) before the end.
     *(f"--config.{stage}.epochs=8" for stage in ("classifier", "boundary", "segmenter")),
+    "--config.segmenter.presence=True",
 )
 
 # What a stage has written when it is in its middle: something, not all. Stages of one artefact

@@ -119,7 +119,7 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
     config.segmenter.update(
         init=None, supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9
     )
-    config.segmenter.crf = True
+    config.segmenter.update(crf=True, presence=True)
     assert run_stages(config, str(tmp_path / "work")) == []
     val = data.load(tmp_path / "work/data", "val")
     (tmp_path / "photos").mkdir()

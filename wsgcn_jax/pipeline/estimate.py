@@ -25,8 +25,9 @@ _FASTEST = 20.0  # times the two cores: beyond, decoding and writing decide
 _COMPILING = 30.0  # seconds a stage
 _LARGE_BACKBONE = 5.0  # any but EfficientNet-Lite0, in time and memory
 # Seconds a megapixel.
-_CLASSIFIER, _CAMS, _BOUNDARY, _SEGMENTER, _MASKS = 1.4, 0.8, 2.4, 1.3, 4.0
+_CLASSIFIER, _CAMS, _BOUNDARY, _SEGMENTER, _MASKS = 1.4, 0.8, 2.4, 0.95, 7.5
 _GRAPH, _GRAPH_EPOCH = 7.2, 0.026
+_PRESENCE = 0.065  # seconds a photo
 _BASE_GB, _GB_PER_MEGAPIXEL = 1.8, 0.55  # of a batch that a network sees, with its mirror image
 _PHOTO_GB = 0.012  # a megapixel of a photo's file, while it is decoded in several threads
 
@@ -84,13 +85,14 @@ def seconds_of_stages(
     if config.graph.longer_side:
         graph = min(graph, labelled * config.graph.longer_side**2 / 1e6)
     fits = config.gcn.epochs * config.gcn.ensemble
+    presence = large * labelled * _PRESENCE if config.segmenter.presence else 0.0
     return {
         "classifier": large * training("classifier", photos, _CLASSIFIER),
         "cams": large * pixels * scales * _CAMS,
         "boundary": large * training("boundary", labelled, _BOUNDARY),
         "pseudo_labels": graph * (_GRAPH + _GRAPH_EPOCH * fits),
-        "segmenter": large_segmenter
-        * (training("segmenter", labelled, _SEGMENTER) + masks * _MASKS),
+        "segmenter": presence
+        + large_segmenter * (training("segmenter", labelled, _SEGMENTER) + masks * _MASKS),
     }
 
 
