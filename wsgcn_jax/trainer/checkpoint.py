@@ -148,17 +148,23 @@ def save_tree(path: Path, tree: Any) -> None:
 
     Args:
         path: folder to write; what stood there is replaced.
-        tree: arrays.
+        tree: arrays, the same on every host.
 
     Raises:
         DataError: the disk is full.
     """
     path = absolute(path)
     _check_room(path, tree)
+    # Of several hosts one writes; Orbax takes what lies on its own devices as NumPy arrays only.
+    tree = jax.tree.map(lambda x: np.asarray(x) if _is_local(x) else x, tree)
     with disk_errors(path), ocp.StandardCheckpointer() as writer:
         writer.save(path, tree, force=True)
     if is_primary() and not in_bucket(path):
         (path / _SUMS).write_text(json.dumps(sums(path, files_below(path))))
+
+
+def _is_local(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and leaf.is_fully_addressable
 
 
 def load_tree(path: Path, template: Any) -> Any:
