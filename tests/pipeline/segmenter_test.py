@@ -6,13 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils.epath import Path
 from flax import traverse_util
 from golden_weights import any_variables, golden
 from PIL import Image
+from processes import finish, start_hosts
 
 from configs import test as tiny
 from experiments import predict as command
 from wsgcn_jax import data
+from wsgcn_jax.checksums import files_below
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2, segmentation_loss
 from wsgcn_jax.models.network import Network
@@ -22,6 +25,7 @@ from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.predict import load_segmenter
 from wsgcn_jax.pipeline.segmenter import make_loss
 from wsgcn_jax.pipeline.stages import run_stages
+from wsgcn_jax.pipeline.workfolder.stage_files import STAMP, TRAINING, matches
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
@@ -135,6 +139,26 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
         stage = (tmp_path / "work/segmenter/val" / f"{name}.png").read_bytes()
         assert (tmp_path / "out" / f"{name}.png").read_bytes() == stage
     assert json.loads((tmp_path / "work/segmenter/network.json").read_text())["fuse"] == "max"
+
+
+@pytest.mark.slow
+def test_two_hosts_run_every_stage_with_an_untrained_classifier(tmp_path):
+    options = ("classifier.epochs=0", "segmenter.init=None", "segmenter.presence=True")
+    hosts = start_hosts(
+        "-m",
+        "experiments.train",
+        "--config=configs/test.py",
+        f"--workdir={tmp_path / 'run'}",
+        *(f"--config.{option}" for option in options),
+    )
+    for host in hosts:
+        finish(host, "")
+    assert len([*(tmp_path / "run/segmenter/val").glob("*.png")]) == 3
+    assert load_segmenter(Path(tmp_path) / "run").presence is not None
+    for stage in stages.STAGES:  # each file is known as the stage's own
+        folder = Path(tmp_path) / "run" / stage.name
+        known = (STAMP, *TRAINING, *stage.writes)
+        assert all(matches(name, known) for name in files_below(folder))
 
 
 def _config(**changes):

@@ -83,7 +83,7 @@ STAGES = (
         ("data", "pseudo_labels"),
         ("data.longer_side", "backbone", "segmenter", "seed"),
         segmenter.run,
-        (*_WEIGHTS, "network.json", "val/*"),
+        (*_WEIGHTS, "presence/*", "network.json", "val/*"),
     ),
     Stage(
         "evaluate",
