@@ -32,7 +32,7 @@ def _photo(index, rng):
         "size": [90, 60],
         "classes": [label],
         "score": float(90 - 2 * index),
-        "iou": {0: 90.0, label: 50.0},
+        "iou": {0: 90.0, label: 50.0 + index},
         "doubt": None,
         "photo": layers.photo(image),
         "layers": {
@@ -147,9 +147,31 @@ def test_photos_are_sorted_filtered_and_of_one_split(browser):
     assert first() == f"{HOSTILE}00"
     _all(browser, "#classes button")[2].click()
     assert len(_all(browser, ".card")) == 10 and first() == f"{HOSTILE}01"
+    assert len(_all(browser, ".card .wanted")) == 10
     assert "10 photos" in browser.find_element("id", "count").text
     _all(browser, "#splits button")[1].click()
     assert first() == f"{HOSTILE}03" and len(_all(browser, ".card")) == 10
+
+
+def test_a_chosen_class_decides_the_order(browser):
+    """The class's IoU rises with the index, the photo's falls."""
+    order = [e.text for e in _all(browser, ".card .name span:first-child")]
+    _all(browser, "#classes button")[1].click()
+    chosen = [e.text for e in _all(browser, ".card .name span:first-child")]
+    assert chosen == [name for name in reversed(order) if name in chosen] and len(chosen) > 1
+
+
+def test_a_phone_shows_which_layer_is_pressed_and_what_it_means(browser):
+    _resize(browser, 390, 844)
+    for key in "320":
+        _press(browser, key)
+        row, button = (
+            _all(browser, f"#tools .layers{s}")[0].rect for s in ("", " [aria-pressed=true]")
+        )
+        assert row["x"] <= button["x"] and button["x"] + button["width"] <= row["x"] + row["width"]
+    _press(browser, "4")
+    meaning = _all(browser, "#tools .meaning")[0]
+    assert meaning.is_displayed() and "missed" in meaning.text
 
 
 def test_pictures_are_decoded_when_seen(browser):

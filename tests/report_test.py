@@ -13,7 +13,7 @@ from etils.epath import Path
 from PIL import Image
 
 from experiments import report as command
-from wsgcn_jax.report import cards, layers, page, record, run, tables
+from wsgcn_jax.report import cards, layers, page, record, run, sections, tables
 from wsgcn_jax.report.cards import Card
 from wsgcn_jax.settings import defaults
 from wsgcn_jax.types import Skipped
@@ -126,7 +126,7 @@ def test_a_curve_falls_as_its_values_do_and_is_thinned() -> None:
     assert (np.diff(points, axis=0) > 0).all()
     assert page.chart("lost", [(0, float("nan"))]) == page.chart("none", []) == ""
     long = page.chart("long", [(i, 1 / (i + 1)) for i in range(9000)])
-    assert len(long) < 15_000 and ">0<" in long and ">8999<" in long
+    assert len(long) < 15_000 and ">step 0<" in long and ">step 8999<" in long
 
 
 def test_a_class_map_shows_every_region_and_leaves_background_clear() -> None:
@@ -207,15 +207,49 @@ def test_what_is_taken_for_what() -> None:
 
 def test_without_truth_there_is_no_table() -> None:
     empty = {"train": {}, "val": {}}
-    assert run._scores(empty, ["background", "cat"]) == []
-    entry = {"miou": 60.0, "iou": {"background": 80.0, "<b>": 40.0}}
-    sections = run._scores({"train": {"gcn": entry}, "val": {}}, ["background", "<b>"])
-    assert [name for name, _, _ in sections] == ["scores"]
-    assert "&lt;b&gt;" in sections[0][2] and "60.0" in sections[0][2]
+    classes = ["background", "<b>"]
+    assert sections.scores_by_class(empty, classes) == sections.confusions(empty, classes) == []
+    entry = {"miou": 60.0, "iou": {"background": 80.0, "<b>": 40.0}, "threshold": 0.35}
+    scores = {"train": {"cam": entry}, "val": {}}
+    assert sections.confusions(scores, classes) == []
+    ((name, _, text),) = sections.scores_by_class(scores, classes)
+    assert name == "scores" and "&lt;b&gt;" in text and "60.0" in text
+    assert "CAM at 0.35" in text and "do not count" not in text
+    ((_, _, text),) = sections.scores_by_class(scores, [*classes, "dog"])
+    assert "do not count" in text
+
+
+def test_errors_have_a_colour_of_their_own_in_the_confusion() -> None:
+    scores = {"train": {"confusion": [[6, 2], [1, 3]]}, "val": {}}
+    ((_, _, text),) = sections.confusions(scores, ["background", "cat"])
+    cells = re.findall(r'<td class="([^"]*)" style="--v:([^"]*)">([^<]*)', text)
+    assert cells == [
+        *(("shade", "0.75", "75.0"), ("shade wrong", "0.25", "25.0")),
+        *(("shade wrong", "0.25", "25.0"), ("shade", "0.75", "75.0")),
+    ]
+
+
+def test_the_ticks_of_a_curve_are_round() -> None:
+    def ticks(low: float, high: float) -> list[str]:
+        text = page.chart("loss", [(0, high), (9, low)])
+        return re.findall(r'text-anchor="end">([^<]*)<', text)[:-1]  # the last is the step
+
+    assert ticks(0.0215, 0.696) == ["0", "0.2", "0.4", "0.6", "0.8"]
+    assert ticks(0.172, 2.59) == ["0", "1", "2", "3"]
+    assert ticks(2000, 9000) == ["2000", "4000", "6000", "8000", "10000"]
+    assert float(ticks(0.7, 0.7)[0]) <= 0.7 <= float(ticks(0.7, 0.7)[-1])
+
+
+def test_the_notes_say_how_many_photos_are_shown() -> None:
+    shown = [_card("a"), _card("b", split="val", score=None)]
+    assert run._some(shown, "train", 1) == "the only photo."
+    assert run._some([*shown, _card("c")], "train", 2) == "all 2 photos."
+    assert run._some(shown, "train", 9).startswith("1 of 9 photos: those that went worst")
+    assert run._some(shown, "val", 9).startswith("1 of 9 photos: the most doubtful")
 
 
 def test_a_long_list_of_photos_left_out_is_cut() -> None:
-    ((_, heading, text),) = run._left_out([Skipped(f"p{i}", "<broken>") for i in range(5000)])
+    ((_, heading, text),) = sections.left_out([Skipped(f"p{i}", "<broken>") for i in range(5000)])
     assert "5000" in heading and "and 4800 more" in text and "<broken>" not in text
 
 

@@ -1,4 +1,13 @@
 "use strict";
+// Scrolls a row of buttons sideways, where it is wider than the screen, to the pressed one.
+function showPressed(within) {
+  const row = within.querySelector(".layers");
+  const button = row.querySelector("[aria-pressed=true]");
+  if (!button) return;
+  const middle = button.offsetLeft - row.offsetLeft + button.offsetWidth / 2;
+  row.scrollLeft = middle - row.clientWidth / 2;
+}
+
 // The enlarged photo. `makeEnlarged` takes what the grid knows: shown() lists its cards in order,
 // setOverlay(image, photo) draws the chosen layer, fade(card) follows the card's slider, verdict
 // and chip put scores into words. A card has photo, slider and the elements of the grid.
@@ -33,7 +42,14 @@ function makeEnlarged({ shown, setOverlay, fade, verdict, chip }) {
     byId("large-fade").value = card.slider.value;
     overlay.style.opacity = card.slider.value / 100;
     if (!dialog.open) dialog.showModal();
+    showPressed(dialog);
     fit(1);
+  }
+
+  function redraw() {
+    if (!card) return;
+    setOverlay(overlay, card.photo);
+    showPressed(dialog);
   }
 
   function turn(by) {
@@ -67,5 +83,5 @@ function makeEnlarged({ shown, setOverlay, fade, verdict, chip }) {
     if (card && step && event.target.type !== "range") turn(step);
   });
 
-  return { open, redraw: () => card && setOverlay(overlay, card.photo) };
+  return { open, redraw };
 }

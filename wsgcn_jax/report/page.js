@@ -36,10 +36,18 @@
     return photo.doubt === null ? "" : `doubt ${percent(photo.doubt)}`;
   }
 
+  function meaningOfScore(photo) {
+    if (photo.score !== null) return "Mean IoU of the classes in this photo, percent";
+    return "How undecided the GCN is, percent";
+  }
+
   function chip(id, photo) {
     const iou = photo.iou[id];
     const text = className(id) + (iou === undefined ? "" : ` ${percent(iou)}`);
-    return make("span", {}, swatch(data.classes[id][1]), text);
+    const title = iou === undefined ? "" : `IoU of ${className(id)} in this photo, percent`;
+    const element = make("span", { title }, swatch(data.classes[id][1]), text);
+    element.dataset.id = id;
+    return element;
   }
 
   // One card a photo; its pictures are set when it comes into view.
@@ -68,7 +76,7 @@
           "div",
           { className: "name" },
           make("span", { title: photo.name }, photo.name),
-          make("span", { className: "score" }, verdict(photo)),
+          make("span", { className: "score", title: meaningOfScore(photo) }, verdict(photo)),
         ),
         make("div", { className: "chips" }, ...photo.classes.map((id) => chip(id, photo))),
         missing,
@@ -118,8 +126,11 @@
     best: [scored ? "best first" : "least doubtful first", (a, b) => badness(a) - badness(b)],
     name: ["name", () => 0],
   };
-  // Without truth the doubtful count as the bad ones.
-  const badness = (photo) => (photo.score !== null ? -photo.score : photo.doubt || 0);
+  // Of the chosen class, if one is; without truth the doubtful count as the bad ones.
+  function badness(photo) {
+    const iou = photo.iou[state.wanted] ?? photo.score;
+    return iou !== null ? -iou : photo.doubt || 0;
+  }
 
   function shown() {
     const list = cards.filter(
@@ -142,12 +153,12 @@
       press(button, button.dataset.layer === state.layer);
       button.disabled = !there.has(button.dataset.layer);
     }
-    const told = byId("meaning");
-    told.textContent = layers.find(([id]) => id === state.layer)[2];
-    if (state.layer === "errors")
-      for (const [meaning, colour] of data.errors) {
-        told.append(make("i", {}, swatch(colour), meaning));
-      }
+    const legend = state.layer === "errors" ? data.errors : [];
+    for (const told of document.querySelectorAll(".meaning")) {
+      told.textContent = layers.find(([id]) => id === state.layer)[2];
+      told.append(...legend.map(([name, colour]) => make("i", {}, swatch(colour), name)));
+    }
+    showPressed(byId("tools"));
     cards.forEach(draw);
     enlarged.redraw();
   }
@@ -155,10 +166,15 @@
   function showPhotos() {
     const list = shown();
     byId("grid").replaceChildren(...list.map((card) => card.element));
-    for (const card of list) if (!card.seen) observer.observe(card.element);
+    for (const card of list) {
+      if (!card.seen) observer.observe(card.element);
+      for (const element of card.element.querySelectorAll(".chips > *")) {
+        element.classList.toggle("wanted", element.dataset.id === String(state.wanted));
+      }
+    }
     const [, , note] = data.splits.find(([id]) => id === state.split);
     byId("note").textContent = note;
-    byId("count").textContent = `${list.length} photos`;
+    byId("count").textContent = list.length === 1 ? "1 photo" : `${list.length} photos`;
     for (const button of byId("splits").children) press(button, button.dataset.id === state.split);
     for (const button of byId("classes").children) {
       press(button, button.dataset.id === String(state.wanted));

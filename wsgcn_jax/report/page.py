@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Any, NamedTuple
@@ -90,6 +90,7 @@ def table(
     rows: Sequence[Sequence[str]],
     *,
     shades: Mapping[Any, float] | None = None,
+    wrong: Container[Any] = (),
 ) -> str:
     """Lays out a table that scrolls by itself where it is too wide.
 
@@ -97,6 +98,7 @@ def table(
         header: of the columns; empty for none.
         rows: of cells; the first of each is the row's heading.
         shades: (row, column) -> strength in [0, 1] of the colour behind the cell.
+        wrong: (row, column) of the cells whose colour says that they count errors.
     """
     shades = shades or {}
     columns = list(zip(*rows, strict=True))
@@ -104,7 +106,8 @@ def table(
     lines = []
     for i, (first, *rest) in enumerate(rows):
         cells = (
-            f'<td class="shade" style="--v:{shades[i, j]:.2f}">{escape(cell)}</td>'
+            f'<td class="shade{" wrong" if (i, j) in wrong else ""}" '
+            f'style="--v:{shades[i, j]:.2f}">{escape(cell)}</td>'
             if (i, j) in shades
             else f'<td class="{kinds[j]}">{escape(cell)}</td>'
             for j, cell in enumerate(rest, start=1)
@@ -138,9 +141,8 @@ def chart(name: str, points: Curve) -> str:
         return ""
     steps, values = _thinned(points)
     width, height, left, bottom = _CHART
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        low, high = low - 0.5, high + 0.5
+    ticks = _ticks(float(values.min()), float(values.max()))
+    low, high = ticks[0], ticks[-1]
     span = float(steps[-1] - steps[0]) or 1.0
 
     def place(step: float, value: float) -> str:
@@ -149,12 +151,12 @@ def chart(name: str, points: Curve) -> str:
         return f"{x:.1f},{(height - bottom) - up * (height - bottom - 10):.1f}"
 
     grid = []
-    for value in np.linspace(low, high, 4).tolist():
+    for value in ticks:
         y = float(place(steps[0], value).split(",")[1])
         grid.append(f'<line x1="{left}" x2="{width - 12}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        grid.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        grid.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.6g}</text>')
     for step, x, anchor in ((points[0][0], left, "start"), (points[-1][0], width - 12, "end")):
-        grid.append(f'<text x="{x}" y="{height - 6}" text-anchor="{anchor}">{step:g}</text>')
+        grid.append(f'<text x="{x}" y="{height - 6}" text-anchor="{anchor}">step {step:g}</text>')
     smooth = _running_mean(values)
     faint, firm = (
         " ".join(place(*point) for point in zip(steps, line, strict=True))
@@ -162,10 +164,20 @@ def chart(name: str, points: Curve) -> str:
     )
     return (
         f"<figure><figcaption>{escape(name)} <small>from {values[0]:.3g} to {smooth[-1]:.3g}"
-        f'</small></figcaption><svg viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(name)}">{"".join(grid)}<polyline class="faint" points="{faint}"/>'
+        "</small></figcaption>"
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">'
+        f'{"".join(grid)}<polyline class="faint" points="{faint}"/>'
         f'<polyline points="{firm}"/></svg></figure>'
     )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Returns round values, evenly spaced: the first is at most `low`, the last at least `high`."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 3))
+    step = next(power * m for m in (1, 2, 5, 10) if span / (power * m) <= 4)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [i * step for i in range(first, max(last, first + 1) + 1)]
 
 
 def _thinned(points: Curve) -> tuple[np.ndarray, np.ndarray]:
