@@ -137,6 +137,16 @@ REFUSED = {
     ),
     "a mask of another size": (lambda to: ws.plot.overlay(PHOTO, MASK[1:]), "h of image being 20"),
     "an id without a name": (lambda to: ws.plot.overlay(PHOTO, MASK + 2, ("a", "b")), "class 2"),
+    "a photo to draw on that is not there": (
+        lambda to: ws.plot.overlay(to / "none.jpg", MASK),
+        "none.jpg",
+    ),
+    "fewer titles than pictures": (
+        lambda to: ws.plot.row([PHOTO, PHOTO], titles=["cat"]),
+        "1 titles for 2 pictures",
+    ),
+    "no picture to show": (lambda to: ws.plot.row([]), "there is no picture"),
+    "a mask for a picture": (lambda to: ws.plot.row([PHOTO, MASK]), "picture 1 is uint8"),
 }
 
 
@@ -202,6 +212,21 @@ def test_pictures_have_a_legend_and_show_the_classes():
     assert np.array_equal(np.asarray(picture)[0, 0], PHOTO[0, 0])
     assert not np.array_equal(np.asarray(picture)[10, 10], PHOTO[10, 10])
     assert ws.plot.row([PHOTO, mask[..., None].repeat(3, -1)], titles="ab", height=40).height == 60
+    mask[:5] = 2  # two names are wider than the photo
+    assert ws.plot.overlay(PHOTO, mask, ("background", "cat", "dog")).size == (30, 60)
+
+
+def test_pictures_are_drawn_on_files_as_they_are_to_be_seen(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(PHOTO).save(tmp_path / "turned.png", exif=exif)
+    upright = np.rot90(PHOTO, -1)
+    mask = np.ones(upright.shape[:2], np.uint8)
+    for draw in (ws.plot.overlay, ws.plot.heat):
+        drawn = draw(tmp_path / "turned.png", mask)
+        assert np.array_equal(np.asarray(drawn), np.asarray(draw(upright, mask)))
+    row = ws.plot.row([str(tmp_path / "turned.png"), drawn], height=30)
+    assert row.size == (20 + 8 + 20, 30)
 
 
 @pytest.mark.slow

@@ -3,15 +3,25 @@
 A picture is a Pillow image: a notebook shows it, `save` writes it, `np.asarray` gives its pixels.
 """
 
-from collections.abc import Sequence
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.data import PALETTE
+from wsgcn_jax.data.files import read_bytes
+from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.resize import resize_photo
 from wsgcn_jax.types import IGNORE, DataError
+
+Photo = np.ndarray | str | os.PathLike[str]
+"""An array `[h, w, 3] u8`, or a file."""
+
+P = ParamSpec("P")
 
 _PHOTO = Shaped("h w 3", "integer", low=0, high=255)
 _MASK = Shaped("h w", "integer", low=0, high=255)
@@ -20,6 +30,19 @@ _LOW, _HIGH = (255, 235, 120), (215, 20, 30)  # colours of heat
 _LINE = 20  # height of a line of text
 
 
+def _opened(
+    function: Callable[Concatenate[np.ndarray, P], Image.Image],
+) -> Callable[Concatenate[Photo, P], Image.Image]:
+    """Lets a function that draws on a photo take the photo's file, too."""
+
+    @functools.wraps(function)
+    def call(image: Photo, *args: P.args, **kwargs: P.kwargs) -> Image.Image:
+        return function(_pixels(image), *args, **kwargs)
+
+    return call
+
+
+@_opened
 @checked(image=_PHOTO, mask=_MASK, opacity=Number(low=0, high=1))
 def overlay(
     image: np.ndarray,
@@ -31,13 +54,14 @@ def overlay(
     """Lays a mask over its photo, in VOC's colours, with the names of its classes below.
 
     Args:
-        image: `[h, w, 3] u8`.
+        image: `[h, w, 3] u8`, or a photo's file.
         mask: `[h, w] u8`; 0 is background and stays clear, 255 (unknown) is grey.
         classes: names by id, background first; None: no names.
         opacity: of the colours, in [0, 1].
 
     Raises:
-        DataError: the mask is not of the photo's size, or holds an id without a name.
+        DataError: the photo cannot be read, the mask is not of its size, or holds an id without a
+            name.
     """
     ids = [int(k) for k in np.unique(mask) if k != IGNORE]
     if classes is not None and ids and ids[-1] >= len(classes):
@@ -58,12 +82,13 @@ def colours(mask: np.ndarray) -> Image.Image:
     return Image.fromarray(PALETTE[mask])
 
 
+@_opened
 @checked(image=_PHOTO, values=Shaped("H W", "number"))
 def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
     """Lays a map over its photo, made grey: yellow where the map is low, red where it is high.
 
     Args:
-        image: `[h, w, 3] u8`.
+        image: `[h, w, 3] u8`, or a photo's file.
         values: `[h, w]` or smaller, in [0, 1]: a CAM, a boundary map, a probability.
     """
     sized = np.asarray(
@@ -78,7 +103,7 @@ def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
 
 
 def row(
-    images: Sequence[np.ndarray | Image.Image],
+    images: Sequence[Photo | Image.Image],
     *,
     titles: Sequence[str] | None = None,
     height: int = 240,
@@ -86,11 +111,18 @@ def row(
     """Puts pictures beside each other, all of one height.
 
     Args:
-        images: `[h, w, 3] u8` or Pillow images.
+        images: `[h, w, 3] u8`, photos' files or Pillow images.
         titles: a word above each; None: no words.
         height: of the pictures, in pixels.
+
+    Raises:
+        DataError: there is no picture, one is none, or there is not one title for each.
     """
-    arrays = [np.asarray(image, np.uint8) for image in images]
+    if titles is not None and len(titles) != len(images):
+        raise DataError(f"{len(titles)} titles for {len(images)} pictures; give one for each")
+    if not len(images):
+        raise DataError("there is no picture; give at least one")
+    arrays = [_colour(_pixels(image), index) for index, image in enumerate(images)]
     sized = [
         resize_photo(a, (height, max(1, round(a.shape[1] * height / a.shape[0])))) for a in arrays
     ]
@@ -106,6 +138,24 @@ def row(
     return picture
 
 
+def _pixels(image: Photo | Image.Image) -> np.ndarray:
+    """The photo of a file; anything else as it is."""
+    if isinstance(image, str | os.PathLike):
+        return decode_photo(read_bytes(image, what="photo"), name=f"photo {image}")
+    return np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
+
+
+def _colour(array: np.ndarray, index: int) -> np.ndarray:
+    """Checks that an array is a picture."""
+    array = np.asarray(array)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise DataError(
+            f"picture {index} is {array.dtype} {array.shape}; give [h, w, 3] uint8, of a mask "
+            "`ws.plot.colours`, of a map `ws.plot.heat`"
+        )
+    return array
+
+
 def _outline(mask: np.ndarray) -> np.ndarray:
     """`[h, w] bool`: pixels of an object at the edge of their region."""
     edge = np.zeros(mask.shape, bool)
@@ -117,14 +167,20 @@ def _outline(mask: np.ndarray) -> np.ndarray:
 def _with_legend(
     picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ...]]]
 ) -> Image.Image:
-    """Adds a line of coloured squares and names below a picture."""
-    taller = Image.new("RGB", (picture.width, picture.height + _LINE), "white")
+    """Adds coloured squares and names below a picture, on as many lines as they take."""
+    places, left, line = [], 4, 0
+    for name, _ in entries:
+        wide = 28 + round(_font().getlength(name))
+        if left > 4 and left + wide - 12 > picture.width:
+            left, line = 4, line + 1
+        places.append((left, picture.height + _LINE * line + 4))
+        left += wide
+    taller = Image.new("RGB", (picture.width, picture.height + _LINE * (line + 1)), "white")
     taller.paste(picture)
-    draw, left, top = ImageDraw.Draw(taller), 4, picture.height + 4
-    for name, colour in entries:
+    draw = ImageDraw.Draw(taller)
+    for (name, colour), (left, top) in zip(entries, places, strict=True):
         draw.rectangle((left, top, left + 11, top + 11), fill=colour)
         draw.text((left + 16, top - 2), name, fill="black", font=_font())
-        left += 28 + round(_font().getlength(name))
     return taller
 
 
