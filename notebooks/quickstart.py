@@ -43,9 +43,9 @@ labels = [{"cat"}, {"cup"}]
 ws.plot.row(photos, titles=["cat", "cup"])
 
 # %% [markdown]
-# `pseudo_label` takes them as they are. An ImageNet classifier says roughly where the cat and the cup are, a
-# boundary network learns from that where things end, and a graph convolutional network, fitted to each photo,
-# labels every pixel.
+# `pseudo_label` takes them as they are. A classifier that was trained on ImageNet says roughly where the cat and
+# the cup are, a boundary network learns from that where things end, and a graph convolutional network, fitted
+# to each photo, labels every pixel.
 
 # %%
 masks = ws.pseudo_label(photos, labels, settings={"boundary.min_steps": 40})
@@ -81,8 +81,8 @@ ws.plot.row(images[:5], titles=[", ".join(w) for w in words[:5]], height=140)
 
 # %% [markdown]
 # `train` runs every stage in a work folder: classifier, class activation maps, boundary network, pseudo labels,
-# segmenter. Stopped, it goes on where it was when called once more. Networks need their steps however few
-# pictures there are (`min_steps`); with 72 the result is rough, `make demo` takes 240.
+# segmenter. When it was stopped, the same call goes on where it was. A network needs a number of steps however
+# few pictures there are (`min_steps`). With 72 pictures the result is rough; `make demo` takes 240.
 
 # %%
 truth = [example.mask for example in drawn]

@@ -27,7 +27,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import skimage
 from PIL import Image
 
@@ -63,17 +62,12 @@ if PHOTOS is None:
         for name, part in parts.items():
             Image.fromarray(part).save(PHOTOS / word / f"{name}.png")
     # Six views of two photos need no long training.
-    SETTINGS = {
-        "classifier.head": "imagenet",
-        "classifier.epochs": 0,
-        "boundary.min_steps": 30,
-        "segmenter.min_steps": 20,
-    }
+    SETTINGS = {"boundary.min_steps": 30, "segmenter.min_steps": 20}
 
 # %% [markdown]
 # ## Look before you train
 #
-# What is read is decided by the list, or by the names of the sub-folders.
+# The words come from `labels.csv`, or from the names of the sub-folders.
 
 # %%
 from wsgcn_jax import data
@@ -81,15 +75,20 @@ from wsgcn_jax import data
 source = data.FolderSource(PHOTOS, labels=None)
 names = source.listing()["train"]
 print(len(names), "photos; classes:", ", ".join(source.classes()[1:]))
-files = sorted(p for p in PHOTOS.rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-ws.plot.row([np.asarray(Image.open(p).convert("RGB")) for p in files[:6]], height=120)
+photos = {  # results are named after the files, `cat/whole.png` is `cat__whole`
+    path.relative_to(PHOTOS).with_suffix("").as_posix().replace("/", "__"): path
+    for path in PHOTOS.rglob("*")
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg")
+}
+shown = [name for name in names if name in photos][:6]
+ws.plot.row([photos[name] for name in shown], titles=shown, height=120)
 
 # %% [markdown]
 # ## Train
 #
-# The number of photos decides how long it takes: on two CPU cores about a quarter of an hour for thirty photos
-# and half an hour for three hundred; on a GPU a few minutes. It is said at the start. A stopped run goes on
-# where it was.
+# The number of photos decides how long it takes, which is said at the start: on two CPU cores about ten minutes
+# for twenty-four photos and half an hour for three hundred. A stopped run goes on where it was when this cell is
+# run once more.
 
 # %%
 run = ws.train(PHOTOS, workdir=WORKDIR, settings=SETTINGS)
@@ -97,18 +96,15 @@ run = ws.train(PHOTOS, workdir=WORKDIR, settings=SETTINGS)
 # %% [markdown]
 # ## Look at the masks
 #
-# Wrong ones tell what to change: masks that are too large or empty, see *Troubleshooting* in the documentation.
+# Where masks are too large or empty, *Troubleshooting* in the documentation says what to change.
 
 # %%
-photos = {
-    path.relative_to(PHOTOS).with_suffix("").as_posix().replace("/", "__"): path for path in files
-}
-shown = [name for name in run.names if name in photos][:6]
-pairs = [
-    (np.asarray(Image.open(photos[name]).convert("RGB")), run.pseudo_labels[run.names.index(name)])
+pictures = [
+    ws.plot.overlay(photos[name], run.pseudo_labels[run.names.index(name)], run.classes)
     for name in shown
+    if name in run.names  # the others could not be used; `run.skipped` says why
 ]
-ws.plot.row([ws.plot.overlay(p, m, run.classes) for p, m in pairs], height=160)
+ws.plot.row(pictures, height=160)
 
 # %% [markdown]
 # ## Take them with you
