@@ -211,6 +211,8 @@ def test_pictures_have_a_legend_and_show_the_classes():
     assert picture.size == (30, 40)
     assert np.array_equal(np.asarray(picture)[0, 0], PHOTO[0, 0])
     assert not np.array_equal(np.asarray(picture)[10, 10], PHOTO[10, 10])
+    sides = np.asarray(picture)[[5, 14, 10, 10], [10, 10, 5, 14]]
+    assert (sides == (171, 0, 0)).all()  # outlined on all sides
     assert ws.plot.row([PHOTO, mask[..., None].repeat(3, -1)], titles="ab", height=40).height == 60
     mask[:5] = 2  # two names are wider than the photo
     assert ws.plot.overlay(PHOTO, mask, ("background", "cat", "dog")).size == (30, 60)

@@ -25,6 +25,7 @@ P = ParamSpec("P")
 
 _PHOTO = Shaped("h w 3", "integer", low=0, high=255)
 _MASK = Shaped("h w", "integer", low=0, high=255)
+_BRIGHT = np.minimum(PALETTE.astype(np.float32) * 4 / 3, 255).round()  # the palette ends at 192
 _GAP = 8
 _LOW, _HIGH = (255, 235, 120), (215, 20, 30)  # colours of heat
 _LINE = 20  # height of a line of text
@@ -51,11 +52,11 @@ def overlay(
     *,
     opacity: float = 0.55,
 ) -> Image.Image:
-    """Lays a mask over its photo, in VOC's colours, with the names of its classes below.
+    """Lays a mask over its photo, in VOC's colours made brighter, the names of its classes below.
 
     Args:
         image: `[h, w, 3] u8`, or a photo's file.
-        mask: `[h, w] u8`; 0 is background and stays clear, 255 (unknown) is grey.
+        mask: `[h, w] u8`; 0 is background and stays clear, 255 (unknown) is white.
         classes: names by id, background first; None: no names.
         opacity: of the colours, in [0, 1].
 
@@ -66,14 +67,15 @@ def overlay(
     ids = [int(k) for k in np.unique(mask) if k != IGNORE]
     if classes is not None and ids and ids[-1] >= len(classes):
         raise DataError(f"the mask holds class {ids[-1]}, but there are {len(classes)} names")
-    colours = PALETTE[mask].astype(np.float32)
+    colours = _BRIGHT[mask]
     share = np.where(mask == 0, 0.0, opacity)[..., None]
     share = np.where(_outline(mask)[..., None], 1.0, share)
     blended = image * (1 - share) + colours * share
     picture = Image.fromarray(np.round(blended).astype(np.uint8))
     if classes is None:
         return picture
-    return _with_legend(picture, [(classes[k], tuple(PALETTE[k])) for k in ids if k])
+    entries = [(classes[k], tuple(int(v) for v in _BRIGHT[k])) for k in ids if k]
+    return _with_legend(picture, entries)
 
 
 @checked(mask=_MASK)
@@ -159,8 +161,11 @@ def _colour(array: np.ndarray, index: int) -> np.ndarray:
 def _outline(mask: np.ndarray) -> np.ndarray:
     """`[h, w] bool`: pixels of an object at the edge of their region."""
     edge = np.zeros(mask.shape, bool)
-    edge[1:] |= mask[1:] != mask[:-1]
-    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    below, right = mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1]
+    edge[1:] |= below
+    edge[:-1] |= below
+    edge[:, 1:] |= right
+    edge[:, :-1] |= right
     return edge & (mask != 0)
 
 
