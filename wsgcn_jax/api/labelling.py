@@ -49,6 +49,9 @@ def pseudo_label(
 ) -> list[np.ndarray]:
     """Labels every pixel of photos, as `experiments.pseudo_label` does.
 
+    Nothing is kept on disk, and a call that was stopped begins anew; for many photos use `train` or
+    the command.
+
     Args:
         images: `[h, w, 3] u8` arrays, or files, one a photo; or a folder of photos.
         labels: as of `train`.
@@ -64,10 +67,10 @@ def pseudo_label(
         settings: keys of the configuration with other values, {"gcn.epochs": 100}.
 
     Returns:
-        Complete masks `[h, w] u8`, in the order of the photos.
+        Complete masks `[h, w] u8` in the order of the photos, of a folder in that of its list.
 
     Raises:
-        DataError: something cannot be used; the message says what and why.
+        DataError: a photo or something else cannot be used; the message says what and why.
     """
     untrained = cams is boundary is seeds is run is None
     named = config or ("photos" if untrained else None)
