@@ -21,7 +21,7 @@ from wsgcn_jax.types import IGNORE, DataError
 Photo = np.ndarray | str | os.PathLike[str]
 """An array `[h, w, 3] u8`, or a file."""
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 _PHOTO = Shaped("h w 3", "integer", low=0, high=255)
 _MASK = Shaped("h w", "integer", low=0, high=255)
@@ -32,12 +32,12 @@ _LINE = 20  # height of a line of text
 
 
 def _opened(
-    function: Callable[Concatenate[np.ndarray, P], Image.Image],
-) -> Callable[Concatenate[Photo, P], Image.Image]:
+    function: Callable[Concatenate[np.ndarray, _P], Image.Image],
+) -> Callable[Concatenate[Photo, _P], Image.Image]:
     """Lets a function that draws on a photo take the photo's file, too."""
 
     @functools.wraps(function)
-    def call(image: Photo, *args: P.args, **kwargs: P.kwargs) -> Image.Image:
+    def call(image: Photo, *args: _P.args, **kwargs: _P.kwargs) -> Image.Image:
         return function(_pixels(image), *args, **kwargs)
 
     return call
@@ -173,7 +173,8 @@ def _with_legend(
     picture: Image.Image, entries: Sequence[tuple[str, tuple[int, ...]]]
 ) -> Image.Image:
     """Adds coloured squares and names below a picture, on as many lines as they take."""
-    places, left, line = [], 4, 0
+    left, line = 4, 0
+    places: list[tuple[int, int]] = []
     for name, _ in entries:
         wide = 28 + round(_font().getlength(name))
         if left > 4 and left + wide - 12 > picture.width:
