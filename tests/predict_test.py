@@ -112,7 +112,7 @@ def test_every_photo_gets_a_mask_of_its_size(masks):
 
 
 def test_masks_are_the_networks(masks, trained, photos):
-    net, _ = load_segmenter(trained / "segmenter")
+    net = load_segmenter(trained / "segmenter").network
 
     @jax.jit
     def probabilities(variables, image):
