@@ -9,7 +9,7 @@ import pytest
 
 from wsgcn_jax import precise
 
-COLUMNS = 2 * precise._PIECE + 3  # the last piece is not full
+COLUMNS = 2 * precise._MOST + 3  # three pieces, the last of them not full
 
 
 def _operands():
@@ -40,4 +40,4 @@ def test_products_of_rows(in_pieces):
     _, b, other = _operands()
     np.testing.assert_allclose(precise.row_products(b, other), b @ other.T, rtol=1e-4, atol=1e-4)
     text = str(jax.make_jaxpr(precise.row_products)(b, other))
-    assert f"[7,{precise._PIECE}]" in text and "HIGHEST" in text
+    assert "f32[3,7,2816]" in text and "HIGHEST" in text

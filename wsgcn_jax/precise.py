@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-_PIECE = 1024  # columns
+_LEAST, _MOST = 1024, 4096  # columns of a long operand in one product
+_LANES = 128  # of a TPU's vectors
+_WORK = 2**22  # multiplications of bigger ones
 
 
 def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -59,7 +61,7 @@ def _all_products(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _by_columns(a: jax.Array, b: jax.Array) -> jax.Array:
-    parts = lax.map(lambda part: matmul(a, part), _pieces(b))
+    parts = lax.map(lambda part: matmul(a, part), _pieces(b, a.size))
     return jnp.moveaxis(parts, 0, 1).reshape(len(a), -1)[:, : b.shape[1]]
 
 
@@ -68,14 +70,20 @@ def _over_columns(a: jax.Array, b: jax.Array) -> jax.Array:
         return total + _all_products(*parts), None
 
     start = jnp.zeros((len(a), len(b)), a.dtype)
-    return lax.scan(add, start, (_pieces(a), _pieces(b)))[0]
+    return lax.scan(add, start, (_pieces(a, start.size), _pieces(b, start.size)))[0]
 
 
-def _pieces(x: jax.Array) -> jax.Array:
-    """Cuts columns into pieces: `[k, n]` to `[p, k, _PIECE]`, 0 beyond the end."""
+def _pieces(x: jax.Array, work: int) -> jax.Array:
+    """Cuts columns into equal pieces: `[k, n]` to `[p, k, m]`, 0 beyond the end.
+
+    Args:
+        x: the operand.
+        work: multiplications for each of its columns.
+    """
     rows, columns = x.shape
-    x = jnp.pad(x, ((0, 0), (0, -columns % _PIECE)))
-    return jnp.moveaxis(x.reshape(rows, -1, _PIECE), 1, 0)
+    count = -(-columns // min(max(_WORK // work, _LEAST), _MOST))
+    x = jnp.pad(x, ((0, 0), (0, -columns % (count * _LANES))))
+    return jnp.moveaxis(x.reshape(rows, count, -1), 1, 0)
 
 
 def matrix_power(a: jax.Array, exponent: int) -> jax.Array:

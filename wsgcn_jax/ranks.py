@@ -28,10 +28,11 @@ def by_rank(values: jax.Array, members: jax.Array, ranks: jax.Array) -> jax.Arra
     raw = jax.lax.bitcast_convert_type(values, unsigned)
     # Numbers in the order of the floats: negative ones turned round, below the others.
     keys = jnp.where(raw < top, raw | top, ~raw)[None, :]
+    keys = jnp.where(members, keys, ~jnp.zeros_like(keys))
 
     def decide(place: int, found: jax.Array) -> jax.Array:
         trial = found | (top >> jnp.asarray(place, unsigned))
-        below = (members & (keys < trial[:, None])).sum(axis=1)
+        below = (keys < trial[:, None]).sum(axis=1)
         return jnp.where(below <= ranks, trial, found)
 
     found = jax.lax.fori_loop(0, bits, decide, jnp.zeros(ranks.shape, unsigned))
