@@ -33,18 +33,22 @@ What is not the paper's here: the segmenter's scale is drawn from the whole of .
 five steps, its first ASPP weights are a tenth as large, and its masks are the mean over photo and
 mirror image; docs/quirks.md lists what else differs in the ImageNet start.
 
-What it needs: ESTIMATES for 10,582 photos of 375x500, not measured. pseudo_labels: one TPU v5e,
-compiled ahead of time for v5e, not run (`python -m experiments.tpu_check --only "label 4"`,
-2026-11-27; of which form, docs/accelerators.md says). The others were worked out on paper from
-operation counts (multiply-add = 2) and tensor sizes, for one accelerator that sustains 20 TFLOP/s.
+What it needs: ESTIMATES for 10,582 photos of 375x500, not measured. Of boundary maps and
+pseudo_labels: one TPU v5e, compiled ahead of time for v5e, not run (`python -m
+experiments.tpu_check`, 2026-11-28; of which form, docs/accelerators.md says). The others were
+worked out on paper from operation counts (multiply-add = 2) and tensor sizes, for one accelerator
+that sustains 20 TFLOP/s.
     classifier     6.5 GMAC at 224x224 (stride 16), 34 at a 512 crop, x3 to train, 5 epochs:
                    11 PFLOP, 9 min; 16 crops keep about 9 GB of activations
     cams           scales 1, .5, 1.5, 2 are 7.5 photos, twice for the mirror: 8 PFLOP, 7 min
-    boundary       frozen backbone, two branches, 3 epochs: 3 PFLOP, 3 min; 6 GB for 32 crops
-    pseudo_labels  seeds, walk and GCN: the compiler reckons with 133 ms a photo, 24 min; no less
-                   than 8 ms at the chip's peaks, 2 min. 60 MB a photo beside its inputs, 6.5 GB of
+    boundary       frozen backbone, two branches, 3 epochs: 3 PFLOP, 3 min; 6 GB for 32 crops.
+                   Maps of all photos: the compiler reckons with 2.5 ms a photo, 27 s
+    pseudo_labels  seeds, walk and GCN: the compiler reckons with 172 ms a photo, 30 min; no less
+                   than 12 ms at the chip's peaks, 2 min. 73 MB a photo beside its inputs, 9.7 GB of
                    traffic; the published matrix alone would take 552 MB. On two CPU cores, and
-                   measured (docs/benchmarks.md): 1.03 s without the seeds' CRF, 3 h
+                   measured (docs/benchmarks.md): 1.03 s without the seeds' CRF, 3 h.
+                   A CRF at the photos' size, 3 labels: reckoned 2.4 s a photo, 7.2 h; no less than
+                   95 ms, 17 min
     segmenter      ResNet-101 at stride 8: 72 GMAC at a 321 crop, x1.8 for three scales, x3 to
                    train, 10 crops, 20,000 steps: 156 PFLOP, 2.2 h. 13 GB of activations, 6.5 in
                    two parts (`accumulate`). ImageNet start: 12 crops, 30,000 steps: 280 PFLOP,

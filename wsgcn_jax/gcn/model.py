@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from wsgcn_jax.positions import bits_by_position
-from wsgcn_jax.precise import matmul
+from wsgcn_jax.precise import long_matmul, matmul
 
 
 class GCNParams(NamedTuple):
@@ -73,10 +73,11 @@ def apply_gcn(
     Returns:
         `[c, n] f32` log-probabilities.
     """
+    # Not a `long_matmul`: a TPU would cut the features into pieces anew in every epoch.
     hidden = jax.nn.relu(matmul(params.w1.T, propagated) + params.b1[:, None])
     if keep is not None:
         hidden = jnp.where(keep, hidden / (1.0 - dropout), 0)
-    logits = matmul(params.w2.T, aggregate(hidden)) + params.b2[:, None]
+    logits = long_matmul(params.w2.T, aggregate(hidden)) + params.b2[:, None]
     return jax.nn.log_softmax(logits, axis=0)
 
 

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from wsgcn_jax.precise import matmul
+from wsgcn_jax.precise import long_matmul
+from wsgcn_jax.ranks import by_rank
 
 _TERMS = 8  # its rank
 _KNOTS = 64
@@ -22,13 +23,12 @@ def kernel_factors(s: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]
         terms `[q, n] f32` and scale `[q] f32`.
     """
     count = used.sum()
-    ordered = jnp.sort(jnp.where(used, s, jnp.inf))
     at = ((jnp.arange(_KNOTS) + 0.5) / _KNOTS * count).astype(jnp.int32)
-    knots = jnp.where(count > 0, ordered[at], 0.0)
+    knots = jnp.where(count > 0, by_rank(s, used[None], at), 0.0)
     values, vectors = jnp.linalg.eigh(jnp.exp(jnp.abs(knots[:, None] - knots[None, :])))
     order = jnp.argsort(-jnp.abs(values))[:_TERMS]
     scale = values[order]
     safe = jnp.where(jnp.abs(scale) > 1e-6, scale, jnp.inf)  # few distinct values: rank below q
     away = jnp.exp(jnp.abs(s[None, :] - knots[:, None]))
     mixed = (vectors[:, order] / safe[None, :]).T
-    return matmul(mixed, away), scale
+    return long_matmul(mixed, away), scale

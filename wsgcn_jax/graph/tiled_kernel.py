@@ -1,6 +1,5 @@
 """A symmetric matrix on the grid: a smooth part of low rank and weights by offset."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 from wsgcn_jax.graph import grid
 from wsgcn_jax.graph.kernel_factors import kernel_factors
 from wsgcn_jax.graph.paths import path_offsets
-from wsgcn_jax.precise import einsum
+from wsgcn_jax.precise import long_matmul, matmul, row_products
 
 _ROUNDS = 3  # of subspace iteration
 _NEWTON = 26  # rounds of Newton's iteration
@@ -57,8 +56,8 @@ class Tiled(NamedTuple):
 
     def matvec(self, x: jax.Array) -> jax.Array:
         """Multiplies `[f, n] f32`, a vector a row."""
-        inner = einsum("rn,fn->rf", self.basis, x)
-        smooth = einsum("rf,rn->fn", small_product(self.core, inner), self.basis)
+        inner = row_products(self.basis, x)
+        smooth = long_matmul(matmul(self.core, inner).T, self.basis)
         maps = x.reshape(-1, *self.diagonal.shape)
         return smooth + self._near(maps).reshape(x.shape)
 
@@ -113,15 +112,15 @@ class _SymmetrisedSmooth(NamedTuple):
 
         One term at a time, for memory.
         """
-        seen = jax.lax.map(lambda term: einsum("rn,fn->rf", term[None] * self.basis, x), self.terms)
-        inner = self.scale[:, None, None] * jax.vmap(partial(small_product, self.core))(seen)
+        seen = jax.lax.map(lambda term: row_products(term[None] * self.basis, x), self.terms)
+        inner = self.scale[:, None, None] * matmul(self.core, seen)
 
         def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
             term, here = part
-            return total + term[None] * einsum("rf,rn->fn", here, self.basis), None
+            return total + term[None] * long_matmul(here.T, self.basis), None
 
         image = jax.lax.scan(add, jnp.zeros_like(x), (self.terms, inner))[0]
-        core = small_product(seen.reshape(-1, len(x)).T, inner.reshape(-1, len(x)))
+        core = matmul(seen.reshape(-1, len(x)).T, inner.reshape(-1, len(x)))
         return image, (core + core.T) / 2
 
 
@@ -132,7 +131,7 @@ def orthonormal(x: jax.Array) -> jax.Array:
     """
 
     def once(_: int, x: jax.Array) -> jax.Array:
-        return einsum("ij,jn->in", inverse_root(_positive(einsum("in,jn->ij", x, x))), x)
+        return long_matmul(inverse_root(_positive(row_products(x, x))), x)
 
     return jax.lax.fori_loop(0, 2, once, x)
 
@@ -156,18 +155,12 @@ def inverse_root(gram: jax.Array) -> jax.Array:
 
     def refine(_: int, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         y, z = pair
-        factor = 1.5 * one - 0.5 * small_product(z, y)
-        return small_product(y, factor), small_product(factor, z)
+        factor = 1.5 * one - 0.5 * matmul(z, y)
+        return matmul(y, factor), matmul(factor, z)
 
     start = ((gram + gram.T) / 2 / size, one)
     inverse = jax.lax.fori_loop(0, _NEWTON, refine, start)[1]
     return (inverse + inverse.T) / 2 * jax.lax.rsqrt(size)
-
-
-def small_product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a b for a few dozen rows and columns, as a sum: a matrix unit gains nothing, and compiling
-    an exact product for it takes seconds."""
-    return (a[:, :, None] * b[None, :, :]).sum(axis=1)
 
 
 def _positive(gram: jax.Array) -> jax.Array:

@@ -19,10 +19,10 @@ from wsgcn_jax.graph.affinity import degree as degrees
 from wsgcn_jax.graph.local_walk import SLOW
 from wsgcn_jax.graph.paths import path_offsets
 from wsgcn_jax.graph.steps import step_weights, walk_steps
-from wsgcn_jax.graph.tiled_kernel import Tiled, inverse_root, small_product
+from wsgcn_jax.graph.tiled_kernel import Tiled, inverse_root
 from wsgcn_jax.graph.walk import Walk
 from wsgcn_jax.positions import bits_by_position, node_positions
-from wsgcn_jax.precise import einsum, matmul, matrix_power
+from wsgcn_jax.precise import long_matmul, matmul, matrix_power, row_products
 
 _TILE = 8  # of the walk's steps
 _ROWS = 4  # of tiles, in one product
@@ -91,7 +91,7 @@ def _walk(band: jax.Array, x: jax.Array, steps: int) -> jax.Array:
 
     def part(inputs: tuple[jax.Array, jax.Array]) -> jax.Array:
         step, x = inputs
-        there = einsum("tij,tjf->tif", step, tiles.windows(x, _TILE, reach))
+        there = matmul(step, tiles.windows(x, _TILE, reach))
         return tiles.untiled(there, _TILE, together * _TILE)
 
     def once(x: jax.Array) -> jax.Array:
@@ -109,12 +109,12 @@ def _nystroem(tests: jax.Array, walked: jax.Array) -> tuple[jax.Array, jax.Array
     The polynomial's error may make G indefinite, but not by more than m.
     """
     tests, walked = (x.reshape(-1, x.shape[-1]).T for x in (tests, walked))
-    gram = einsum("in,jn->ij", tests, walked)
+    gram = row_products(tests, walked)
     one = jnp.eye(len(gram), dtype=gram.dtype)
     size = jnp.square(tests).sum() / len(tests)
     level = 3 * _ERROR * size + _WEAK * jnp.trace(gram)
     root = inverse_root(gram + level * one)
-    return einsum("ij,jn->in", root, walked), one + level * small_product(root, root)
+    return long_matmul(root, walked), one + level * matmul(root, root)
 
 
 def _local_power(band: jax.Array, slow: jax.Array, steps: int, near: int) -> jax.Array:

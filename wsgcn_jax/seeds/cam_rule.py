@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wsgcn_jax.checks import Number, Shaped, checked
+from wsgcn_jax.ranks import by_rank
 from wsgcn_jax.types import IGNORE
 
 Refine = Callable[[jax.Array], jax.Array]
@@ -67,8 +68,8 @@ def partial_labels(
             strongest first; in (0, 1].
         minimum_score: least refined score of a labelled node.
         background_minimum: least unrefined high-exponent score of a background node.
-        floor: in [0, 1); CAM values up to here count as nothing and the rest is symmetrise_max back
-            to 1. The published rule (0) expects CAMs that are zero on background.
+        floor: in [0, 1); CAM values up to here count as nothing and the rest is stretched back to
+            1. The published rule (0) expects CAMs that are zero on background.
         refine: a dense CRF, say; called for the low-exponent scores, then for the high ones.
 
     Returns:
@@ -119,15 +120,12 @@ def _confident_region(
     num_classes, count = len(raw), valid.size
     best, value = raw.argmax(axis=0).reshape(-1), raw.max(axis=0).reshape(-1)
     usable = (best > 0) & (value > _USABLE) & valid.reshape(-1)
-    # One sort for all classes: by class first, then by value; useless nodes go to the end.
-    group, ordered = jax.lax.sort((jnp.where(usable, best, num_classes), value), num_keys=2)
-    starts = jnp.searchsorted(group, jnp.arange(num_classes + 1))
+    mine = usable[None, :] & (best[None, :] == jnp.arange(num_classes)[:, None])
     # A table, since the product in float32 would not always round as the published float64 does.
     ranks = jnp.asarray(np.floor(np.arange(count + 1) * (1.0 - confident)).astype(np.int32))
-    # An empty class reads somebody else's threshold, but has no usable node to compare with it.
-    counts = jnp.diff(starts)
-    threshold = ordered.at[starts[:-1] + ranks[counts]].get(mode="clip")
-    top = ordered.at[starts[1:] - 1].get(mode="clip")
+    counts = mine.sum(axis=1)
+    threshold = by_rank(value, mine, ranks[counts])
+    top = jnp.where(mine, value[None, :], -jnp.inf).max(axis=1)
     flat = (ranks[counts] < counts - 1) & (top - threshold <= _FLAT)
     strong = usable & jnp.where(flat[best], value >= threshold[best], value > threshold[best])
     background = (best == 0) & (value > background_minimum)
