@@ -100,10 +100,10 @@ def evaluate(
         unlabelled += np.bincount(lost, minlength=len(classes))
     if not confusion.any():
         raise DataError(f"{truth}: no pixel has both a true class and a prediction.")
-    scored = confusion.sum() + unlabelled.sum()
+    labelled = int(confusion.sum())
     scores = {
         **_figures(confusion, classes, averaged),
-        "labelled": _percent(confusion.sum() / scored),
+        "labelled": _percent(labelled / (labelled + int(unlabelled.sum()))),
         "photos": len(names),
     }
     if unlabelled.any():

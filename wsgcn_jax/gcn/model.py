@@ -29,7 +29,7 @@ def init_gcn(
     hidden: int,
     classes: int,
     *,
-    dtype: jnp.dtype | type = jnp.float32,
+    dtype: jax.typing.DTypeLike = jnp.float32,
 ) -> GCNParams:
     """Draws weights and biases from +-1/sqrt(outputs of the layer) (docs/method.md section 5).
 

@@ -71,4 +71,4 @@ def chebyshev_weights(steps: int, error: float = 1e-5) -> np.ndarray:
         chances = np.convolve(chances, [0.5, 0.5])
     sums = np.abs(2 * np.arange(steps + 1) - steps)
     weights = np.bincount(sums, weights=chances)
-    return weights[: int(np.searchsorted(weights.cumsum(), 1 - error)) + 1]
+    return weights[: int(np.searchsorted(np.cumsum(weights), 1 - error)) + 1]

@@ -60,7 +60,7 @@ def affinity_displacement_loss(
     """
     cells = _by_reach(paths)
     offsets = np.array([path[0] for path in cells])
-    reach = int(abs(offsets).max())
+    reach = int(np.max(np.abs(offsets)))
     height, width = labels.shape[1:]
 
     def pairs(x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -125,8 +125,8 @@ def confusions_by_threshold(
     # A score in bin j exceeds the first j thresholds.
     bins = np.searchsorted(THRESHOLDS, value[known], side="left")
     flat = (truth[known].astype(np.int64) * classes + best[known]) * (steps + 1) + bins
-    joint = np.bincount(flat, minlength=classes * classes * (steps + 1))
-    joint = joint.reshape(classes, classes, steps + 1)
+    counts = np.bincount(flat, minlength=classes * classes * (steps + 1))
+    joint = counts.reshape(classes, classes, steps + 1)
     above = joint[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
     confusions = np.moveaxis(above, -1, 0).copy()
     confusions[:, :, 0] += joint.sum(axis=(1, 2))[None, :] - above.sum(axis=1).T
@@ -200,13 +200,13 @@ def _score_pseudo(
 
 def _seed_quality(labelled: np.ndarray, known: int) -> SeedQuality:
     """Coverage and precision from the confusion matrix of all seeds, of so many known pixels."""
-    background, objects = labelled[:, 0].sum(), labelled[:, 1:].sum()
+    background, objects = int(labelled[:, 0].sum()), int(labelled[:, 1:].sum())
     right = np.diag(labelled)
     return SeedQuality(
-        float(background / max(1, known)),
-        float(right[0] / max(1, background)),
-        float(objects / max(1, known)),
-        float(right[1:].sum() / max(1, objects)),
+        background / max(1, known),
+        int(right[0]) / max(1, background),
+        objects / max(1, known),
+        int(right[1:].sum()) / max(1, objects),
     )
 
 

@@ -112,10 +112,11 @@ def in_range(x: np.ndarray, *, scaled: bool = False) -> tuple[np.ndarray, str]:
     values = np.array(x, np.float32)  # a copy, in rows
     if not np.isfinite(values).all():
         raise ValueError("a value is NaN or infinite")
-    if values.min() >= -_SLACK and values.max() <= 1 + _SLACK:
+    low, high = float(np.min(values)), float(np.max(values))
+    if low >= -_SLACK and high <= 1 + _SLACK:
         return np.clip(values, 0, 1), "as they are"
     if not scaled:
-        raise ValueError(f"values lie outside 0..1, in {values.min():.3g}..{values.max():.3g}")
+        raise ValueError(f"values lie outside 0..1, in {low:.3g}..{high:.3g}")
     values = np.maximum(values, 0)
     peak = values.max(axis=(-2, -1), keepdims=True)
     return values / np.maximum(peak, 1e-5), "divided by each map's maximum"
