@@ -17,3 +17,6 @@ def _leave(number: int, _: object) -> NoReturn:
 if sys.argv and Path(sys.argv[0]).name in ("-m", "wsgcn"):
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, _leave)
+    # A command that started itself once more held them back until somebody listens.
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))

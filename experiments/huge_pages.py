@@ -9,6 +9,7 @@ them, so a command starts itself once more.
 
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,16 +18,21 @@ VARIABLE, VALUE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
 
 _SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _SINCE = (2, 35)  # of the C library
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def restart_with_huge_pages() -> None:
     """Starts this process once more, with the variable set, where that makes a difference.
 
-    Does not return if it does. The process keeps its number, its files and its arguments.
+    Does not return if it does. The process keeps its number, its files and its arguments. Signals
+    that ask it to end wait until the new start listens to them.
     """
     if wanted(os.environ, system=_choices(), libc=platform.libc_ver()):
         os.environ[VARIABLE] = VALUE
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    if os.environ.get(VARIABLE) == VALUE:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
 
 
 def wanted(environment: Mapping[str, str], *, system: str, libc: tuple[str, str]) -> bool:

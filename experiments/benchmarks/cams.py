@@ -2,7 +2,8 @@
 
 Computes the CAMs of the first training photos of a finished run with its own classifier, with
 ImageNet's head, and with both, at the configured scales and without the largest, and scores them
-against the true masks at the threshold that suits each best, in percent mIoU.
+against the true masks at the threshold that suits each best, in percent mIoU. Of a run that trained
+no classifier (`--config.cams.sources=imagenet`) only the head is scored.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 from wsgcn_jax.pipeline.cam_sources import configured_program
 from wsgcn_jax.pipeline.cams import cams_of_batch
 from wsgcn_jax.pipeline.context import Context
+from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import (
     THRESHOLDS,
     best_threshold,
@@ -45,7 +47,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.workdir.is_dir():  # opening one would make it
         raise DataError(f"{options.workdir} is no folder; give the work folder of a run")
     figures: dict[str, Any] = {}
-    for sources in SOURCES:
+    trained = _has_classifier(make_config(options), options)
+    if not trained:
+        print(f"{options.workdir} trained no classifier: ImageNet's head alone is scored")
+    for sources in SOURCES if trained else ("imagenet",):
         config = make_config(options)
         config.cams.sources = sources
         scales = tuple(config.cams.scales)
@@ -61,9 +66,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _score(config: ConfigDict, options: argparse.Namespace) -> dict[str, float]:
     """CAMs of the photos at their best threshold."""
     context = Context(config, Workspace(options.workdir))
-    stamp = context.workspace.stamp("classifier")
-    if _needs_classifier(config) and (stamp is None or not stamp.complete):
-        raise DataError(f"{options.workdir}: finish the classifier stage of this run first")
     split = context.scored()
     first = range(min(options.photos, len(split)))
     labelled = np.asarray(split.labels.any(0))
@@ -91,5 +93,10 @@ def _score(config: ConfigDict, options: argparse.Namespace) -> dict[str, float]:
     return {"miou": percent(swept[at], classes), "threshold": float(THRESHOLDS[at])}
 
 
-def _needs_classifier(config: ConfigDict) -> bool:
-    return "trained" in config.cams.sources
+def _has_classifier(config: ConfigDict, options: argparse.Namespace) -> bool:
+    """Whether the run trained one."""
+    context = Context(config, Workspace(options.workdir))
+    stamp = context.workspace.stamp("classifier")
+    if stamp is None or not stamp.complete:
+        raise DataError(f"{options.workdir}: finish the classifier stage of this run first")
+    return bool(read_curve(context.folder("classifier")))

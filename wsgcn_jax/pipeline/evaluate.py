@@ -36,11 +36,12 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         predictions = context.folder("segmenter") / "val"
-        confusion, scores["worst"]["val"] = _confusion(
+        confusion, scores["worst"]["val"] = score_masks(
             val,
             lambda example: data.read_mask(predictions / f"{example.name}.png"),
             "scores on val",
             context.left_out("segmenter"),
+            classes,
         )
         if confusion.any():
             scores["val"]["segmenter"] = _entry(confusion, val.classes, classes)
@@ -87,22 +88,39 @@ def _entry(confusion: np.ndarray, names: Sequence[str], classes: list[int]) -> d
     }
 
 
-def _confusion(
-    split: data.Split, predict: Callable[[Example], np.ndarray], what: str, left_out: set[str]
+def score_masks(
+    split: data.Split,
+    predict: Callable[[Example], np.ndarray],
+    what: str,
+    left_out: set[str],
+    classes: list[int],
 ) -> tuple[np.ndarray, list[str]]:
+    """Compares masks with the true ones.
+
+    Args:
+        split: the photos; those without a true mask do not count.
+        predict: photo -> its mask `[h, w] u8`.
+        what: for the progress line.
+        left_out: names that have no mask.
+        classes: ids that are scored.
+
+    Returns:
+        The confusion matrix `[c, c] i64` of all classes, and the names of the photos whose mIoU
+        over the scored classes is lowest, worst first.
+    """
     total = np.zeros((len(split.classes), len(split.classes)), np.int64)
     each: dict[str, float] = {}
     for index in progress(range(len(split)), what):
         example = split[index]
         if example.mask is not None and example.name not in left_out:
             one = confusion_matrix(example.mask, predict(example), len(split.classes))
-            each[example.name] = mean_iou(one)
+            each[example.name] = mean_iou(one, classes=classes)
             total += one
     return total, _worst(each)
 
 
 def _worst(each: dict[str, float]) -> list[str]:
-    """The photos of the lowest mIoU, worst first."""
+    """The photos of the lowest mIoU of the scored classes, worst first."""
     return sorted((name for name in each if np.isfinite(each[name])), key=each.__getitem__)[:WORST]
 
 
@@ -173,7 +191,7 @@ def _score_pseudo(
         scores_on_photo = resize_maps(arrays["log_probs"], size, align_corners=True)
         gcn += confusion_matrix(truth, argmax_labels(scores_on_photo, arrays["class_ids"]), count)
         one = confusion_matrix(truth, data.read_mask(folder / f"{example.name}.png"), count)
-        each[example.name] = mean_iou(one)
+        each[example.name] = mean_iou(one, classes=classes)
         final += one
         seed = resize_labels(arrays["seeds"], size)
         labelled += confusion_matrix(truth, seed, count)  # of the pixels that have one
