@@ -49,7 +49,7 @@ def test_memory_is_bounded_whatever_the_photos(config):
         ("classifier", 10, 60),
         ("classifier", 1000, 312),
         ("classifier", 10000, 1500),
-        ("boundary", 24, 80),
+        ("boundary", 24, 40),
         ("segmenter", 10000, 3000),
     ],
 )
