@@ -35,16 +35,15 @@ mirror image; docs/quirks.md lists what else differs in the ImageNet start.
 
 What it needs: ESTIMATES for 10,582 photos of 375x500, not measured. Of boundary maps and
 pseudo_labels: one TPU v5e, compiled ahead of time for v5e, not run (`python -m
-experiments.tpu_check`, 2026-11-28; of which form, docs/accelerators.md says). The others were
-worked out on paper from operation counts (multiply-add = 2) and tensor sizes, for one accelerator
-that sustains 20 TFLOP/s.
+experiments.tpu_check`, 2026-11-28; docs/accelerators.md). The others were worked out on paper from
+operation counts (multiply-add = 2) and tensor sizes, for one accelerator that sustains 20 TFLOP/s.
     classifier     6.5 GMAC at 224x224 (stride 16), 34 at a 512 crop, x3 to train, 5 epochs:
                    11 PFLOP, 9 min; 16 crops keep about 9 GB of activations
     cams           scales 1, .5, 1.5, 2 are 7.5 photos, twice for the mirror: 8 PFLOP, 7 min
     boundary       frozen backbone, two branches, 3 epochs: 3 PFLOP, 3 min; 6 GB for 32 crops.
                    Maps of all photos: the compiler reckons with 2.5 ms a photo, 27 s
-    pseudo_labels  seeds, walk and GCN: the compiler reckons with 172 ms a photo, 30 min; no less
-                   than 12 ms at the chip's peaks, 2 min. 73 MB a photo beside its inputs, 9.7 GB of
+    pseudo_labels  seeds, walk and GCN: the compiler reckons with 166 ms a photo, 29 min; no less
+                   than 10 ms at the chip's peaks, 2 min. 65 MB a photo beside its inputs, 8.2 GB of
                    traffic; the published matrix alone would take 552 MB. On two CPU cores, and
                    measured (docs/benchmarks.md): 1.03 s without the seeds' CRF, 3 h.
                    A CRF at the photos' size, 3 labels: reckoned 2.4 s a photo, 7.2 h; no less than
