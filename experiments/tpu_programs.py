@@ -4,7 +4,7 @@ The pipeline's own functions build them. Of networks the shapes of their variabl
 weight is read or drawn.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,13 +20,13 @@ from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.deeplab import DeepLabV2
 from wsgcn_jax.models.network import Module, Network, variable_shapes
 from wsgcn_jax.pipeline import boundary, classifier, segmenter
-from wsgcn_jax.pipeline.cam_sources import multi_scale_cams
+from wsgcn_jax.pipeline.cam_sources import cams_at_scale, merged_cams
 from wsgcn_jax.pipeline.graph_inputs import mirrored_boundary
-from wsgcn_jax.pipeline.inference import ScaledPhotos, grid_size, network_size
+from wsgcn_jax.pipeline.inference import CELL, grid_size, network_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.pipeline.photo_crf import PaddedPhotos, padded_classes, refine_batch
-from wsgcn_jax.pipeline.predict import multi_scale_probabilities, network_module
+from wsgcn_jax.pipeline.predict import fused_probabilities, logits_at_scale, network_module
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.trainer.loop import Loss, TrainState, make_update
 from wsgcn_jax.trainer.optim import grouped_sgd
@@ -178,21 +178,29 @@ def _spread(
     return Program(spread_program(function, devices), arguments, photos)
 
 
-def _scaled(size: int, scales: tuple[float, ...]) -> ScaledPhotos:
-    shapes = [network_size(PADDED, scale) for scale in scales]
-    return ScaledPhotos(
-        tuple(_shape(size, *shape, 3, dtype=jnp.uint8) for shape in shapes),
-        tuple(_shape(size, 2, dtype=jnp.int32) for _ in shapes),
-    )
+def _photos(size: int, scale: float) -> tuple[Any, Any]:
+    """A batch of padded photos at a scale, and their real sizes."""
+    shape = (size, *network_size(PADDED, scale), 3)
+    return _shape(*shape, dtype=jnp.uint8), _shape(size, 2, dtype=jnp.int32)
 
 
-def cams(devices: Devices) -> Program:
-    """CAMs of all scales and the mirror image."""
+def cams(devices: Devices, *, scale: float) -> Program:
+    """CAMs of photos and mirror images at one scale."""
     config, size = _config(), _config().cams.batch_size
     net = _classifier(config)
-    batch = (_scaled(size, config.cams.scales), _shape(size, 2, dtype=jnp.int32))
-    function = multi_scale_cams(net, config.backbone.name)
-    return _spread(function, net.variables, batch, devices[1], shape=grid_size(PADDED))
+    function = cams_at_scale(net, config.backbone.name)
+    return _spread(function, net.variables, _photos(size, scale), devices[1])
+
+
+def cams_merged(devices: Devices) -> Program:
+    """One map of the CAMs of all scales."""
+    config, size = _config(), _config().cams.batch_size
+    sizes = _shape(size, 2, dtype=jnp.int32)
+    scales = []
+    for scale in config.cams.scales:
+        rows, columns = (side // CELL for side in network_size(PADDED, scale))
+        scales.append((_shape(size, rows, columns, CLASSES - 1), sizes))
+    return _spread(merged_cams, None, (scales, sizes), devices[1], shape=grid_size(PADDED))
 
 
 def boundary_maps(devices: Devices) -> Program:
@@ -234,20 +242,36 @@ def crf(devices: Devices, settings: Settings, *, labels: int) -> Program:
     return _spread(refine_batch(settings), None, batch, devices[1])
 
 
-def masks(devices: Devices) -> Program:
-    """The segmenter's probabilities of all scales and the mirror image."""
+def masks(devices: Devices, *, scale: float) -> Program:
+    """The segmenter's logits of photos and mirror images at one scale."""
     config = _config()
     description = segmenter.description(config, [str(k) for k in range(CLASSES)])
     net = _network(network_module(description))
     size = description.batch_size
-    batch = (_scaled(size, description.scales), _shape(size, 2, dtype=jnp.int32))
-    function = multi_scale_probabilities(net, description)
+    batch = (*_photos(size, scale), _shape(size, 2, dtype=jnp.int32))
+    function = logits_at_scale(net, description)
     return _spread(function, net.variables, batch, devices[1], shape=grid_size(PADDED))
+
+
+def masks_fused(devices: Devices) -> Program:
+    """Probabilities of the logits of all scales."""
+    description = segmenter.description(_config(), [str(k) for k in range(CLASSES)])
+    logits = _shape(description.batch_size, *grid_size(PADDED), CLASSES)
+    scales = [logits] * len(description.scales)
+    return _spread(fused_probabilities, None, scales, devices[1], fuse=description.fuse)
+
+
+def _at_scales(
+    name: str, make: Callable[..., Program], scales: Sequence[float]
+) -> dict[str, Maker]:
+    """A program for each scale."""
+    return {f"{name} at scale {scale}": partial(make, scale=scale) for scale in scales}
 
 
 PROGRAMS: dict[str, Maker] = {
     "classifier step": classifier_step,
-    "CAMs": cams,
+    **_at_scales("CAMs", cams, _config().cams.scales),
+    "CAMs merged": cams_merged,
     "boundary step": boundary_step,
     "boundary maps": boundary_maps,
     "label 4": partial(label, photos=4),
@@ -256,7 +280,8 @@ PROGRAMS: dict[str, Maker] = {
     "CRF 21": partial(crf, settings=DEEPLAB, labels=21),
     "segmenter step COCO": segmenter_step,
     "segmenter step ImageNet": lambda devices: segmenter_step(devices, **IMAGENET),
-    "masks": masks,
+    **_at_scales("masks", masks, _config().segmenter.eval_scales),
+    "masks fused": masks_fused,
     "label 32 on 8 chips": partial(label, photos=32, chips=8),
     "segmenter step on 8 chips": partial(segmenter_step, chips=8, batch_size=16),
 }

@@ -83,15 +83,20 @@ def test_cams_of_a_class_are_of_those_who_are_asked_for_it(monkeypatch):
     }
 
     def cams(net, backbone):
-        return lambda *_, shape: jnp.asarray(maps[net.variables], jnp.float16)[None, :, None]
+        return lambda variables, batch: maps[variables]
 
-    monkeypatch.setattr(sources, "multi_scale_cams", cams)
+    def merged(_, batch, shape):
+        ((found,), _grids) = batch
+        return jnp.asarray(found, jnp.float16)[None, :, None]
+
+    monkeypatch.setattr(sources, "cams_at_scale", cams)
+    monkeypatch.setattr(sources, "merged_cams", merged)
     monkeypatch.setattr(sources, "over_devices", lambda program: program)
     nets = [
         (SimpleNamespace(variables="imagenet"), np.array([True, True, True])),
         (SimpleNamespace(variables="trained"), np.array([False, True, False])),
     ]
-    got = sources.make_program(nets, "any")(None, None, (1, 2))
+    got = sources.make_program(nets, "any")(([0], [0]), None, (1, 2))
     np.testing.assert_allclose(got[0, :, 0], [[1, 0], [0.5, 1], [1, 0.5]], atol=1e-3)
 
 

@@ -32,35 +32,53 @@ _SMALLEST = 1e-3  # a class that nothing speaks for stays dark
 MEGABYTES = 150.0
 """That a photo of 512x512 and its mirror image take at scale 1."""
 
-Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]
+Program = Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array | np.ndarray]
 """(photos, `[b, 2] i32` real sizes of the grids, padded grid) -> CAMs `[b, c - 1, H, W] f16`."""
 
 
-def multi_scale_cams(net: Network, backbone: str) -> Callable[..., jax.Array]:
-    """Builds the function that gives multi-scale CAMs of a batch; not compiled.
+def cams_at_scale(net: Network, backbone: str) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Builds the function that gives the CAMs of a batch at one scale; not compiled.
 
     Args:
         net: the classifier.
         backbone: its name, for the normalisation.
 
     Returns:
-        (variables, (photos, real sizes of the grids), shape=padded grid) -> CAMs, as `Program`.
+        (variables, (photos `[b, h, w, 3] u8`, their real sizes `[b, 2] i32`)) -> (sums over photo
+        and mirror image `[b, H, W, c - 1] f32` at the network's stride, their real sizes).
     """
 
-    def program(
-        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
-    ) -> jax.Array:
-        photos, grids = batch
-        cam = partial(mirrored_sum, net, variables, backbone=backbone, method="cam")
-        cams, sizes = zip(*(cam(x, size) for x, size in zip(*photos, strict=True)), strict=True)
-        merge = partial(merge_cams, shape=shape)
-        return jax.vmap(merge)(cams, sizes, grids).astype(jnp.float16)
+    def program(variables: Any, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return mirrored_sum(net, variables, *batch, backbone=backbone, method="cam")
 
     return program
 
 
+def merged_cams(
+    _: None,
+    batch: tuple[Sequence[tuple[jax.Array, jax.Array]], jax.Array],
+    *,
+    shape: tuple[int, int],
+) -> jax.Array:
+    """Merges the CAMs of a batch's scales; not compiled.
+
+    Args:
+        batch: (what `cams_at_scale` gives for each scale, real sizes of the grids).
+        shape: the padded grid.
+
+    Returns:
+        CAMs, as `Program`.
+    """
+    cams, sizes = zip(*batch[0], strict=True)
+    merge = partial(merge_cams, shape=shape)
+    return jax.vmap(merge)(cams, sizes, batch[1]).astype(jnp.float16)
+
+
 def make_program(nets: Sequence[tuple[Network, np.ndarray]], backbone: str) -> Program:
-    """Compiles multi-scale CAMs of a batch.
+    """Compiles multi-scale CAMs of a batch: a network's program for each shape, and the merging.
+
+    A shape is compiled once, whatever scale it comes from; all scales as one program take an
+    accelerator's compiler several times as long as the longest of them.
 
     Args:
         nets: the classifiers whose CAMs are averaged, each with `[c - 1] bool`, the classes that
@@ -70,13 +88,14 @@ def make_program(nets: Sequence[tuple[Network, np.ndarray]], backbone: str) -> P
     Returns:
         The program; its CAMs lie in [0, 1] and are zero in the padding.
     """
-    spread = [over_devices(multi_scale_cams(net, backbone)) for net, _ in nets]
+    spread = [over_devices(cams_at_scale(net, backbone)) for net, _ in nets]
+    merged = over_devices(merged_cams)
 
     def program(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> jax.Array:
-        cams = [
-            cam(net.variables, (photos, grids), shape=shape) * asked[None, :, None, None]
-            for cam, (net, asked) in zip(spread, nets, strict=True)
-        ]
+        cams = []
+        for cam, (net, asked) in zip(spread, nets, strict=True):
+            scales = [cam(net.variables, one) for one in zip(*photos, strict=True)]
+            cams.append(merged(None, (scales, grids), shape=shape) * asked[None, :, None, None])
         return cams[0] if len(cams) == 1 else mean_of_cams(cams)
 
     return program

@@ -1,5 +1,6 @@
 """Stage: class activation maps of all photos to be labelled (docs/method.md section 1)."""
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,14 @@ from wsgcn_jax.pipeline.cam_sources import MEGABYTES, Program, configured_progra
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import (
     Plan,
+    ScaledPhotos,
     grid_size,
     make_plans,
     network_size,
     photos_a_batch,
     scaled_photos,
 )
-from wsgcn_jax.pipeline.run_plans import run_plans, too_large
+from wsgcn_jax.pipeline.run_plans import batches_at_once, run_plans, too_large
 from wsgcn_jax.pipeline.workfolder.workspace import read_arrays, write_arrays
 from wsgcn_jax.types import Skipped
 
@@ -41,15 +43,22 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     def path(index: int) -> Path:
         return folder / f"{split.names[index]}.npz"
 
+    device = threading.Lock()
+
+    def alone(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        with device:
+            return np.asarray(program(photos, grids, shape))
+
     def work(plan: Plan) -> None:
-        maps = cams_of_batch(program, split, plan, settings.scales)
+        maps = cams_of_batch(alone, split, plan, settings.scales)
         for row, index in enumerate(plan.indices[: plan.real]):
             present = np.flatnonzero(split.labels[index])
             height, width = grid_size(split.sizes[index])
             cam = maps[row, present, :height, :width]
             write_arrays(path(index), {"cam": cam, "class_ids": (present + 1).astype(np.uint8)})
 
-    return too_large(split.names, run_plans(plans, path, work, "cams"))
+    large = run_plans(plans, path, work, "cams", at_once=batches_at_once())
+    return too_large(split.names, large)
 
 
 def cams_of_batch(

@@ -49,7 +49,8 @@ def estimate(context: Context, stages: Sequence[str]) -> str:
     compiling = _COMPILING * sum(name in stages for name in seconds)
     largest = max(height * width for height, width in split.own_sizes) / 1e6
     return (
-        f"{photos[1]} photos, about {duration(needed / speed() + compiling)} on this machine, "
+        f"{photos[1]} photos: what is to be done takes about "
+        f"{duration(needed / speed() + compiling)} on this machine, "
         f"{gigabytes(config, split.sizes, largest):.0f} GB"
     )
 

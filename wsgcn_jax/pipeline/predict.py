@@ -1,8 +1,8 @@
 """Masks from a trained segmenter, without the configuration that trained it."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,7 +31,7 @@ from wsgcn_jax.pipeline.inference import (
 from wsgcn_jax.pipeline.photo_crf import make_photo_crf
 from wsgcn_jax.pipeline.presence import Presence, reweigh
 from wsgcn_jax.pipeline.presence import load as presence_of
-from wsgcn_jax.pipeline.run_plans import run_plans, too_large
+from wsgcn_jax.pipeline.run_plans import batches_at_once, run_plans, too_large
 from wsgcn_jax.pipeline.scores import argmax_resized
 from wsgcn_jax.resize import resize_maps, resize_photo
 from wsgcn_jax.types import DataError
@@ -180,12 +180,14 @@ def predict(
         (index, reason) of the photos that could not be read, or do not fit into the memory.
     """
     network, description, presence = segmenter
-    program = over_devices(multi_scale_probabilities(network, description))
+    program = multi_scale_probabilities(network, description)
     class_ids = np.arange(len(description.classes), dtype=np.uint8)
     seen = [seen_size(size, description.longer_side) for size in sizes]
     plans = make_plans(seen, batch_size=description.batch_size, bucket=description.bucket)
     broken: dict[int, str] = {}
     refine = None if crf is None else make_photo_crf(seen, crf)
+    # One batch's networks at a time, beside which a CPU refines the batch before photo by photo.
+    device, on_cpu = threading.Lock(), jax.default_backend() == "cpu"
 
     def photo(index: int) -> np.ndarray:
         try:
@@ -198,14 +200,12 @@ def predict(
         once = {index: photo(index) for index in dict.fromkeys(plan.indices)}
         photos = [once[index] for index in plan.indices]
         grids = [grid_size(seen[index]) for index in plan.indices]
-        probabilities = program(
-            network.variables,
-            (scaled_photos(photos, plan.shape, description.scales), np.asarray(grids, np.int32)),
-            shape=grid_size(plan.shape),
-        )
-        if presence is not None:
-            probabilities = reweigh(probabilities, jnp.asarray(presence(photos)))
-        probabilities = np.asarray(probabilities)
+        scaled = scaled_photos(photos, plan.shape, description.scales)
+        with device:
+            found = program(scaled, np.asarray(grids, np.int32), grid_size(plan.shape))
+            if presence is not None:
+                found = reweigh(found, jnp.asarray(presence(photos)))
+            probabilities = np.asarray(found)
         rows = [row for row in range(plan.real) if plan.indices[row] not in broken]
         maps: Iterator[np.ndarray] = (
             np.moveaxis(probabilities[row, : grids[row][0], : grids[row][1]], 2, 0) for row in rows
@@ -216,37 +216,78 @@ def predict(
                 for row, scores in zip(rows, maps, strict=True)
             )
             maps = refine([photos[row] for row in rows], full, len(plan.indices))
+            if not on_cpu:
+                with device:
+                    maps = iter(list(maps))
         for row, scores in zip(rows, maps, strict=True):
             index = plan.indices[row]
             data.write_mask(path(index), argmax_resized(scores, sizes[index], class_ids))
 
     names = [path(index).stem for index in range(len(sizes))]
-    large = run_plans(plans, path, work, what)
+    large = run_plans(plans, path, work, what, at_once=batches_at_once())
     reasons = (photo.reason for photo in too_large(names, large))
     return sorted({**broken, **dict(zip(large, reasons, strict=True))}.items())
 
 
-def multi_scale_probabilities(net: Network, description: Description) -> Callable[..., jax.Array]:
-    """Builds the function that gives probabilities on the stride-4 grid; not compiled.
+def multi_scale_probabilities(
+    net: Network, description: Description
+) -> Callable[[ScaledPhotos, np.ndarray, tuple[int, int]], jax.Array]:
+    """Compiles the probabilities of a batch: the network's program for each shape, and the fusion.
 
     Args:
         net: the segmenter.
         description: how photos are seen.
 
     Returns:
-        (variables, (photos, real sizes of the grids), shape=padded grid) -> `[b, H, W, c] f32`.
+        (photos, real sizes of the grids `[b, 2] i32`, padded grid) -> `[b, H, W, c] f32`.
+    """
+    logits = over_devices(logits_at_scale(net, description))
+    fused = over_devices(fused_probabilities)
+
+    def program(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> jax.Array:
+        scales = [
+            logits(net.variables, (images, sizes, grids), shape=shape)
+            for images, sizes in zip(*photos, strict=True)
+        ]
+        found: jax.Array = fused(None, scales, fuse=description.fuse)
+        return found
+
+    return program
+
+
+def logits_at_scale(net: Network, description: Description) -> Callable[..., jax.Array]:
+    """Builds the function that gives a batch's logits at one scale; not compiled.
+
+    Args:
+        net: the segmenter.
+        description: how photos are seen.
+
+    Returns:
+        (variables, (photos `[b, h, w, 3] u8`, their real sizes, real sizes of the grids),
+        shape=padded grid) -> `[b, H, W, c] f32`.
     """
 
     def program(
-        variables: Any, batch: tuple[ScaledPhotos, jax.Array], *, shape: tuple[int, int]
+        variables: Any, batch: tuple[jax.Array, jax.Array, jax.Array], *, shape: tuple[int, int]
     ) -> jax.Array:
-        photos, grids = batch
-        logits = partial(
-            mirrored_mean_on_grid, net, variables, backbone=description.backbone, shape=shape
+        return mirrored_mean_on_grid(
+            net, variables, *batch, backbone=description.backbone, shape=shape
         )
-        each = jnp.stack([logits(x, n, grids) for x, n in zip(*photos, strict=True)])
-        if description.fuse == "max":
-            return jax.nn.softmax(each.max(axis=0))
-        return jax.nn.softmax(each).mean(axis=0)
 
     return program
+
+
+def fused_probabilities(_: None, scales: Sequence[jax.Array], *, fuse: str) -> jax.Array:
+    """Fuses the logits of a batch's scales; not compiled.
+
+    Args:
+        scales: `[b, H, W, c] f32` each.
+        fuse: see `Description`.
+
+    Returns:
+        Probabilities `[b, H, W, c] f32`.
+    """
+    each = jnp.stack(scales)
+    if fuse == "max":
+        return jax.nn.softmax(each.max(axis=0))
+    return jax.nn.softmax(each).mean(axis=0)

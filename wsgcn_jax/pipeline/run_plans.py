@@ -19,6 +19,11 @@ from wsgcn_jax.types import Skipped
 _REMEDY = "make the photo smaller, or see photos at a smaller data.longer_side"
 
 
+def batches_at_once() -> int:
+    """Returns how many batches keep a machine busy: one computes, others are read and written."""
+    return 2 if jax.default_backend() == "cpu" else 4
+
+
 def run_plans(
     plans: Sequence[Plan],
     outputs: Callable[[int], Path],
