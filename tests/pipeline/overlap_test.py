@@ -1,6 +1,7 @@
 """While a device computes one batch, the next one is read; never are two computed at once."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,6 +32,8 @@ class _Device:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
             self.overlaps |= self._changed.wait_for(lambda: len(self.read) > 2, timeout=20)
+        time.sleep(0.05)  # time for another batch to come in, if it may
+        with self._changed:
             self.at_once -= 1
         return np.zeros((len(grids), 1, *shape), np.float32)
 
