@@ -30,7 +30,8 @@ from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import MAX_BYTES, SUFFIXES, decode_photo, photo_size
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.locks import locked
-from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
+from wsgcn_jax.pipeline.predict import predict
+from wsgcn_jax.pipeline.saved_segmenter import Segmenter, load_segmenter
 from wsgcn_jax.types import DataError, Skipped
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped

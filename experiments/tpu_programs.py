@@ -26,7 +26,8 @@ from wsgcn_jax.pipeline.inference import CELL, grid_size, network_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.pipeline.photo_crf import PaddedPhotos, padded_classes, refine_batch
-from wsgcn_jax.pipeline.predict import fused_probabilities, logits_at_scale, network_module
+from wsgcn_jax.pipeline.predict import fused_probabilities, logits_at_scale
+from wsgcn_jax.pipeline.saved_segmenter import network_module
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.trainer.loop import Loss, TrainState, make_update
 from wsgcn_jax.trainer.optim import grouped_sgd

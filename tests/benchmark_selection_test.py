@@ -9,7 +9,7 @@ from experiments import benchmark
 from experiments.benchmarks import selection
 from wsgcn_jax import data
 from wsgcn_jax.pipeline import stages
-from wsgcn_jax.pipeline.predict import load_segmenter
+from wsgcn_jax.pipeline.saved_segmenter import load_segmenter
 from wsgcn_jax.pipeline.stages import run_stages
 
 

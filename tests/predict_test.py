@@ -17,7 +17,8 @@ from wsgcn_jax.data.class_list import read_classes
 from wsgcn_jax.locks import locked
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.deeplab import DeepLabV2
-from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, seen_size
+from wsgcn_jax.pipeline.predict import seen_size
+from wsgcn_jax.pipeline.saved_segmenter import Description, describe, load_segmenter
 from wsgcn_jax.pipeline.scores import argmax_labels, argmax_resized
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.trainer.checkpoint import save_tree

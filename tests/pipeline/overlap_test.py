@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from wsgcn_jax.pipeline import cams, predict
-from wsgcn_jax.pipeline.predict import Description, Segmenter
+from wsgcn_jax.pipeline.saved_segmenter import Description, Segmenter
 from wsgcn_jax.settings import ConfigDict
 
 SIZE = (32, 32)

@@ -22,7 +22,7 @@ from wsgcn_jax.models.network import Network
 from wsgcn_jax.models.resnet import RESNET101, ResNet, torch_name
 from wsgcn_jax.pipeline import classifier, segmenter, stages
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.predict import load_segmenter
+from wsgcn_jax.pipeline.saved_segmenter import load_segmenter
 from wsgcn_jax.pipeline.segmenter import make_loss
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workfolder.stage_files import STAMP, TRAINING, matches

@@ -25,7 +25,8 @@ from wsgcn_jax.api.inputs import (
 )
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB
-from wsgcn_jax.pipeline.predict import Segmenter, load_segmenter, predict
+from wsgcn_jax.pipeline.predict import predict
+from wsgcn_jax.pipeline.saved_segmenter import Segmenter, load_segmenter
 from wsgcn_jax.pipeline.stages import run_stages
 from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace

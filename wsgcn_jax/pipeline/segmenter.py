@@ -18,7 +18,8 @@ from wsgcn_jax.models.imagenet_weights import packaged_weights
 from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import classifier, networks, presence
 from wsgcn_jax.pipeline.context import Context
-from wsgcn_jax.pipeline.predict import Description, describe, load_segmenter, predict
+from wsgcn_jax.pipeline.predict import predict
+from wsgcn_jax.pipeline.saved_segmenter import Description, describe, load_segmenter
 from wsgcn_jax.pipeline.targets import training_photos
 from wsgcn_jax.pipeline.training import crop_with_labels, run_training
 from wsgcn_jax.trainer.loop import Loss
