@@ -20,14 +20,14 @@ from wsgcn_jax.pipeline.inference import photos_a_batch
 from wsgcn_jax.pipeline.progress import duration
 from wsgcn_jax.pipeline.training import training_steps
 
-_REFERENCE = 120e9  # operations a second of the two cores, in such products
+_REFERENCE = 200e9  # operations a second of the two cores, in such products
 _FASTEST = 20.0  # times the two cores: beyond, decoding and writing decide
 _COMPILING = 30.0  # seconds a stage
 _LARGE_BACKBONE = 5.0  # any but EfficientNet-Lite0, in time and memory
 # Seconds a megapixel.
-_CLASSIFIER, _CAMS, _BOUNDARY, _SEGMENTER, _MASKS = 1.4, 0.8, 2.4, 0.95, 7.5
-_GRAPH, _GRAPH_EPOCH = 7.2, 0.026
-_PRESENCE = 0.065  # seconds a photo
+_CLASSIFIER, _CAMS, _BOUNDARY, _SEGMENTER, _MASKS = 1.4, 0.7, 1.2, 1.05, 9.0
+_GRAPH, _GRAPH_EPOCH = 6.6, 0.024
+_PRESENCE = 0.055  # seconds a photo
 _BASE_GB, _GB_PER_MEGAPIXEL = 1.8, 0.55  # of a batch that a network sees, with its mirror image
 _PHOTO_GB = 0.012  # a megapixel of a photo's file, while it is decoded in several threads
 
