@@ -64,6 +64,7 @@ def test_batches_that_wait_for_a_program_are_left_out_of_the_estimate(tmp_path, 
 
     record = compiled.append
     monkeypatch.setattr(run_plans_module, "Progress", Meter)
+    monkeypatch.setattr(run_plans_module, "_batches_at_once", lambda: 2)
     small = [Plan((64, 64), (index,), 1) for index in range(3)]
     plans = [*small, Plan((128, 64), (3,), 1)]
 
@@ -71,7 +72,7 @@ def test_batches_that_wait_for_a_program_are_left_out_of_the_estimate(tmp_path, 
         for index in plan.indices:
             (tmp_path / f"{index}.png").touch()
 
-    run_plans(plans, lambda index: tmp_path / f"{index}.png", work, "photos", at_once=2)
+    run_plans(plans, lambda index: tmp_path / f"{index}.png", work, "photos")
     assert compiled == [True, True, False, True]
 
 

@@ -18,7 +18,7 @@ from wsgcn_jax.pipeline.inference import (
     photos_a_batch,
     scaled_photos,
 )
-from wsgcn_jax.pipeline.run_plans import batches_at_once, run_plans, too_large
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.workfolder.workspace import read_arrays, write_arrays
 from wsgcn_jax.types import Skipped
 
@@ -57,7 +57,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
             cam = maps[row, present, :height, :width]
             write_arrays(path(index), {"cam": cam, "class_ids": (present + 1).astype(np.uint8)})
 
-    large = run_plans(plans, path, work, "cams", at_once=batches_at_once())
+    large = run_plans(plans, path, work, "cams")
     return too_large(split.names, large)
 
 

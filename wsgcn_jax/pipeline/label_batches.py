@@ -24,7 +24,7 @@ from wsgcn_jax.pipeline.inference import (
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs
 from wsgcn_jax.pipeline.label_program import check_memory, make_full_scores, make_label_program
 from wsgcn_jax.pipeline.progress import log
-from wsgcn_jax.pipeline.run_plans import batches_at_once, run_plans, too_large
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.scores import argmax_resized
 from wsgcn_jax.resize import resize_photo, within
 from wsgcn_jax.types import Skipped
@@ -125,7 +125,7 @@ def label_batches(
     # a time, while the one before it is written and the next ones are decoded.
     device = threading.Semaphore(2 if jax.default_backend() == "cpu" else 1)
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as decoders:
-        large = run_plans(plans, output, work, "pseudo labels", at_once=batches_at_once())
+        large = run_plans(plans, output, work, "pseudo labels")
     return too_large(names, large) + [
         Skipped(name, f"{name}: the GCN's scores are not finite")
         for name, lost in zip(names, any_across_hosts(failed), strict=True)

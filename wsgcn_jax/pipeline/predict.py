@@ -24,7 +24,7 @@ from wsgcn_jax.pipeline.inference import (
 )
 from wsgcn_jax.pipeline.photo_crf import make_photo_crf
 from wsgcn_jax.pipeline.presence import reweigh
-from wsgcn_jax.pipeline.run_plans import batches_at_once, run_plans, too_large
+from wsgcn_jax.pipeline.run_plans import run_plans, too_large
 from wsgcn_jax.pipeline.saved_segmenter import Description, Segmenter
 from wsgcn_jax.pipeline.scores import argmax_resized
 from wsgcn_jax.resize import resize_maps, resize_photo
@@ -103,7 +103,7 @@ def predict(
             data.write_mask(path(index), argmax_resized(scores, sizes[index], class_ids))
 
     names = [path(index).stem for index in range(len(sizes))]
-    large = run_plans(plans, path, work, what, at_once=batches_at_once())
+    large = run_plans(plans, path, work, what)
     reasons = (photo.reason for photo in too_large(names, large))
     return sorted({**broken, **dict(zip(large, reasons, strict=True))}.items())
 

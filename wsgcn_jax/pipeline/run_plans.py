@@ -19,7 +19,7 @@ from wsgcn_jax.types import Skipped
 _REMEDY = "make the photo smaller, or see photos at a smaller data.longer_side"
 
 
-def batches_at_once() -> int:
+def _batches_at_once() -> int:
     """Returns how many batches keep a machine busy: one computes, others are read and written."""
     return 2 if jax.default_backend() == "cpu" else 4
 
@@ -29,19 +29,18 @@ def run_plans(
     outputs: Callable[[int], Path],
     work: Callable[[Plan], None],
     what: str,
-    *,
-    at_once: int = 1,
 ) -> list[int]:
     """Does this host's share of the batches, as far as an output is missing.
 
-    A batch for which there is not enough memory is worked on at the end, photo by photo.
+    Some are worked on side by side, each in a thread of its own: what only one at a time may use,
+    like the device, is `work`'s to guard. A batch for which there is not enough memory is worked
+    on at the end, photo by photo.
 
     Args:
         plans: all batches.
         outputs: index of a photo -> the file that is written last for it.
         work: computes and writes one batch.
         what: a word for the progress line.
-        at_once: batches that are worked on side by side, each in a thread of its own.
 
     Returns:
         Photos that do not even fit alone, on whichever host; nothing is written for them.
@@ -51,6 +50,7 @@ def run_plans(
     """
     todo = [p for p in host_shard(plans) if not all(outputs(i).exists() for i in p.indices)]
     missed: list[Plan] = []
+    at_once = _batches_at_once()
     pool = ThreadPoolExecutor(at_once)
     try:
         done_of: Counter[tuple[int, int]] = Counter()  # batches of a shape
