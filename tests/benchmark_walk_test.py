@@ -2,12 +2,16 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import pytest
 from drawn_voc import write_voc
 
 from configs import voc_animals
 from experiments import benchmark
+from experiments.benchmarks import walk_profile
 from experiments.benchmarks.published import check_comparable, comparable_config
+from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.types import DataError
 
 
@@ -35,6 +39,25 @@ def test_every_part_runs_and_the_dense_algorithm_holds_its_matrices(tmp_path):
     assert 3 * matrix <= figures["dense_peak_mb"] <= 6 * matrix
     assert figures["peak_mb_per_photo_by_batch"]["1"] < figures["dense_peak_mb"]
     assert "epoch_seconds" in figures["profile"]
+
+
+def test_the_profile_fits_as_the_configuration_says(monkeypatch):
+    monkeypatch.setattr(walk_profile, "machine", lambda: {"gemm_gflops": 1.0, "copy_gbytes": 1.0})
+    monkeypatch.setattr(walk_profile, "_looped", lambda work, x: float(work(x).size > 0) * 1e-9)
+    rows, columns = 8, 12
+    colours = jax.random.uniform(jax.random.key(0), (rows, columns, 3))
+    photo = PhotoInputs(
+        key=jax.random.key(1),
+        boundary=colours[..., 0],
+        features=colours,
+        cams=jnp.ones((2, rows, columns)),
+        present=jnp.ones(2, bool),
+        rgb=colours,
+        valid=jnp.ones((rows, columns), bool),
+        seeds=jnp.zeros((rows, columns), jnp.uint8),
+    )
+    figures = walk_profile.profile(photo, comparable_config())
+    assert {"walk_seconds", "epoch_seconds", "epoch_share_of_gemm"} <= set(figures)
 
 
 @pytest.mark.parametrize(

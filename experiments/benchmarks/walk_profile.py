@@ -61,7 +61,8 @@ def profile(photo: PhotoInputs, config: ConfigDict) -> dict[str, float]:
     adjacency: Adjacency = adjacency_of(walk)
     features = photo.features.reshape(n, -1).T
     weights = laplacian_stencil(photo.rgb, radius=settings.laplacian_radius)
-    fitting = {k: v for k, v in config.gcn.items() if k not in ("ensemble", "foreground_odds")}
+    names = ("hidden", "learning_rate", "weight_decay", "dropout")
+    fitting = {name: config.gcn[name] for name in (*names, "entropy_weight", "laplacian_weight")}
 
     def fit(epochs: int, adjacency: Adjacency, features: jax.Array) -> jax.Array:
         return fit_gcn(
@@ -72,7 +73,9 @@ def profile(photo: PhotoInputs, config: ConfigDict) -> dict[str, float]:
             jnp.ones(n, bool),
             node_positions(height, width),
             lambda z: laplacian_energy(weights, z.reshape(classes, height, width)),
-            **(fitting | {"classes": classes, "epochs": epochs}),
+            **fitting,
+            classes=classes,
+            epochs=epochs,
         ).log_probs
 
     few, many = (seconds(jax.jit(partial(fit, epochs)), adjacency, features) for epochs in (5, 55))
