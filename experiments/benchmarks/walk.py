@@ -89,17 +89,23 @@ def run(options: argparse.Namespace) -> dict:
     )
     label = make_label_program(config)
     figures: dict[str, Any] = {}
+
+    def add(found: dict[str, Any]) -> None:
+        """Keeps what a part found, and says it before the next part takes its minutes."""
+        figures.update(found)
+        for name, value in found.items():
+            print(f"{name}: {value}", flush=True)
+
     fresh: Published | None = None
     if "agreement" in options.parts:
-        figures, fresh = _agreements(cases, label, config, options.references)
+        agreement, fresh = _agreements(cases, label, config, options.references)
+        add(agreement)
     if "times" in options.parts:
-        figures |= _times(cases[0], label, config, fresh, options)
+        add(_times(cases[0], label, config, fresh, options))
     if "memory" in options.parts:
-        figures |= _memory(cases[0], options.batches)
+        add(_memory(cases[0], options.batches))
     if "profile" in options.parts:
-        figures["profile"] = profile(cases[0].inputs, config)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
+        add({"profile": profile(cases[0].inputs, config)})
     return figures
 
 
