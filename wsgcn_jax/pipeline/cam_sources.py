@@ -1,6 +1,6 @@
 """CAMs by the trained classifier, by ImageNet's own head, or by both: their mean.
 
-Of a class that ImageNet does not know the trained classifier speaks alone.
+Of a class that ImageNet does not know, or hardly, the trained classifier speaks alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -131,18 +131,19 @@ def configured_program(
     """
     sources, name = classifier.cam_sources(config), config.backbone.name
     everything = np.ones(len(classes), bool)
-    nets = list[tuple[Network, np.ndarray]]()
-    asked = everything
+    nets, asked = list[tuple[Network, np.ndarray]](), everything
     if "imagenet" in sources:
         groups = classifier.class_groups(config, classes, labelled)
+        asked = classifier.asked_of_trained(config, classes, groups) & labelled
         imagenet = networks.imagenet_classifier(groups, name, weights=config.backbone.weights)
-        nets.append((imagenet, everything))
-        asked = classifier.asked_of_trained(config, groups) & labelled
+        nets.append((imagenet, everything if "trained" in sources else ~asked))
     if asked.any():
         assert folder is not None
-        key = jax.random.key(0)  # every weight is loaded
-        trained = networks.load(folder, classifier.network(key, config, len(classes)))
-        nets.append((trained, asked))
+        trained = classifier.load(folder, config, len(classes))
+        if config.classifier.linear and sources == ("imagenet",):
+            nets = [(networks.with_columns(imagenet, groups, trained, asked), everything)]
+        else:
+            nets.append((trained, asked))
     return make_program(nets, name)
 
 
@@ -164,7 +165,7 @@ def computed_cams(
     if folder is None:
         config = config.copy_and_resolve_references().unlock()
         config.cams.sources = "imagenet"
-        config.classifier.update(epochs=0, init=None)
+        config.classifier.update(epochs=0, linear=False, init=None)
     program = configured_program(config, classes, np.asarray(present.any(0)), folder)
 
     settings = config.cams

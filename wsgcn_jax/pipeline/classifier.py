@@ -17,7 +17,7 @@ from wsgcn_jax.models.imagenet_classes import (
     is_known_poorly,
 )
 from wsgcn_jax.models.network import Network
-from wsgcn_jax.pipeline import networks
+from wsgcn_jax.pipeline import networks, presence
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.doubts import doubts_of_classifier
@@ -45,11 +45,25 @@ def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
     return networks.build(
         key,
         config.backbone.name,
-        lambda backbone: Classifier(backbone=backbone, num_classes=classes),
+        lambda backbone: Classifier(
+            backbone=backbone, num_classes=classes, use_bias=config.classifier.linear
+        ),
         frozen_stages=config.classifier.frozen_stages,
         weights=config.backbone.weights,
         init=config.classifier.init,
     )
+
+
+def load(folder: Path, config: ConfigDict, classes: int) -> Network:
+    """Reads the run's classifier.
+
+    Args:
+        folder: of its finished stage.
+        config: as of `network`.
+        classes: number of foreground classes.
+    """
+    key = jax.random.key(0)  # every weight is loaded
+    return networks.load(folder, network(key, config, classes))
 
 
 def cam_sources(config: ConfigDict) -> tuple[str, ...]:
@@ -68,7 +82,7 @@ def cam_sources(config: ConfigDict) -> tuple[str, ...]:
         sources = set(SOURCES if settings.head == "imagenet" else SOURCES[:1])
     else:
         sources = {source.strip() for source in config.cams.sources.split(",")}
-    if "imagenet" in sources and not _is_trained(config):
+    if "imagenet" in sources and not _is_trained(config.classifier):
         sources = {"imagenet"}
     return tuple(source for source in SOURCES if source in sources)
 
@@ -90,22 +104,30 @@ def class_groups(
     Raises:
         DataError: no head is trained, and a class that photos are labelled with has none.
     """
-    alone = "trained" not in cam_sources(config) and not _is_trained(config)
+    alone = "trained" not in cam_sources(config) and not _is_trained(config.classifier)
     needed = [name for name, shown in zip(classes, labelled, strict=True) if shown and alone]
     return imagenet_groups(classes, needed=needed)
 
 
-def asked_of_trained(config: ConfigDict, groups: Sequence[Sequence[int]]) -> np.ndarray:
+def asked_of_trained(
+    config: ConfigDict, classes: Sequence[str], groups: Sequence[Sequence[int]]
+) -> np.ndarray:
     """Says of which classes the trained head gives CAMs.
 
     Args:
         config: as of `cam_sources`.
+        classes: names of the foreground classes.
         groups: of `class_groups`.
 
     Returns:
-        `[classes] bool`: all where it is a source, else those that ImageNet does not know.
+        `[classes] bool`: all where it is a source, else those that ImageNet does not know, or, if
+        any head is trained, hardly knows.
     """
-    return np.array(["trained" in cam_sources(config) or not group for group in groups], bool)
+    if "trained" in cam_sources(config):
+        return np.ones(len(classes), bool)
+    learns = _is_trained(config.classifier)
+    pairs = zip(classes, groups, strict=True)
+    return np.array([not group or (learns and is_known_poorly(name)) for name, group in pairs])
 
 
 def as_needed(config: ConfigDict, classes: Sequence[str]) -> ConfigDict:
@@ -117,18 +139,19 @@ def as_needed(config: ConfigDict, classes: Sequence[str]) -> ConfigDict:
 
     Returns:
         The configuration, or where ImageNet's head gives the CAMs of every class and the segmenter
-        starts from other weights, a copy with `classifier.epochs=0`.
+        asks for no classifier, a copy by which none is trained.
     """
     groups = imagenet_groups(classes, needed=())
-    if asked_of_trained(config, groups).any() or config.segmenter.init == AS_INIT:
+    read = config.segmenter.init == AS_INIT or config.segmenter.presence
+    if read or asked_of_trained(config, classes, groups).any():
         return config
     copy = config.copy_and_resolve_references().unlock()
-    copy.classifier.epochs = 0
+    copy.classifier.update(epochs=0, linear=False)
     return copy.lock()
 
 
-def _is_trained(config: ConfigDict) -> bool:
-    return bool(config.classifier.epochs or config.classifier.init)
+def _is_trained(settings: ConfigDict) -> bool:
+    return bool(settings.linear or settings.epochs or settings.init)
 
 
 def make_loss(net: Network, backbone: str) -> Loss:
@@ -154,23 +177,30 @@ def make_loss(net: Network, backbone: str) -> Loss:
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Trains the classifier on the image-level labels of the training split, where it is needed."""
+    """Trains the classifier on the image-level labels of the training split, where it is needed.
+
+    With `classifier.linear` its head alone is fitted; then there are no epochs.
+    """
     split = context.split(context.config.data.train_split).without_masks()
     settings = as_needed(context.config, split.classes[1:]).classifier
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
     if "imagenet" in (settings.head, *cam_sources(context.config)):
         labelled = np.asarray(context.split(context.config.data.pseudo_split).labels.any(0))
-        groups = class_groups(context.config, split.classes[1:], labelled)
-        for name, group, shown in zip(split.classes[1:], groups, labelled, strict=True):
-            log(f"[classifier] {name} is ImageNet's {describe_group(group)}")
-            alone = "trained" not in cam_sources(context.config)
-            if shown and alone and is_known_poorly(name):
+        names = split.classes[1:]
+        groups = class_groups(context.config, names, labelled)
+        trained = asked_of_trained(context.config, names, groups)
+        for name, group, shown, learnt in zip(names, groups, labelled, trained, strict=True):
+            known = f"ImageNet's {describe_group(group)}"
+            log(f"[classifier] {name} is {'learnt' if learnt else known}")
+            if shown and not learnt and is_known_poorly(name):
                 log(f"warning: its CAMs of {name} will be poor; try cams.sources=trained")
-        if not settings.epochs and context.config.classifier.epochs:
+        if _is_trained(context.config.classifier) and not _is_trained(settings):
             log("[classifier] ImageNet's head knows every class: nothing has to be trained")
         if settings.head == "imagenet" and not settings.init:
             backbone = context.config.backbone
             net = networks.start_from_imagenet(net, groups, backbone.name, weights=backbone.weights)
+    if settings.linear:
+        net = presence.fit(net, context.config.backbone.name, split)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
         crop = data.train_crop(

@@ -27,7 +27,7 @@ _LARGE_BACKBONE = 5.0  # any but EfficientNet-Lite0, in time and memory
 # Seconds a megapixel.
 _CLASSIFIER, _CAMS, _BOUNDARY, _SEGMENTER, _MASKS = 1.4, 0.7, 1.2, 1.05, 9.0
 _GRAPH, _GRAPH_EPOCH = 6.6, 0.024
-_PRESENCE = 0.055  # seconds a photo
+_LINEAR = 0.055  # seconds a photo
 _BASE_GB, _GB_PER_MEGAPIXEL = 1.8, 0.55  # of a batch that a network sees, with its mirror image
 _PHOTO_GB = 0.012  # a megapixel of a photo's file, while it is decoded in several threads
 
@@ -86,14 +86,14 @@ def seconds_of_stages(
     if config.graph.longer_side:
         graph = min(graph, labelled * config.graph.longer_side**2 / 1e6)
     fits = config.gcn.epochs * config.gcn.ensemble
-    presence = large * labelled * _PRESENCE if config.segmenter.presence else 0.0
+    fit = photos * _LINEAR if config.classifier.linear else 0.0
     return {
-        "classifier": large * training("classifier", photos, _CLASSIFIER),
+        "classifier": large * (fit + training("classifier", photos, _CLASSIFIER)),
         "cams": large * pixels * scales * _CAMS,
         "boundary": large * training("boundary", labelled, _BOUNDARY),
         "pseudo_labels": graph * (_GRAPH + _GRAPH_EPOCH * fits),
-        "segmenter": presence
-        + large_segmenter * (training("segmenter", labelled, _SEGMENTER) + masks * _MASKS),
+        "segmenter": large_segmenter
+        * (training("segmenter", labelled, _SEGMENTER) + masks * _MASKS),
     }
 
 

@@ -107,6 +107,35 @@ def imagenet_classifier(
     return Network(module, *jax.tree.map(jnp.asarray, (params, statistics)))
 
 
+def with_columns(
+    imagenet: Network, groups: Sequence[Sequence[int]], linear: Network, learnt: np.ndarray
+) -> Network:
+    """Lets a linear classifier speak of some classes, in one network with ImageNet's head.
+
+    Args:
+        imagenet: of `imagenet_classifier`.
+        groups: that it was built of.
+        linear: a classifier on the same backbone, with biases; only its head is read.
+        learnt: `[classes] bool`, of which classes it speaks.
+
+    Returns:
+        A network that costs no more than `imagenet`.
+    """
+    ends = np.cumsum([len(group) or 1 for group in groups])
+    known = jnp.split(imagenet.params["classifier"]["kernel"], ends[:-1], axis=1)
+    head = linear.params["classifier"]
+    kernels = [head["kernel"][:, [k]] if learnt[k] else known[k] for k in range(len(groups))]
+    sizes = tuple(kernel.shape[1] for kernel in kernels)
+    biases = np.repeat(np.where(learnt, head["bias"], 0.0), sizes)
+    module = imagenet.module.clone(group_sizes=sizes, use_bias=True)
+    kernel = jnp.concatenate(kernels, axis=1)
+    params = {
+        **imagenet.params,
+        "classifier": {"kernel": kernel, "bias": jnp.asarray(biases, kernel.dtype)},
+    }
+    return imagenet._replace(module=module, params=params)
+
+
 def start_from_imagenet(
     classifier: Network, groups: Sequence[Sequence[int]], name: str, *, weights: str | None = None
 ) -> Network:

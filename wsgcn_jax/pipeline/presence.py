@@ -1,12 +1,11 @@
-"""Which classes a photo shows, from its labels alone, and what that says about its pixels.
+"""Which classes a photo shows, by its features as a whole, and what that says about its pixels.
 
 A segmenter of few photos finds an animal and calls its back a horse and its head a cow. A linear
 classifier on the frozen backbone's features of the whole photo knows better: with few weights it
-learns from few labels. It is fitted to the labels of the photos that the segmenter learns from.
+learns from few labels.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,14 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from etils.epath import Path
-from ml_collections import ConfigDict
 
 from wsgcn_jax import data, interrupt
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.network import Module, Network, variable_shapes
-from wsgcn_jax.pipeline import networks
 from wsgcn_jax.pipeline.inference import (
     longer_side_scale,
     make_plans,
@@ -47,29 +44,37 @@ Presence = Callable[[Sequence[np.ndarray]], np.ndarray]
 """Photos `[h, w, 3] u8` each -> logits `[b, c - 1] f32` of what they show; one bucket a call."""
 
 
-def fit_and_save(folder: Path, config: ConfigDict, split: data.Split) -> None:
-    """Fits the classifier to a split and writes it into the segmenter's folder.
+def fit(net: Network, backbone: str, split: data.Split) -> Network:
+    """Fits a classifier's head to the labels of a split, by `fit_logistic`.
+
+    Args:
+        net: a classifier whose head has biases; its backbone stays as it is.
+        backbone: the backbone's name.
+        split: the photos and their labels.
+
+    Returns:
+        The classifier.
+    """
+    features = _features(net, backbone, split)
+    kernel, bias = fit_logistic(features, np.asarray(split.labels, np.float32))
+    return net._replace(params={**net.params, "classifier": {"kernel": kernel, "bias": bias}})
+
+
+def save(folder: Path, classifier: Network) -> None:
+    """Writes a classifier into the segmenter's folder, for masks need no other one.
 
     Args:
         folder: of the segmenter's stage.
-        config: the whole configuration (`backbone` is read).
-        split: the photos and their labels.
+        classifier: of photos; one without biases has zeros from here on.
     """
-    labels = np.asarray(split.labels, np.float32)
-    net = networks.build(
-        jax.random.key(0),  # the fit gives every weight of the head
-        config.backbone.name,
-        partial(_head, classes=labels.shape[1]),
-        weights=config.backbone.weights,
-    )
-    features = _features(net, config.backbone.name, split)
-    kernel, bias = fit_logistic(features, labels)
-    params = {**net.params, "classifier": {"kernel": kernel, "bias": bias}}
-    save_tree(folder / _FOLDER, net._replace(params=params).variables)
+    head = classifier.params["classifier"]
+    head = {"bias": jnp.zeros(head["kernel"].shape[1], head["kernel"].dtype), **head}
+    params = {**classifier.params, "classifier": head}
+    save_tree(folder / _FOLDER, classifier._replace(params=params).variables)
 
 
 def load(folder: Path, backbone: str, classes: int) -> Presence:
-    """Reads the classifier that `fit_and_save` wrote.
+    """Reads the classifier that `save` wrote.
 
     Args:
         folder: of the segmenter's stage.

@@ -35,13 +35,13 @@ def network(
         key: PRNG key of the head's weights.
         config: the whole configuration (`backbone`, `classifier`, `segmenter` are read).
         classes: number of classes, background included.
-        classifier_folder: of the run's trained classifier; read where `needs_classifier`.
+        classifier_folder: of the run's trained classifier; read where the segmenter starts from it.
     """
     settings = config.segmenter
     name = backbone_name(config)
     init: str | None = settings.init
     weights: str | Mapping[str, Any] | None = _weights(config)
-    if needs_classifier(config):
+    if config.segmenter.init == classifier.AS_INIT:
         assert classifier_folder is not None
         init = None
         weights = _classifier_backbone(config, classes, classifier_folder)
@@ -70,8 +70,8 @@ def backbone_name(config: ConfigDict) -> str:
 
 
 def needs_classifier(config: ConfigDict) -> bool:
-    """Tells whether the segmenter starts from the run's own classifier."""
-    return config.segmenter.init == classifier.AS_INIT
+    """Tells whether the segmenter starts from the run's own classifier, or its masks ask it."""
+    return config.segmenter.init == classifier.AS_INIT or config.segmenter.presence
 
 
 def check_start(config: ConfigDict) -> None:
@@ -103,16 +103,12 @@ def _weights(config: ConfigDict) -> str | None:
 
 def _classifier_backbone(config: ConfigDict, classes: int, folder: Path) -> dict[str, Any]:
     """Reads the backbone of the run's trained classifier."""
-    key = jax.random.key(0)  # every weight is loaded
-    net = networks.load(folder, classifier.network(key, config, classes - 1))
+    net = classifier.load(folder, config, classes - 1)
     return {name: tree["backbone"] for name, tree in net.variables.items()}
 
 
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
-    """Trains on the pseudo labels, then writes `val/NAME.png` for each validation photo.
-
-    With `segmenter.presence` also what photos show is learnt, from the labels alone.
-    """
+    """Trains on the pseudo labels, then writes `val/NAME.png` for each validation photo."""
     settings = context.config.segmenter
     split = context.split(context.config.data.pseudo_split)
     net = network(
@@ -139,7 +135,9 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         seed=context.config.seed + 2,
     )
     if settings.presence:
-        presence.fit_and_save(folder, context.config, split.without_masks())
+        classes = len(split.classes) - 1
+        shows = classifier.load(context.folder("classifier"), context.config, classes)
+        presence.save(folder, shows)
     if context.config.data.val_split:
         val = context.split(context.config.data.val_split)
         (folder / "val").mkdir(exist_ok=True)

@@ -119,8 +119,7 @@ SEGMENTER = (
         "segmenter.presence",
         False,
         Flag(),
-        "Weigh the objects' classes by what a linear classifier on the frozen backbone says of the "
-        "whole photo; it is fitted to the photos' labels.",
+        "Weigh the objects' classes by what the classifier says of the whole photo.",
     ),
     Key("segmenter.crf", False, Flag(), "Its masks go through the dense CRF, as published."),
     Key(

@@ -49,7 +49,8 @@ def untrained_config(
         val_split=None,
         score_split=None,
     )
-    copy.classifier.update(head="imagenet", epochs=0, init=None)
+    copy.classifier.update(head="imagenet", epochs=0, linear=False, init=None)
+    copy.segmenter.presence = False
     copy.cams.sources = "imagenet"
     copy.stages = STAGES
     return copy.lock()
