@@ -21,6 +21,7 @@ def get_config(machine: str | None = None) -> settings.ConfigDict:
     config = settings.real_photos()
     config.data.source = "folder"
     config.gcn.foreground_odds = 1.0  # networks of few photos find rather too much than too little
+    config.classifier.update(min_steps=60, max_steps=1500)
     # More of them on few photos learn the mistakes of their CAMs.
     config.boundary.update(min_steps=40, max_steps=800)
     config.segmenter.update(min_steps=120, max_steps=3000)

@@ -224,6 +224,10 @@ TOGETHER = [
         {"segmenter.crop": 32, "segmenter.multi_scale": (0.5, 0.4)},
         "segmenter.multi_scale=(0.5, 0.4): must be scales that leave 16 pixels",
     ),
+    (
+        {"segmenter.presence": True, "classifier.epochs": 0},
+        "segmenter.presence=True: must be False, or else the classifier learns",
+    ),
     ({"seeds.low_alpha": 64.0}, "seeds.low_alpha=64.0: must be at most seeds.high_alpha=32.0"),
 ]
 

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax.pipeline.cam_sources import configured_program
 from wsgcn_jax.pipeline.cams import cams_of_batch
+from wsgcn_jax.pipeline.classifier import is_linear
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.curves import read_curve
 from wsgcn_jax.pipeline.evaluate import (
@@ -99,4 +100,4 @@ def _has_classifier(config: ConfigDict, options: argparse.Namespace) -> bool:
     stamp = context.workspace.stamp("classifier")
     if stamp is None or not stamp.complete:
         raise DataError(f"{options.workdir}: finish the classifier stage of this run first")
-    return bool(read_curve(context.folder("classifier")))
+    return is_linear(config.classifier) or bool(read_curve(context.folder("classifier")))

@@ -2,21 +2,28 @@
 
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils.epath import Path
 from PIL import Image
 from real_photos import VOC, needs_photos
 
 from configs import default
 from wsgcn_jax.data.labels import VOC_CLASSES
+from wsgcn_jax.models.imagenet_classes import imagenet_groups
 from wsgcn_jax.pipeline import cam_sources as sources
+from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.cam_sources import computed_cams, mean_of_cams
 from wsgcn_jax.pipeline.classifier import as_needed, asked_of_trained, cam_sources, class_groups
 from wsgcn_jax.pipeline.external.untrained import STAGES, untrained_config
 from wsgcn_jax.pipeline.graph_inputs import Batch
 from wsgcn_jax.pipeline.inference import grid_size
+from wsgcn_jax.trainer.checkpoint import save_tree
 from wsgcn_jax.types import DataError
+
+RNG = np.random.default_rng(0)
 
 
 def _config(head="random", epochs=5, sources=None):
@@ -53,10 +60,14 @@ def test_a_trained_head_alone_may_speak_of_what_imagenet_does_not_know():
 
 
 def test_of_what_imagenet_does_not_know_the_trained_head_speaks():
-    config = _config(sources="imagenet")
-    groups = class_groups(config, ("sheep", "giraffe"), [True, True])
-    assert asked_of_trained(config, groups).tolist() == [False, True]
-    assert asked_of_trained(_config("imagenet"), groups).tolist() == [True, True]
+    config, names = _config(sources="imagenet"), ("sheep", "giraffe", "people")
+    groups = class_groups(config, names, [True] * 3)
+    assert asked_of_trained(config, names, groups).tolist() == [False, True, True]
+    assert asked_of_trained(_config("imagenet"), names, groups).all()
+    untrained = _config(sources="imagenet", epochs=0)
+    assert asked_of_trained(untrained, names, groups).tolist() == [False, True, False]
+    untrained.classifier.linear = True
+    assert asked_of_trained(untrained, names, groups).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +75,7 @@ def test_of_what_imagenet_does_not_know_the_trained_head_speaks():
     [
         ({"sources": "imagenet"}, None, ("cat", "sheep"), 0),
         ({"sources": "imagenet"}, None, ("cat", "giraffe"), 5),
+        ({"sources": "imagenet"}, None, ("cat", "person"), 5),
         ({"sources": "imagenet"}, "classifier", ("cat", "sheep"), 5),
         ({"sources": "imagenet,trained"}, None, ("cat", "sheep"), 5),
         ({}, None, ("cat", "sheep"), 5),
@@ -74,6 +86,44 @@ def test_a_classifier_that_nothing_reads_is_not_trained(options, init, names, ep
     config.segmenter.init = init
     assert as_needed(config, names).classifier.epochs == epochs
     assert config.classifier.epochs == 5
+
+
+def test_a_classifier_is_fitted_where_masks_ask_what_a_photo_shows():
+    config = _config(sources="imagenet", epochs=0)
+    config.classifier.linear = True
+    assert not as_needed(config, ("cat", "sheep")).classifier.linear
+    assert as_needed(config, ("cat", "person")).classifier.linear
+    config.segmenter.presence = True
+    assert as_needed(config, ("cat", "sheep")).classifier.linear
+
+
+def test_a_linear_classifier_speaks_in_one_network_with_imagenets_head(tmp_path):
+    config, classes = _config(sources="imagenet", epochs=0), ("person", "cat", "giraffe")
+    config.classifier.linear = True
+    linear = classifier.network(jax.random.key(0), config, 3)
+    head = {"kernel": RNG.normal(0, 1, (1280, 3)), "bias": np.array([0.5, 7.0, -0.25])}
+    head = {name: jnp.asarray(value, jnp.float32) for name, value in head.items()}
+    linear = linear._replace(params={**linear.params, "classifier": head})
+    for name, tree in (("weights", linear.params), ("statistics", linear.statistics)):
+        save_tree(Path(tmp_path) / name, tree)
+    alone = networks.imagenet_classifier(imagenet_groups(classes, needed=()), "efficientnet_lite0")
+    one = SimpleNamespace(call=None)
+
+    def make_program(nets, name):
+        one.call = nets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "make_program", make_program)
+        sources.configured_program(config, classes, np.ones(3, bool), Path(tmp_path))
+    ((net, asked),) = one.call
+    assert asked.all()
+    photo = jnp.asarray(RNG.normal(0, 1, (1, 48, 64, 3)), jnp.float32)
+    got, of_linear, of_imagenet = (
+        np.asarray(each.apply(each.variables, photo, method="cam")) for each in (net, linear, alone)
+    )
+    np.testing.assert_allclose(got[..., [0, 2]], of_linear[..., [0, 2]], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got[..., 1], of_imagenet[..., 1], rtol=1e-4, atol=1e-4)
+    assert np.abs(of_linear[..., 1] - of_imagenet[..., 1]).max() > 1
 
 
 def test_cams_of_a_class_are_of_those_who_are_asked_for_it(monkeypatch):
@@ -103,12 +153,14 @@ def test_cams_of_a_class_are_of_those_who_are_asked_for_it(monkeypatch):
 def test_a_run_without_training_has_the_photos_and_imagenets_head(tmp_path):
     config = _config()
     config.data.update(val_split="val", masks="somewhere")
-    config.classifier.init = "a folder"
+    config.classifier.update(init="a folder", linear=True)
+    config.segmenter.presence = True
     run = untrained_config(config, tmp_path, tmp_path / "list.csv")
     assert (run.data.source, run.data.root) == ("folder", str(tmp_path))
     assert run.data.labels == str(tmp_path / "list.csv")
     assert (run.data.train_split, run.data.val_split, run.data.masks) == ("train", None, None)
     assert (run.classifier.epochs, run.classifier.init) == (0, None)
+    assert not (run.classifier.linear or run.segmenter.presence)
     assert (cam_sources(run), run.stages) == (("imagenet",), STAGES)
     assert config.classifier.init == "a folder"  # a copy
 

@@ -8,7 +8,10 @@ from etils.epath import Path
 
 from configs import test as tiny
 from wsgcn_jax.data.source import Example
-from wsgcn_jax.pipeline import presence
+from wsgcn_jax.models.backbone import normalise
+from wsgcn_jax.pipeline import classifier, presence
+from wsgcn_jax.pipeline.inference import network_size
+from wsgcn_jax.resize import resize_photo
 from wsgcn_jax.types import DataError
 
 RNG = np.random.default_rng(0)
@@ -93,9 +96,23 @@ class _Split:
         return Example(str(index), image, self.labels[index], None)
 
 
+def test_a_classifier_without_biases_says_what_photos_show(tmp_path):
+    config, folder = tiny.get_config(), Path(tmp_path)
+    net = classifier.network(jax.random.key(0), config, 2)
+    assert "bias" not in net.params["classifier"]
+    presence.save(folder, net)
+    photo = RNG.integers(0, 255, (96, 96, 3)).astype(np.uint8)
+    size = network_size((96, 96), presence.LONGER_SIDE / 96)
+    large = normalise(jnp.asarray(resize_photo(photo, size))[None], config.backbone.name)
+    got = presence.load(folder, config.backbone.name, classes=2)([photo])
+    np.testing.assert_allclose(got, net.apply(net.variables, large), atol=1e-3)
+
+
 def test_fitted_to_a_split_and_read_from_its_folder(tmp_path):
     split, config, folder = _Split(), tiny.get_config(), Path(tmp_path)
-    presence.fit_and_save(folder, config, split)
+    config.classifier.update(epochs=0, linear=True)
+    blank = classifier.network(jax.random.key(0), config, 2)
+    presence.save(folder, presence.fit(blank, config.backbone.name, split))
     shows = presence.load(folder, config.backbone.name, classes=2)
     photos = [split[index].image for index in range(4)]
     logits = shows(photos)

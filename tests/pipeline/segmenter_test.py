@@ -119,7 +119,7 @@ def test_groups_are_the_published_ones():
 @pytest.mark.slow
 def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path):
     config = tiny.get_config()
-    config.stages = "data,segmenter"
+    config.stages = "data,classifier,segmenter"
     config.segmenter.update(
         init=None, supervision="truth", multi_scale=(0.5,), accumulate=2, ema=0.9
     )
@@ -142,8 +142,11 @@ def test_fully_supervised_reference_needs_no_pseudo_labels_and_predicts(tmp_path
 
 
 @pytest.mark.slow
-def test_two_hosts_run_every_stage_with_an_untrained_classifier(tmp_path):
-    options = ("classifier.epochs=0", "segmenter.init=None", "segmenter.presence=True")
+def test_two_hosts_run_every_stage_with_a_linear_classifier(tmp_path):
+    options = (
+        *("classifier.epochs=0", "classifier.linear=True"),
+        *("segmenter.init=None", "segmenter.presence=True"),
+    )
     hosts = start_hosts(
         "-m",
         "experiments.train",
@@ -225,6 +228,6 @@ def test_only_a_start_from_the_classifier_makes_it_a_stage_that_is_needed(tmp_pa
     assert prints[None, 0.1] == prints[None, 0.2]
     assert prints["classifier", 0.1] != prints["classifier", 0.2]
     config = _config(init="classifier", supervision="truth")
-    config.stages = "data,segmenter"
+    config.stages = "data,classifier,segmenter"
     with pytest.raises(DataError, match="'segmenter' needs 'classifier'"):
         run_stages(config, str(tmp_path / "work"))

@@ -140,7 +140,7 @@ def configured_program(
     if asked.any():
         assert folder is not None
         trained = classifier.load(folder, config, len(classes))
-        if config.classifier.linear and sources == ("imagenet",):
+        if classifier.is_linear(config.classifier) and sources == ("imagenet",):
             nets = [(networks.with_columns(imagenet, groups, trained, asked), everything)]
         else:
             nets.append((trained, asked))

@@ -46,7 +46,7 @@ def network(key: jax.Array, config: ConfigDict, classes: int) -> Network:
         key,
         config.backbone.name,
         lambda backbone: Classifier(
-            backbone=backbone, num_classes=classes, use_bias=config.classifier.linear
+            backbone=backbone, num_classes=classes, use_bias=is_linear(config.classifier)
         ),
         frozen_stages=config.classifier.frozen_stages,
         weights=config.backbone.weights,
@@ -64,6 +64,11 @@ def load(folder: Path, config: ConfigDict, classes: int) -> Network:
     """
     key = jax.random.key(0)  # every weight is loaded
     return networks.load(folder, network(key, config, classes))
+
+
+def is_linear(settings: ConfigDict) -> bool:
+    """Tells whether the head alone is fitted, by the `classifier` section."""
+    return bool(settings.linear and not settings.epochs and not settings.init)
 
 
 def cam_sources(config: ConfigDict) -> tuple[str, ...]:
@@ -179,7 +184,7 @@ def make_loss(net: Network, backbone: str) -> Loss:
 def run(context: Context, folder: Path) -> Sequence[Skipped]:
     """Trains the classifier on the image-level labels of the training split, where it is needed.
 
-    With `classifier.linear` its head alone is fitted; then there are no epochs.
+    With `classifier.linear` and no epochs its head alone is fitted.
     """
     split = context.split(context.config.data.train_split).without_masks()
     settings = as_needed(context.config, split.classes[1:]).classifier
@@ -196,10 +201,10 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
                 log(f"warning: its CAMs of {name} will be poor; try cams.sources=trained")
         if _is_trained(context.config.classifier) and not _is_trained(settings):
             log("[classifier] ImageNet's head knows every class: nothing has to be trained")
-        if settings.head == "imagenet" and not settings.init:
+        if settings.head == "imagenet" and not (settings.init or is_linear(settings)):
             backbone = context.config.backbone
             net = networks.start_from_imagenet(net, groups, backbone.name, weights=backbone.weights)
-    if settings.linear:
+    if is_linear(settings):
         net = presence.fit(net, context.config.backbone.name, split)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:

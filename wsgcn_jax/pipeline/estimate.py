@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from wsgcn_jax import data
 from wsgcn_jax.pipeline.cam_sources import MEGABYTES
-from wsgcn_jax.pipeline.classifier import as_needed
+from wsgcn_jax.pipeline.classifier import as_needed, is_linear
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.inference import photos_a_batch
 from wsgcn_jax.pipeline.progress import duration
@@ -86,7 +86,7 @@ def seconds_of_stages(
     if config.graph.longer_side:
         graph = min(graph, labelled * config.graph.longer_side**2 / 1e6)
     fits = config.gcn.epochs * config.gcn.ensemble
-    fit = photos * _LINEAR if config.classifier.linear else 0.0
+    fit = photos * _LINEAR if is_linear(config.classifier) else 0.0
     return {
         "classifier": large * (fit + training("classifier", photos, _CLASSIFIER)),
         "cams": large * pixels * scales * _CAMS,
@@ -110,10 +110,8 @@ def gigabytes(config: ConfigDict, sizes: Sequence[tuple[int, int]], largest: flo
     scale = max(config.cams.scales)
     batch = photos_a_batch(config.cams.batch_size, MEGABYTES * scale**2)
     seen = max(data.batch_of(shape, batch) * shape[0] * shape[1] for shape in shapes) / 1e6
-    steps = max(
-        settings.batch_size * settings.crop**2 / settings.accumulate / 1e6
-        for settings in (config.classifier, config.boundary, config.segmenter)
-    )
+    trained = [s for s in (config.classifier, config.boundary, config.segmenter) if s.epochs]
+    steps = max((s.batch_size * s.crop**2 / s.accumulate / 1e6 for s in trained), default=0.0)
     return _BASE_GB + large * _GB_PER_MEGAPIXEL * max(seen * scale**2, steps) + _PHOTO_GB * largest
 
 

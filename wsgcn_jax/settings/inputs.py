@@ -185,8 +185,8 @@ CLASSIFIER = (
         "classifier.linear",
         False,
         Flag(),
-        "Instead of epochs: the head alone is fitted, by logistic regression of the photos' labels "
-        "on the frozen backbone's mean features. A minute for a thousand photos.",
+        "Where there are neither epochs nor init: the head alone is fitted, by logistic regression "
+        "of the photos' labels on the frozen backbone's mean features. A minute for 1,000 photos.",
     ),
     Key("classifier.head_learning_rate", 1.0, RATE, "Of the layer behind the backbone."),
     Key(

@@ -61,13 +61,6 @@ def _segmenter_start(values: Values) -> Iterator[tuple[str, str]]:
         yield "segmenter.backbone", f"{shared} or None, for segmenter.init=classifier"
 
 
-def _linear_head(values: Values) -> Iterator[tuple[str, str]]:
-    if values["classifier.linear"]:
-        for key, only in (("epochs", 0), ("init", None), ("head", "random")):
-            if values[f"classifier.{key}"] != only:
-                yield f"classifier.{key}", f"{only}, for classifier.linear=True fits the head alone"
-
-
 def _presence_is_learnt(values: Values) -> Iterator[tuple[str, str]]:
     learnt = any(values[f"classifier.{key}"] for key in ("linear", "epochs", "init"))
     if values["segmenter.presence"] and not learnt:
@@ -115,7 +108,6 @@ RULES: tuple[Rule, ...] = (
     _pairs_fit,
     _folder_is_named,
     _shapes_are_drawn,
-    _linear_head,
     _presence_is_learnt,
     _segmenter_start,
     _whole_deeplab,
