@@ -12,7 +12,10 @@ from real_photos import VOC, needs_photos
 
 from configs import default
 from wsgcn_jax.data.labels import VOC_CLASSES
+from wsgcn_jax.models.backbone import make_backbone
+from wsgcn_jax.models.cam import Classifier
 from wsgcn_jax.models.imagenet_classes import imagenet_groups
+from wsgcn_jax.models.network import Network
 from wsgcn_jax.pipeline import cam_sources as sources
 from wsgcn_jax.pipeline import classifier, networks
 from wsgcn_jax.pipeline.cam_sources import computed_cams, mean_of_cams
@@ -124,6 +127,22 @@ def test_a_linear_classifier_speaks_in_one_network_with_imagenets_head(tmp_path)
     np.testing.assert_allclose(got[..., [0, 2]], of_linear[..., [0, 2]], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(got[..., 1], of_imagenet[..., 1], rtol=1e-4, atol=1e-4)
     assert np.abs(of_linear[..., 1] - of_imagenet[..., 1]).max() > 1
+
+
+def test_what_every_photo_shows_is_left_to_imagenets_head():
+    groups = ((0, 1), (2,), ())
+
+    def network(kernel, bias):
+        module = Classifier(make_backbone("efficientnet_lite0"), num_classes=3)
+        return Network(module, {"classifier": {"kernel": kernel, "bias": bias}}, {})
+
+    imagenet = network(jnp.full((4, 4), 5.0), None)
+    linear = network(jnp.zeros((4, 3)).at[:, 1].set(2.0), jnp.ones(3))
+    one = networks.with_columns(imagenet, groups, linear, np.ones(3, bool))
+    assert one.module.group_sizes == (2, 1, 1)
+    head = one.params["classifier"]
+    np.testing.assert_array_equal(head["kernel"][0], [5, 5, 2, 0])
+    np.testing.assert_array_equal(head["bias"], [0, 0, 1, 1])
 
 
 def test_cams_of_a_class_are_of_those_who_are_asked_for_it(monkeypatch):

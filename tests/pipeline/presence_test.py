@@ -60,6 +60,7 @@ def test_fit_tells_other_photos_classes_and_few_photos_say_less():
 def test_class_that_no_photo_shows_or_every_one_stays_finite(always):
     features, labels = _toy(12)
     kernel, bias = presence.fit_logistic(features, labels.at[:, 0].set(always))
+    assert not kernel[:, 0].any() and kernel[:, 1].any()
     logits = features @ kernel + bias[None]
     assert jnp.isfinite(logits).all()
     assert ((logits[:, 0] > 0) == (always > 0.5)).all()

@@ -194,6 +194,8 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         names = split.classes[1:]
         groups = class_groups(context.config, names, labelled)
         trained = asked_of_trained(context.config, names, groups)
+        if is_linear(settings):  # nothing is learnt of what every photo shows
+            trained &= ~np.asarray(split.labels.all(0)) | [not group for group in groups]
         for name, group, shown, learnt in zip(names, groups, labelled, trained, strict=True):
             known = f"ImageNet's {describe_group(group)}"
             log(f"[classifier] {name} is {'learnt' if learnt else known}")

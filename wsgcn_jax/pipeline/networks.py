@@ -116,7 +116,8 @@ def with_columns(
         imagenet: of `imagenet_classifier`.
         groups: that it was built of.
         linear: a classifier on the same backbone, with biases; only its head is read.
-        learnt: `[classes] bool`, of which classes it speaks.
+        learnt: `[classes] bool`, of which classes it speaks. Where its weights are 0 it knows
+            nothing, and leaves the word to ImageNet's classes, if there are any.
 
     Returns:
         A network that costs no more than `imagenet`.
@@ -124,6 +125,8 @@ def with_columns(
     ends = np.cumsum([len(group) or 1 for group in groups])
     known = jnp.split(imagenet.params["classifier"]["kernel"], ends[:-1], axis=1)
     head = linear.params["classifier"]
+    unknown = np.array([not group for group in groups])
+    learnt = learnt & (unknown | np.asarray(head["kernel"]).any(0))
     kernels = [head["kernel"][:, [k]] if learnt[k] else known[k] for k in range(len(groups))]
     sizes = tuple(kernel.shape[1] for kernel in kernels)
     biases = np.repeat(np.where(learnt, head["bias"], 0.0), sizes)

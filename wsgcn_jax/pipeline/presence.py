@@ -131,7 +131,8 @@ def fit_logistic(features: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax
         labels: `[n, c] f32`, 0 or 1.
 
     Returns:
-        Weights `[f, c]` and biases `[c]` of the features as they are.
+        Weights `[f, c]` and biases `[c]` of the features as they are; weights of 0 for a class that
+        every photo shows, or none, of which nothing is learnt.
     """
     mean = features.mean(0, keepdims=True)
     x = features - mean
@@ -160,7 +161,8 @@ def fit_logistic(features: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax
         return optax.apply_updates(weights, change), state
 
     weights, _ = jax.lax.fori_loop(0, _STEPS, step, (start, solver.init(start)))
-    kernel = weights["kernel"] / length
+    learnt = labels.any(0) & ~labels.all(0)
+    kernel = jnp.where(learnt[None], weights["kernel"] / length, 0.0)
     return kernel, weights["bias"] - matmul(mean, kernel)[0]
 
 
