@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from etils import epath
 from ml_collections import ConfigDict
 
 from wsgcn_jax.metrics import confusion_matrix, mean_iou
 from wsgcn_jax.pipeline.context import Context
 from wsgcn_jax.pipeline.label_batches import Labelled
 from wsgcn_jax.pipeline.pseudo_labels import label_split
+from wsgcn_jax.pipeline.workfolder import run_settings
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError, Example
@@ -30,10 +32,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def make_config(options: argparse.Namespace) -> ConfigDict:
-    """Returns the run's configuration, unlocked."""
+    """Returns the run's configuration, unlocked; of a run without one that of voc_animals.
+
+    Raises:
+        DataError: --photos, or the run's configuration is damaged.
+    """
     if options.photos < 1:
         raise DataError("--photos must be at least 1")
-    config = load_config("voc_animals").unlock()
+    config = load_config("voc_animals")
+    workdir = epath.Path(options.workdir)
+    own = run_settings.load(workdir)
+    if own is not None:
+        config = run_settings.apply(own, config, workdir)
+    config.unlock()
     config.data.root = str(options.root)
     return config
 

@@ -129,7 +129,17 @@ def test_a_linear_classifier_speaks_in_one_network_with_imagenets_head(tmp_path)
     assert np.abs(of_linear[..., 1] - of_imagenet[..., 1]).max() > 1
 
 
-def test_what_every_photo_shows_is_left_to_imagenets_head():
+def test_persons_are_learnt_from_enough_photos():
+    names, groups = ("person", "cat", "giraffe"), ((981, 982, 983), (281,), ())
+    labels = np.zeros((70, 3), bool)
+    labels[:30, 0], labels[:2, 1:] = True, True
+    for photos, expected in ((70, [True] * 3), (59, [False, True, True]), (2, [False] * 3)):
+        assert classifier._learnable(labels[:photos], names, groups).tolist() == expected
+    labels[29, 0] = False
+    assert classifier._learnable(labels, names, groups).tolist() == [False, True, True]
+
+
+def test_what_is_not_learnt_is_left_to_imagenets_head():
     groups = ((0, 1), (2,), ())
 
     def network(kernel, bias):
@@ -179,7 +189,11 @@ def test_a_run_without_training_has_the_photos_and_imagenets_head(tmp_path):
     assert run.data.labels == str(tmp_path / "list.csv")
     assert (run.data.train_split, run.data.val_split, run.data.masks) == ("train", None, None)
     assert (run.classifier.epochs, run.classifier.init) == (0, None)
-    assert not (run.classifier.linear or run.segmenter.presence)
+    assert (run.classifier.head, run.segmenter.presence) == ("imagenet", False)
+    assert not as_needed(run, ("cat",)).classifier.linear
+    assert as_needed(run, ("cat", "person")).classifier.linear
+    with pytest.raises(DataError, match="no counterpart of 'giraffe'"):
+        class_groups(run, ("cat", "giraffe"), [True, True])
     assert (cam_sources(run), run.stages) == (("imagenet",), STAGES)
     assert config.classifier.init == "a folder"  # a copy
 

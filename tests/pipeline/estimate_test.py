@@ -54,7 +54,9 @@ def test_memory_is_bounded_whatever_the_photos(config):
     ],
 )
 def test_training_follows_the_number_of_photos(name, count, steps):
-    assert training_steps(photos.get_config()[name], count) == steps
+    config = photos.get_config()
+    config.classifier.epochs = 5  # by itself its head alone is fitted
+    assert training_steps(config[name], count) == steps
 
 
 def test_a_machine_is_as_fast_as_its_products():

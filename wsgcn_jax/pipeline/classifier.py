@@ -27,6 +27,9 @@ from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Example, Skipped
 
 _LAST = 20  # steps whose accuracy says what was learnt
+_ENOUGH = (
+    30  # photos that show a class, and that do not; fewer know less than ImageNet (results.md)
+)
 SOURCES = ("trained", "imagenet")
 """The heads that CAMs may come from."""
 
@@ -107,9 +110,12 @@ def class_groups(
         alone then speaks.
 
     Raises:
-        DataError: no head is trained, and a class that photos are labelled with has none.
+        DataError: no head is trained, or a linear one although `classifier.head=imagenet` asks for
+            ImageNet's, and a class that photos are labelled with has none.
     """
-    alone = "trained" not in cam_sources(config) and not _is_trained(config.classifier)
+    settings = config.classifier
+    learns = _is_trained(settings) and not (is_linear(settings) and settings.head == "imagenet")
+    alone = "trained" not in cam_sources(config) and not learns
     needed = [name for name, shown in zip(classes, labelled, strict=True) if shown and alone]
     return imagenet_groups(classes, needed=needed)
 
@@ -159,6 +165,24 @@ def _is_trained(settings: ConfigDict) -> bool:
     return bool(settings.linear or settings.epochs or settings.init)
 
 
+def _learnable(
+    labels: np.ndarray, names: Sequence[str], groups: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Says of which classes enough photos show what they look like, and what they do not.
+
+    Args:
+        labels: `[photos, classes] bool`.
+        names: of the classes.
+        groups: of `class_groups`.
+
+    Returns:
+        `[classes] bool`.
+    """
+    photos = np.minimum(labels.sum(0), (~labels).sum(0))
+    hardly = [bool(group) and is_known_poorly(n) for n, group in zip(names, groups, strict=True)]
+    return np.asarray(photos >= np.where(hardly, _ENOUGH, 1))
+
+
 def make_loss(net: Network, backbone: str) -> Loss:
     """Builds the objective, the multi-label soft margin.
 
@@ -189,25 +213,30 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
     split = context.split(context.config.data.train_split).without_masks()
     settings = as_needed(context.config, split.classes[1:]).classifier
     net = network(context.key("classifier"), context.config, len(split.classes) - 1)
+    learnable = np.ones(len(split.classes) - 1, bool)
     if "imagenet" in (settings.head, *cam_sources(context.config)):
         labelled = np.asarray(context.split(context.config.data.pseudo_split).labels.any(0))
         names = split.classes[1:]
         groups = class_groups(context.config, names, labelled)
         trained = asked_of_trained(context.config, names, groups)
-        if is_linear(settings):  # nothing is learnt of what every photo shows
-            trained &= ~np.asarray(split.labels.all(0)) | [not group for group in groups]
+        if is_linear(settings):
+            learnable = _learnable(np.asarray(split.labels, bool), names, groups)
+            trained &= learnable | [not group for group in groups]
         for name, group, shown, learnt in zip(names, groups, labelled, trained, strict=True):
             known = f"ImageNet's {describe_group(group)}"
             log(f"[classifier] {name} is {'learnt' if learnt else known}")
             if shown and not learnt and is_known_poorly(name):
-                log(f"warning: its CAMs of {name} will be poor; try cams.sources=trained")
+                log(
+                    f"warning: ImageNet hardly knows {name}, its CAMs will be poor; from {_ENOUGH} "
+                    "photos with and without it classifier.linear=True learns more"
+                )
         if _is_trained(context.config.classifier) and not _is_trained(settings):
             log("[classifier] ImageNet's head knows every class: nothing has to be trained")
         if settings.head == "imagenet" and not (settings.init or is_linear(settings)):
             backbone = context.config.backbone
             net = networks.start_from_imagenet(net, groups, backbone.name, weights=backbone.weights)
     if is_linear(settings):
-        net = presence.fit(net, context.config.backbone.name, split)
+        net = presence.fit(net, context.config.backbone.name, split, learnable)
 
     def augment(example: Example, rng: np.random.Generator) -> dict[str, np.ndarray]:
         crop = data.train_crop(

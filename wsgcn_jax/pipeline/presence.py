@@ -44,20 +44,23 @@ Presence = Callable[[Sequence[np.ndarray]], np.ndarray]
 """Photos `[h, w, 3] u8` each -> logits `[b, c - 1] f32` of what they show; one bucket a call."""
 
 
-def fit(net: Network, backbone: str, split: data.Split) -> Network:
+def fit(net: Network, backbone: str, split: data.Split, learnable: np.ndarray) -> Network:
     """Fits a classifier's head to the labels of a split, by `fit_logistic`.
 
     Args:
         net: a classifier whose head has biases; its backbone stays as it is.
         backbone: the backbone's name.
         split: the photos and their labels.
+        learnable: `[c - 1] bool`; of the other classes the weights are 0, and the logit says how
+            many photos show them.
 
     Returns:
         The classifier.
     """
     features = _features(net, backbone, split)
     kernel, bias = fit_logistic(features, np.asarray(split.labels, np.float32))
-    return net._replace(params={**net.params, "classifier": {"kernel": kernel, "bias": bias}})
+    head = {"kernel": jnp.where(learnable[None], kernel, 0.0), "bias": bias}
+    return net._replace(params={**net.params, "classifier": head})
 
 
 def save(folder: Path, classifier: Network) -> None:
@@ -131,8 +134,7 @@ def fit_logistic(features: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax
         labels: `[n, c] f32`, 0 or 1.
 
     Returns:
-        Weights `[f, c]` and biases `[c]` of the features as they are; weights of 0 for a class that
-        every photo shows, or none, of which nothing is learnt.
+        Weights `[f, c]` and biases `[c]` of the features as they are.
     """
     mean = features.mean(0, keepdims=True)
     x = features - mean
@@ -161,8 +163,7 @@ def fit_logistic(features: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax
         return optax.apply_updates(weights, change), state
 
     weights, _ = jax.lax.fori_loop(0, _STEPS, step, (start, solver.init(start)))
-    learnt = labels.any(0) & ~labels.all(0)
-    kernel = jnp.where(learnt[None], weights["kernel"] / length, 0.0)
+    kernel = weights["kernel"] / length
     return kernel, weights["bias"] - matmul(mean, kernel)[0]
 
 

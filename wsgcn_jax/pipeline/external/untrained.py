@@ -1,4 +1,6 @@
-"""A run of photos and labels without any training of a classifier: ImageNet's head gives the CAMs.
+"""A run of photos and labels without training a classifier: ImageNet's head gives the CAMs.
+
+Of enough photos of persons a linear one is fitted to them, in seconds (`classifier.linear`).
 
 What is left to train is the boundary network, on those very photos. `label_folder` then labels them
 with the run's networks, as with any other run's:
@@ -49,7 +51,7 @@ def untrained_config(
         val_split=None,
         score_split=None,
     )
-    copy.classifier.update(head="imagenet", epochs=0, linear=False, init=None)
+    copy.classifier.update(head="imagenet", epochs=0, init=None)
     copy.segmenter.presence = False
     copy.cams.sources = "imagenet"
     copy.stages = STAGES
