@@ -88,11 +88,10 @@ def main(argv: Sequence[str]) -> int:
         with locked(out):
             _claim(out, config, external, classes)
             if untrained:
-                config = untrained_config(config, options.images, absolute(options.labels))
+                labels = absolute(options.labels)
+                config = untrained_config(config, options.images, labels, classes)
                 run_stages(config, os.fspath(out / "run"))
-                # Ids are the run's, unless others are given: then its CAMs are made once more.
-                cams = None if options.classes else out / "run" / "cams"
-                external = external._replace(run=out / "run", cams=cams)
+                external = external._replace(run=out / "run", cams=out / "run" / "cams")
             scores = out / "scores" if options.scores else None
             done, skipped = label_folder(source, external, config, masks, scores)
     except DataError as error:

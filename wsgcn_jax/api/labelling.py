@@ -103,10 +103,9 @@ def pseudo_label(
             None if run is None else _run_folder(run),
         )
         if untrained:
-            resolved = untrained_config(resolved, given.root, given.labels)
+            resolved = untrained_config(resolved, given.root, given.labels, known)
             run_stages(resolved, os.fspath(folder / "run"))
-            made = None if classes else folder / "run" / "cams"
-            maps = maps._replace(run=folder / "run", cams=made)
+            maps = maps._replace(run=folder / "run", cams=folder / "run" / "cams")
         out = folder / "masks"
         _, skipped = label_folder(source, maps, resolved, out)
         if skipped:

@@ -6,13 +6,14 @@ What is left to train is the boundary network, on those very photos. `label_fold
 with the run's networks, as with any other run's:
 
     if nothing_given(given):
-        config = untrained_config(config, images, labels)
+        config = untrained_config(config, images, labels, source.classes())
         run_stages(config, workdir)
-        given = given._replace(run=workdir)
+        given = given._replace(run=workdir, cams=workdir / "cams")
     label_folder(source, given, config, masks)
 """
 
 import os
+from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
@@ -28,7 +29,10 @@ def nothing_given(given: ExternalMaps) -> bool:
 
 
 def untrained_config(
-    config: ConfigDict, images: str | os.PathLike[str], labels: str | os.PathLike[str] | None
+    config: ConfigDict,
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None,
+    classes: Sequence[str] | None = None,
 ) -> ConfigDict:
     """Turns a configuration into that of such a run.
 
@@ -36,6 +40,7 @@ def untrained_config(
         config: how the rest is done, usually `configs/photos.py`.
         images: folder of the photos.
         labels: their list, `file,label label ...`; None: labels.csv beside them.
+        classes: names in the order of their ids, background first; None: those of the labels.
 
     Returns:
         A locked copy; label with it, too: it says where the CAMs come from.
@@ -45,6 +50,7 @@ def untrained_config(
         source="folder",
         root=os.fspath(images),
         labels=None if labels is None else os.fspath(labels),
+        classes=None if classes is None else tuple(classes[1:]),
         masks=None,
         train_split="train",
         pseudo_split="train",
