@@ -131,11 +131,11 @@ def test_a_linear_classifier_speaks_in_one_network_with_imagenets_head(tmp_path)
 
 def test_persons_are_learnt_from_enough_photos():
     names, groups = ("person", "cat", "giraffe"), ((981, 982, 983), (281,), ())
-    labels = np.zeros((70, 3), bool)
-    labels[:30, 0], labels[:2, 1:] = True, True
-    for photos, expected in ((70, [True] * 3), (59, [False, True, True]), (2, [False] * 3)):
+    labels = np.zeros((110, 3), bool)
+    labels[:50, 0], labels[:2, 1:] = True, True
+    for photos, expected in ((110, [True] * 3), (99, [False, True, True]), (2, [False] * 3)):
         assert classifier._learnable(labels[:photos], names, groups).tolist() == expected
-    labels[29, 0] = False
+    labels[49, 0] = False
     assert classifier._learnable(labels, names, groups).tolist() == [False, True, True]
 
 

@@ -27,9 +27,7 @@ from wsgcn_jax.trainer.loop import Loss
 from wsgcn_jax.types import Example, Skipped
 
 _LAST = 20  # steps whose accuracy says what was learnt
-_ENOUGH = (
-    30  # photos that show a class, and that do not; fewer know less than ImageNet (results.md)
-)
+_ENOUGH = 50  # photos with a class, and without; of fewer ImageNet knows more
 SOURCES = ("trained", "imagenet")
 """The heads that CAMs may come from."""
 
