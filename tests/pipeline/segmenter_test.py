@@ -216,18 +216,19 @@ def test_own_backbone_is_the_one_that_is_built_described_and_loaded(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded.network.params, net.params)
 
 
-def test_only_a_start_from_the_classifier_makes_it_a_stage_that_is_needed(tmp_path):
+def test_only_what_reads_the_classifier_makes_it_a_stage_that_is_needed(tmp_path):
     """With true masks nothing else of the pipeline is read."""
     prints = {}
-    for init in (None, "classifier"):
+    for read in ({}, {"init": "classifier"}, {"presence": True}):
         for rate in (0.1, 0.2):
-            config = _config(init=init, supervision="truth")
+            config = _config(**{"init": None, "supervision": "truth", "presence": False, **read})
             config.classifier.learning_rate = rate
             context = Context(config, Workspace(str(tmp_path / "work")))
-            prints[init, rate] = stages.fingerprints(context)["segmenter"]
-    assert prints[None, 0.1] == prints[None, 0.2]
-    assert prints["classifier", 0.1] != prints["classifier", 0.2]
+            prints[(*read, rate)] = stages.fingerprints(context)["segmenter"]
+    assert prints[(0.1,)] == prints[(0.2,)]
+    assert prints["init", 0.1] != prints["init", 0.2]
+    assert prints["presence", 0.1] != prints["presence", 0.2]
     config = _config(init="classifier", supervision="truth")
-    config.stages = "data,classifier,segmenter"
+    config.stages = "data,segmenter"
     with pytest.raises(DataError, match="'segmenter' needs 'classifier'"):
         run_stages(config, str(tmp_path / "work"))
