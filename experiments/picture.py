@@ -24,7 +24,6 @@ TITLES = ("photo, label", "class activation map", "boundary map", "random walk",
 SETTINGS = {
     "classifier.head": "imagenet",
     "classifier.epochs": 0,
-    "classifier.linear": False,
     "segmenter.presence": False,
     "cams.sources": "imagenet",
     "cams.scales": (0.5, 1.0, 1.5),

@@ -216,7 +216,7 @@ def run(context: Context, folder: Path) -> Sequence[Skipped]:
         labelled = np.asarray(context.split(context.config.data.pseudo_split).labels.any(0))
         names = split.classes[1:]
         groups = class_groups(context.config, names, labelled)
-        trained = asked_of_trained(context.config, names, groups)
+        trained = asked_of_trained(context.config, names, groups) & _is_trained(settings)
         if is_linear(settings):
             learnable = _learnable(np.asarray(split.labels, bool), names, groups)
             trained &= learnable | [not group for group in groups]
