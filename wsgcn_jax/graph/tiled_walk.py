@@ -27,7 +27,7 @@ from wsgcn_jax.precise import long_matmul, matmul, matrix_power, row_products
 _TILE = 8  # of the walk's steps
 _ROWS = 4  # of tiles, in one product
 _LOCAL_TILE = 4  # of the local part, whose windows are squared; divides _TILE
-_LOCAL_TILES = 32  # how many are squared together: a TPU keeps those of four photos on the chip
+_LOCAL_TILES = 64  # how many are squared together: a TPU keeps those of two photos on the chip
 _NEAR = 3  # slow nodes closer than this are coupled
 _ERROR = 1e-7  # of the polynomial; modes of P^n much weaker than this are left out
 _WEAK = 5e-5  # modes weaker than this share of the sum of all are left out: mostly slow nodes'

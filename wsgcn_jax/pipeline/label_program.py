@@ -23,7 +23,7 @@ from wsgcn_jax.pipeline.photo_crf import BUCKET, PhotoCRF, make_photo_crf
 from wsgcn_jax.resize import resize_maps
 from wsgcn_jax.types import DataError
 
-_ON_CHIP = 4  # photos of 512x512 whose fits a TPU keeps in its 128 MB on the chip
+_ON_CHIP = 2  # photos of 512x512 whose fits a TPU keeps in its 128 MB on the chip
 _DENSE_CELLS = 20_000  # three matrices of 1.6 GB
 
 
