@@ -72,3 +72,12 @@ def test_a_gradient_through_the_library_is_the_same():
 def test_other_backends_go_without(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert compiler.convolution_options() is None
+    assert compiler.graph_options() is None
+
+
+def test_a_gpu_multiplies_the_graph_by_its_library(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    options = compiler.graph_options()
+    # XLA knows the name on every backend.
+    assert options == {"xla_gpu_enable_triton_gemm": False}
+    assert jax.jit(lambda x: x @ x, compiler_options=options)(jnp.ones((2, 2)))[0, 0] == 2

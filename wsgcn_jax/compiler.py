@@ -8,6 +8,9 @@ import jax
 
 from wsgcn_jax.folders import cache_folder
 
+Options = dict[str, str | bool]
+"""For `compiler_options` of `jax.jit`."""
+
 _LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
 # Matrix products and sums stay with YNNPACK, where they are fast.
 _PRECISION = "jax_default_matmul_precision"
@@ -15,7 +18,7 @@ _CACHE_BYTES = 4 * 2**30
 _FAST_THERE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
 
 
-def convolution_options(trained: Any = None) -> dict[str, str] | None:
+def convolution_options(trained: Any = None) -> Options | None:
     """Returns compiler options for programs that run a network.
 
     XLA's CPU backend would hand convolutions to YNNPACK, which takes up to 1.7 times as long as
@@ -34,9 +37,29 @@ def convolution_options(trained: Any = None) -> dict[str, str] | None:
     """
     if jax.default_backend() != "cpu":
         return None
-    options = {_LIBRARY: _FAST_THERE}
+    options: Options = {_LIBRARY: _FAST_THERE}
     if trained is not None and not any(map(_is_depthwise, jax.tree.leaves(trained))):
-        options[_LIBRARY] += ",LIBRARY_FUSION_TYPE_ELTWISE"
+        options[_LIBRARY] = _FAST_THERE + ",LIBRARY_FUSION_TYPE_ELTWISE"
+    return _if_known(options)
+
+
+def graph_options() -> Options | None:
+    """Returns compiler options for programs of the graph part, with its exact products.
+
+    On a GPU the products are cuBLAS's. Triton would write one in full float32 out, multiplication
+    by multiplication, and that in dozens of variants to choose from: minutes of compilation on an
+    H200, and without the choice blocks of 16x8.
+
+    Returns:
+        For `compiler_options` of `jax.jit`; elsewhere those of `convolution_options`.
+    """
+    if jax.default_backend() == "gpu":
+        return _if_known({"xla_gpu_enable_triton_gemm": False})
+    return convolution_options()
+
+
+def _if_known(options: Options) -> Options | None:
+    """The options, None where this compiler has no such."""
     try:
         jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
     except jax.errors.JaxRuntimeError:

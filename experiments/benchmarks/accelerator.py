@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
 from wsgcn_jax.crf import Kernel
 from wsgcn_jax.distributed import describe_devices
+from wsgcn_jax.graph.fast_walk import Form, best_form
 from wsgcn_jax.pipeline.inference import grid_size
 from wsgcn_jax.pipeline.label_photo import PhotoInputs
 from wsgcn_jax.settings import load_config
@@ -29,7 +30,7 @@ from .training_steps import training_step
 from .walk_inputs import make_cases
 
 PARTS = ("label", "dense", "rounding", "crf", "steps")
-FORMS = ("tiles", "gather")
+FORMS = get_args(Form)
 PHOTO, TOY = (375, 500), (64, 96)
 ROUNDED = 8  # photos whose labels are compared
 
@@ -154,7 +155,6 @@ def _parts(options: argparse.Namespace, scale: Scale) -> list[Part]:
     """All measurements, the most important first."""
     # Seconds that a part takes on a GPU with its compilation; a CPU's toys take hardly any.
     takes = (lambda seconds: 0.0) if scale.size == TOY else float
-    own = "tiles" if jax.default_backend() == "tpu" else "gather"
 
     @cache
     def drawn(photos: int) -> PhotoInputs:
@@ -166,12 +166,12 @@ def _parts(options: argparse.Namespace, scale: Scale) -> list[Part]:
     def label(form: str, batch: int) -> Part:
         return fixed(
             f"label, {form}, batch {batch}",
-            45 if form == own else 150,  # on GPUs the tiles' products are tuned for minutes
+            45,
             lambda: device_parts.label(drawn(batch), form, scale.epochs),
         )
 
     work: dict[str, list[Part]] = {name: [] for name in PARTS}
-    forms = options.forms or [own]
+    forms = options.forms or [best_form()]
     work["label"] = [label(form, batch) for batch in scale.batches for form in forms]
     for name, precision in (("float32", "highest"), ("default", None)):
         measure = partial(_dense, drawn, scale.epochs, precision)

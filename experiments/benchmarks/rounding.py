@@ -12,12 +12,13 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from etils.epath import Path as EPath
 
+from wsgcn_jax.graph.fast_walk import Form
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import label_options
 from wsgcn_jax.pipeline.scores import argmax_labels
@@ -29,7 +30,7 @@ from ..emulated_rounding import MANTISSA_BITS, emulate
 from .walk_inputs import make_cases
 
 NONE = "none"
-FORMS = ("gather", "tiles")
+FORMS = get_args(Form)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
-from wsgcn_jax.graph.fast_walk import _walk, fast_walk
-from wsgcn_jax.graph.steps import chebyshev_weights
+from wsgcn_jax.graph.fast_walk import Form, best_form, fast_walk
+from wsgcn_jax.graph.steps import by_shifts, chebyshev_weights, walk_steps
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, multiply, random_walk
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-both_forms = pytest.mark.parametrize("form", ["gather", "tiles"])
+all_forms = pytest.mark.parametrize("form", get_args(Form))
 
 
 def _edges(height=36, width=45):
@@ -57,7 +58,7 @@ def test_full_basis_is_the_golden_adjacency():
     np.testing.assert_allclose(adjacency, golden["adj"], atol=2 * golden["adj_f64_maxdiff"])
 
 
-@both_forms
+@all_forms
 def test_near_the_dense_adjacency_and_walk(form):
     edges = _edges()
     dense, fast = _exact(edges), _fast(edges, form)
@@ -77,7 +78,7 @@ def test_a_larger_basis_is_nearer():
     assert errors[0] > 2 * errors[1]
 
 
-@both_forms
+@all_forms
 def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product(form):
     edges = _edges()
     kernel = jax.jit(gcn_adjacency)(_fast(edges, form)).kernel
@@ -92,7 +93,7 @@ def test_kernel_is_symmetric_so_the_gradient_is_the_transposed_product(form):
     np.testing.assert_allclose(gradient(kernel, g), np.asarray(g) @ matrix, atol=1e-5)
 
 
-@both_forms
+@all_forms
 def test_padding_and_vmap_change_no_real_node(form):
     edges = _edges()
     height, width = edges.shape
@@ -113,7 +114,7 @@ def test_padding_and_vmap_change_no_real_node(form):
         np.testing.assert_allclose(one.reshape(2, -1), alone, atol=2e-4)
 
 
-@both_forms
+@all_forms
 @pytest.mark.parametrize("edge", [0.0, 1.0])
 def test_a_photo_without_boundaries_and_one_of_nothing_else(form, edge):
     edges = jnp.full_like(_edges(), edge)
@@ -134,11 +135,19 @@ def test_walking_by_polynomials_equals_walking_step_by_step():
     # P of a ring of equal affinities, written as a stencil of one row.
     weights = jnp.full((2, 1, 9), 0.25).at[0, 0, -1].set(0).at[1, 0, 0].set(0)
     offsets = np.array([[0, 1], [0, -1]])
-    degree = jnp.full((1, 9), 2.0)
     matrix = np.eye(9) / 2 + np.diag(np.full(8, 0.25), 1) + np.diag(np.full(8, 0.25), -1)
     x = jax.random.normal(jax.random.key(3), (1, 9, 2))
-    ours = jax.jit(partial(_walk, offsets=offsets, steps=30))(weights, degree, x=x)
+    once = by_shifts(weights, jnp.full((1, 9), 0.5), offsets)
+    ours = jax.jit(lambda x: walk_steps(once, x, 30))(x)
     # The polynomials' tail, cut at 1e-5, meets values of about 3.
     np.testing.assert_allclose(
         ours[0], np.linalg.matrix_power(matrix, 30) @ np.asarray(x[0]), atol=3e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "form"), [("cpu", "gather"), ("gpu", "shifts"), ("tpu", "tiles")]
+)
+def test_each_backend_has_a_form(monkeypatch, backend, form):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert best_form() == form

@@ -9,8 +9,9 @@ import pytest
 
 from wsgcn_jax.graph import tiles
 from wsgcn_jax.graph.kernel_factors import kernel_factors
+from wsgcn_jax.graph.steps import walk_steps
 from wsgcn_jax.graph.tiled_kernel import inverse_root
-from wsgcn_jax.graph.tiled_walk import _local_power, _walk
+from wsgcn_jax.graph.tiled_walk import _by_tiles, _local_power
 
 REACH = 2
 
@@ -33,7 +34,7 @@ def _matrix(height=8, width=16):
 def test_walking_by_tiles_is_the_power():
     matrix, band = _matrix()
     x = np.random.default_rng(1).random((8, 16, 3))
-    ours = jax.jit(partial(_walk, steps=9))(band, jnp.asarray(x, jnp.float32))
+    ours = jax.jit(lambda band, x: walk_steps(_by_tiles(band), x, 9))(band, jnp.float32(x))
     theirs = np.linalg.matrix_power(matrix, 9) @ x.reshape(-1, 3)
     np.testing.assert_allclose(ours.reshape(-1, 3), theirs, atol=1e-5)
 

@@ -8,7 +8,7 @@ Walks from one slow node to another through a region are in the first part alrea
 """
 
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +20,22 @@ from wsgcn_jax.graph.affinity import degree as degrees
 from wsgcn_jax.graph.kernel_factors import kernel_factors
 from wsgcn_jax.graph.local_walk import SLOW, Local, local_power
 from wsgcn_jax.graph.paths import path_offsets
-from wsgcn_jax.graph.steps import step_weights, walk_steps
+from wsgcn_jax.graph.steps import by_shifts, step_weights, walk_steps
 from wsgcn_jax.graph.tiled_walk import tiled_walk
 from wsgcn_jax.graph.walk import Walk, dense_walk
 from wsgcn_jax.positions import bits_by_position, node_positions
 from wsgcn_jax.precise import matmul
 
+Form = Literal["gather", "tiles", "shifts"]
+"""Of `fast_walk`."""
+
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
+
+
+def best_form() -> Form:
+    """The form that this backend is fastest with."""
+    forms: dict[str, Form] = {"tpu": "tiles", "gpu": "shifts"}
+    return forms.get(jax.default_backend(), "gather")
 
 
 class Factored(NamedTuple):
@@ -72,7 +81,7 @@ def fast_walk(
     radius: int = 5,
     steps: int = 256,
     basis: int = 64,
-    form: Literal["gather", "tiles"] | None = None,
+    form: Form | None = None,
 ) -> Walk:
     """Factors the n-step walk of one photo without ever making an n x n matrix.
 
@@ -82,27 +91,27 @@ def fast_walk(
         steps: length of the walk.
         basis: columns of the adjacency's smooth part, the one knob; as many test vectors are
             walked, of which three quarters of the modes are kept. H * W or more: exact and dense.
-        form: "gather" (`Factored`), or "tiles" (`tiled_walk`), for matrix units: a quarter of the
-            memory, no gathers. None: "tiles" on TPUs, "gather" elsewhere (docs/accelerators.md).
+        form: "gather" (`Factored`); "tiles" (`tiled_walk`), for matrix units: a quarter of the
+            memory, no gathers; "shifts", the same with a step as in "gather". None: the backend's,
+            which are CPU, TPU and GPU in this order (docs/accelerators.md).
 
     Returns:
         The walk.
 
     Raises:
-        ValueError: `form` is neither.
+        ValueError: `form` is none of these.
     """
-    if form is None:
-        form = "tiles" if jax.default_backend() == "tpu" else "gather"
-    if form not in ("gather", "tiles"):
-        raise ValueError(f"form must be 'gather' or 'tiles', got {form!r}")
+    form = form or best_form()
+    if form not in get_args(Form):
+        raise ValueError(f"form must be one of {', '.join(get_args(Form))}, got {form!r}")
     height, width = stencil.shape[1:]
     n = height * width
     offsets = path_offsets(radius)
     if basis >= n:
         loops = jnp.ones((height, width), stencil.dtype)
         return dense_walk(grid.stencil_graph(stencil, offsets, loops), steps=steps)
-    if form == "tiles":
-        return tiled_walk(stencil, radius=radius, steps=steps, basis=basis)
+    if form != "gather":
+        return tiled_walk(stencil, radius=radius, steps=steps, basis=basis, shifts=form == "shifts")
     degree = degrees(stencil, radius=radius)
     step = step_weights(stencil, jax.lax.rsqrt(degree), offsets)
     both = np.concatenate([offsets, -offsets])
@@ -111,7 +120,8 @@ def fast_walk(
     bits = bits_by_position(jax.random.key(0), node_positions(height, width), basis)
     signs = jnp.where(bits >> 31, 1.0, -1.0).astype(stencil.dtype)
     tests = jnp.where(slow[:, None], 0.0, signs * jnp.sqrt(degree).reshape(-1, 1))
-    walked = _walk(step, degree, both, tests.reshape(height, width, -1), steps).reshape(n, -1)
+    once = by_shifts(step, 1.0 / degree, both)
+    walked = walk_steps(once, tests.reshape(height, width, -1), steps).reshape(n, -1)
     core = matmul(tests.T, walked)
     strength, modes = jnp.linalg.eigh((core + core.T) / 2)
     kept = max(1, basis * 3 // 4)
@@ -122,20 +132,6 @@ def fast_walk(
     local = local_power(step, degree, both, steps, reach=radius - 1)
     ones = jnp.ones(kept, stencil.dtype)
     return Walk(Factored(smooth.T, ones, local), degree.reshape(-1))
-
-
-def _walk(
-    step: jax.Array, degree: jax.Array, offsets: np.ndarray, x: jax.Array, steps: int
-) -> jax.Array:
-    """P^n x, `[H, W, f]`."""
-
-    def once(x: jax.Array) -> jax.Array:
-        total = x / degree[..., None]
-        for weight, other in zip(step, grid.neighbours(x, offsets), strict=True):
-            total += weight[..., None] * other
-        return total
-
-    return walk_steps(once, x, steps)
 
 
 def _compress(wide: jax.Array, signs: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:

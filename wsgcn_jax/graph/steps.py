@@ -26,6 +26,29 @@ def step_weights(stencil: jax.Array, scale: jax.Array, offsets: np.ndarray) -> j
     return jnp.stack([*forth, *back])
 
 
+def by_shifts(
+    weights: jax.Array, diagonal: jax.Array, offsets: np.ndarray
+) -> Callable[[jax.Array], jax.Array]:
+    """Makes one step of the walk of its weights: a sum of shifted maps, without gathers.
+
+    Args:
+        weights: `[p, H, W] f32`, of the offsets.
+        diagonal: `[H, W] f32`.
+        offsets: `[p, 2] i32`, of both signs.
+
+    Returns:
+        x `[H, W, f] f32` -> P x.
+    """
+
+    def once(x: jax.Array) -> jax.Array:
+        total = diagonal[..., None] * x
+        for weight, other in zip(weights, grid.neighbours(x, offsets), strict=True):
+            total += weight[..., None] * other
+        return total
+
+    return once
+
+
 def walk_steps(
     once: Callable[[jax.Array], jax.Array],
     x: jax.Array,

@@ -8,6 +8,7 @@ Rounding to bfloat16 or TF32, the default of such machines, would grow from step
 product here asks for full precision.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -18,7 +19,7 @@ from wsgcn_jax.graph import tiles
 from wsgcn_jax.graph.affinity import degree as degrees
 from wsgcn_jax.graph.local_walk import SLOW
 from wsgcn_jax.graph.paths import path_offsets
-from wsgcn_jax.graph.steps import step_weights, walk_steps
+from wsgcn_jax.graph.steps import by_shifts, step_weights, walk_steps
 from wsgcn_jax.graph.tiled_kernel import Tiled, inverse_root
 from wsgcn_jax.graph.walk import Walk
 from wsgcn_jax.positions import bits_by_position, node_positions
@@ -33,7 +34,9 @@ _ERROR = 1e-7  # of the polynomial; modes of P^n much weaker than this are left 
 _WEAK = 5e-5  # modes weaker than this share of the sum of all are left out: mostly slow nodes'
 
 
-def tiled_walk(stencil: jax.Array, *, radius: int, steps: int, basis: int) -> Walk:
+def tiled_walk(
+    stencil: jax.Array, *, radius: int, steps: int, basis: int, shifts: bool = False
+) -> Walk:
     """Factors the n-step walk of one photo by dense products of tiles.
 
     Args:
@@ -41,6 +44,8 @@ def tiled_walk(stencil: jax.Array, *, radius: int, steps: int, basis: int) -> Wa
         radius: the one that made it.
         steps: length of the walk.
         basis: columns of the smooth part, and test vectors.
+        shifts: whether a step of the walk is a sum of shifted maps instead (`by_shifts`), with a
+            tenth of the traffic; a TPU takes long for shifts along its vectors.
 
     Returns:
         The walk, its power a `Tiled`.
@@ -53,23 +58,19 @@ def tiled_walk(stencil: jax.Array, *, radius: int, steps: int, basis: int) -> Wa
     scale = jax.lax.rsqrt(degree)
 
     tests = _tests(degree, slow, basis)
-    band = _band(stencil, scale, radius)
-    walked = _walk(band, tests, steps)
-    offsets = path_offsets(min(radius, _NEAR))
-    local = _local_power(band, slow, steps, near=int(np.abs(offsets).max()))
+    offsets = path_offsets(radius)
+    weights, both = step_weights(stencil, scale, offsets), np.concatenate([offsets, -offsets])
+    band = tiles.make_band(weights, scale**2, both)
+    step = by_shifts(weights, scale**2, both) if shifts else _by_tiles(band)
+    walked = walk_steps(step, tests, steps, error=_ERROR, unroll=1)
+    near = path_offsets(min(radius, _NEAR))
+    local = _local_power(band, slow, steps, near=int(np.abs(near).max()))
     power = Tiled.of(
         *_nystroem(tests[:height, :width], walked[:height, :width]),
         local[:, :, :height, :width],
-        offsets,
+        near,
     )
     return Walk(power, degree[:height, :width].reshape(-1))
-
-
-def _band(stencil: jax.Array, scale: jax.Array, radius: int) -> jax.Array:
-    """D S D, `[k, k, H, W]`, with S's diagonal of 1."""
-    offsets = path_offsets(radius)
-    weights = step_weights(stencil, scale, offsets)
-    return tiles.make_band(weights, scale**2, np.concatenate([offsets, -offsets]))
 
 
 def _tests(degree: jax.Array, slow: jax.Array, count: int) -> jax.Array:
@@ -80,9 +81,9 @@ def _tests(degree: jax.Array, slow: jax.Array, count: int) -> jax.Array:
     return signs.reshape(*degree.shape, count) * size[..., None]
 
 
-def _walk(band: jax.Array, x: jax.Array, steps: int) -> jax.Array:
-    """P^n x, P a band `[k, k, H, W]` and x `[H, W, f]`."""
-    reach, rows = band.shape[0] // 2, len(x) // _TILE
+def _by_tiles(band: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """One step of the walk, x `[H, W, f]` -> P x, of P as a band `[k, k, H, W]`."""
+    reach, rows = band.shape[0] // 2, band.shape[2] // _TILE
     cut = partial(tiles.tile_rows, tile=_TILE)
     step = tiles.matrices(band, cut, start=0, size=_TILE + 2 * reach)
     # A few rows of tiles at a time: windows overlap, so that all are four times as large as x.
@@ -98,7 +99,7 @@ def _walk(band: jax.Array, x: jax.Array, steps: int) -> jax.Array:
         parts = tiles.pieces(x, 0, together * _TILE, reach)
         return jax.lax.map(part, (step, parts)).reshape(x.shape)
 
-    return walk_steps(once, x, steps, error=_ERROR, unroll=1)
+    return once
 
 
 def _nystroem(tests: jax.Array, walked: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from wsgcn_jax.crf import EXACT_CELLS, PARTIAL_LABELS, Kernel, Settings, refine
 from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
-from wsgcn_jax.graph.fast_walk import fast_walk
+from wsgcn_jax.graph.fast_walk import Form, fast_walk
 from wsgcn_jax.graph.laplacian import laplacian_energy, laplacian_stencil
 from wsgcn_jax.graph.walk import aggregate, dense_walk, gcn_adjacency, random_walk
 from wsgcn_jax.pipeline.node_features import with_maps
@@ -136,7 +136,7 @@ def label_photo(
     beta: float = 10.0,
     steps: int = 256,
     walk: Literal["fast", "dense"] = "fast",
-    form: Literal["gather", "tiles"] | None = None,
+    form: Form | None = None,
     basis: int = 64,
     symmetrise: Literal["max", "mean"] = "max",
     laplacian_radius: int = 2,

@@ -65,8 +65,8 @@ GRAPH = (
     Key(
         "graph.form",
         None,
-        Choice(("gather", "tiles")),
-        "Of the fast walk; tiles are for matrix units. None: tiles on TPUs, gather elsewhere.",
+        Choice(("gather", "tiles", "shifts")),
+        "Of the fast walk. None: gather on CPUs, shifts on GPUs, tiles on TPUs.",
         optional=True,
     ),
     Key("graph.basis", 64, Integer(1, 4096), "Columns of the fast walk, from fast to exact."),
