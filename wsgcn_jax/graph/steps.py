@@ -39,10 +39,12 @@ def by_shifts(
     Returns:
         x `[H, W, f] f32` -> P x.
     """
+    # Taken apart here, once: a GPU would cut them out of the array anew in every step.
+    apart = list(weights)
 
     def once(x: jax.Array) -> jax.Array:
         total = diagonal[..., None] * x
-        for weight, other in zip(weights, grid.neighbours(x, offsets), strict=True):
+        for weight, other in zip(apart, grid.neighbours(x, offsets), strict=True):
             total += weight[..., None] * other
         return total
 
