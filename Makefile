@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= workdir/shapes
 
-.PHONY: demo test test-matrix test-slow parity faults tpu-check docs notebooks quickstart lint clean
+.PHONY: demo test test-matrix test-slow parity faults tpu-check gpu-check docs notebooks quickstart lint clean
 
 define check-python
 @test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed: install one of them, with its module" \
@@ -42,6 +42,9 @@ faults: $(VENV)/.installed  ## docs/faults.md, the table of inputs and faults, f
 
 tpu-check: $(VENV)-tpu/.installed  ## every program compiled for a TPU v5e, which need not be there
 	JAX_PLATFORMS=cpu $(VENV)-tpu/bin/python -m experiments.tpu_check --json=workdir/tpu_check.json
+
+gpu-check: $(VENV)-gpu/.installed  ## every program compiled for an NVIDIA H100, which need not be there
+	JAX_PLATFORMS=cpu $(VENV)-gpu/bin/python -m experiments.gpu_check --json=workdir/gpu_check.json
 
 docs: $(VENV)/.documented  ## the site, in site/; a broken link or name is an error
 	$(BIN)/python -m wsgcn_jax.settings docs/configuration.md
@@ -77,12 +80,12 @@ $(VENV)/.documented: $(VENV)/.installed
 	$(BIN)/pip install -q -e .[weights,test,docs,notebooks]
 	touch $@
 
-# In an environment of its own: this JAX looks for a TPU.
-$(VENV)-tpu/.installed: setup.cfg pyproject.toml
+# In environments of their own: such a JAX looks for a TPU or GPU.
+$(VENV)-tpu/.installed $(VENV)-gpu/.installed: $(VENV)-%/.installed: setup.cfg pyproject.toml
 	$(check-python)
-	$(PYTHON) -m venv $(VENV)-tpu
-	$(VENV)-tpu/bin/pip install -q -e .[tpu-check]
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/pip install -q -e .[$*-check]
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-tpu .venv-matrix workdir
+	rm -rf $(VENV) $(VENV)-tpu $(VENV)-gpu .venv-matrix workdir

@@ -1,4 +1,4 @@
-"""What a program compiled for a TPU moves and multiplies, each loop as often as it runs.
+"""What a program compiled for a TPU or GPU moves and multiplies, each loop as often as it runs.
 
 The compiler's own sums (`cost_analysis`) count the body of a loop once, and take for traffic what
 never leaves the chip's vector memory. Here both are read from the compiled module's text.
@@ -23,12 +23,14 @@ class Cost(NamedTuple):
         traffic: bytes from and to the chip's large memory.
         flops: operations of matrix products, in passes of bfloat16.
         cycles: the compiler's estimates; parts without one count nothing.
+        launches: kernels and copies.
         unknown: loops of a length that the text does not tell, counted once.
     """
 
     traffic: float = 0.0
     flops: float = 0.0
     cycles: float = 0.0
+    launches: int = 0
     unknown: frozenset[str] = frozenset()
 
     def plus(self, other: "Cost", times: int = 1) -> "Cost":
@@ -37,6 +39,7 @@ class Cost(NamedTuple):
             self.traffic + times * other.traffic,
             self.flops + times * other.flops,
             self.cycles + times * other.cycles,
+            self.launches + times * other.launches,
             self.unknown | other.unknown,
         )
 
@@ -87,6 +90,7 @@ class _Costs:
                 self._traffic(one, there),
                 self._flops(one, there),
                 float(cycles[1]) if cycles else 0.0,
+                launches=1,
             )
         )
 
@@ -97,7 +101,11 @@ class _Costs:
         if one.opcode.endswith("-start"):  # (to, from, ...), or nested: what arrives is what leaves
             size = min((array_bytes(*array) for array in arrays(one.shape)[:2]), default=0)
             return float(size * sum(x > 0 for x in memory_bytes(one.shape)[:2]))
-        written = self._written(one.name, there, memory_bytes(one.shape))
+        sizes = memory_bytes(one.shape)
+        if one.opcode == "custom-call":  # a library's workspace is bytes, and hardly touched
+            kinds = [kind for kind, _, _ in arrays(one.shape)]
+            sizes = [0 if kind == "s8" else n for kind, n in zip(kinds, sizes, strict=True)]
+        written = self._written(one.name, there, sizes)
         sources = [there.instructions[name] for name in one.operands]
         read = 0.0
         for place, source in enumerate(sources):

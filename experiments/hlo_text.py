@@ -96,6 +96,8 @@ class Module:
             loop: the instruction.
             there: the computation that holds it.
         """
+        if told := re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.rest):
+            return int(told[1])
         condition = self.computations[loop.called["condition"]]
         compared, numbers = self._operation(condition.root, condition)
         if compared.opcode != "compare" or "direction=LT" not in compared.rest:

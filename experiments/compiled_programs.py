@@ -1,4 +1,4 @@
-"""The programs of configs/voc12.py:tpu, as functions with the shapes of what they are given.
+"""The programs of configs/voc12.py:tpu or :gpu, with the shapes of what they are given.
 
 The pipeline's own functions build them. Of networks the shapes of their variables are enough; no
 weight is read or drawn.
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from wsgcn_jax.compiler import Options, graph_options
 from wsgcn_jax.crf import DEEPLAB, GCN_PROBABILITIES, Settings
 from wsgcn_jax.distributed import shardings, spread_program
 from wsgcn_jax.models.backbone import make_backbone
@@ -23,7 +24,7 @@ from wsgcn_jax.pipeline import boundary, classifier, segmenter
 from wsgcn_jax.pipeline.cam_sources import cams_at_scale, merged_cams
 from wsgcn_jax.pipeline.graph_inputs import mirrored_boundary
 from wsgcn_jax.pipeline.inference import CELL, grid_size, network_size
-from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.pipeline.photo_crf import PaddedPhotos, padded_classes, refine_batch
 from wsgcn_jax.pipeline.predict import fused_probabilities, logits_at_scale
@@ -39,7 +40,17 @@ IMAGENET: dict[str, Any] = {"backbone": "resnet101", "batch_size": 12, "accumula
 IMAGENET |= dict.fromkeys(("undilated_first", "batch_statistics", "scale_by_size"), True)
 """What the segmenter's ImageNet recipe changes; see the docstring of configs/voc12.py."""
 
-Devices = Mapping[int, list[jax.Device]]
+
+class Target(NamedTuple):
+    """What programs are compiled for.
+
+    Attributes:
+        machine: "tpu" or "gpu", of configs/voc12.py.
+        chips: devices by their number, 1 and 8.
+    """
+
+    machine: str
+    chips: Mapping[int, list[jax.Device]]
 
 
 class Program(NamedTuple):
@@ -50,12 +61,11 @@ class Program(NamedTuple):
     photos: int
 
 
-Maker = Callable[[Devices], Program]
-"""Chips by number -> the program for them."""
+Maker = Callable[[Target], Program]
 
 
-def _config() -> ConfigDict:
-    config = load_config("voc12:tpu").unlock()
+def _config(target: Target) -> ConfigDict:
+    config = load_config(f"voc12:{target.machine}").unlock()
     config.cams.batch_size = config.graph.batch_size = 4  # for None, the machine's memory decides
     return config
 
@@ -134,35 +144,35 @@ def _step(
     return Program(jitted, arguments, settings.batch_size // len(devices))
 
 
-def classifier_step(devices: Devices) -> Program:
+def classifier_step(target: Target) -> Program:
     """The classifier's training step."""
-    config, settings = _config(), _config().classifier
+    config, settings = _config(target), _config(target).classifier
     net = _classifier(config)
     batch = _crops(settings) | {"labels": _shape(settings.batch_size, CLASSES - 1)}
     del batch["label_map"]
     loss = classifier.make_loss(net, config.backbone.name)
     groups = ("backbone", "classifier")
-    return _step(net, loss, settings, batch, lambda path: path[0], devices[1], groups=groups)
+    return _step(net, loss, settings, batch, lambda path: path[0], target.chips[1], groups=groups)
 
 
-def boundary_step(devices: Devices) -> Program:
+def boundary_step(target: Target) -> Program:
     """The boundary network's training step."""
-    config, settings = _config(), _config().boundary
+    config, settings = _config(target), _config(target).boundary
     net = _boundary(config)
     loss = boundary.make_loss(net, settings.radius, config.backbone.name)
     step = partial(_step, groups=("boundary", "displacement"), frozen="backbone")
-    return step(net, loss, settings, _crops(settings), boundary.group_of, devices[1])
+    return step(net, loss, settings, _crops(settings), boundary.group_of, target.chips[1])
 
 
-def segmenter_step(devices: Devices, *, chips: int = 1, **changes: Any) -> Program:
+def segmenter_step(target: Target, *, chips: int = 1, **changes: Any) -> Program:
     """The segmenter's training step, by the COCO recipe unless changed."""
-    config = _config()
+    config = _config(target)
     config.segmenter.update(changes)
     settings, net = config.segmenter, _segmenter(config)
     loss = segmenter.make_loss(net, settings, segmenter.backbone_name(config))
     groups = ("backbone", "norm", "head", "head_bias")
     step = partial(_step, groups=groups, frozen="" if settings.train_norms else "norm")
-    return step(net, loss, settings, _crops(settings), segmenter.group_of, devices[chips])
+    return step(net, loss, settings, _crops(settings), segmenter.group_of, target.chips[chips])
 
 
 def _spread(
@@ -170,13 +180,14 @@ def _spread(
     shared: Any,
     batch: Any,
     devices: list[jax.Device],
+    options: Options | None = None,
     **static: Any,
 ) -> Program:
     """An inference program, its batch split over the devices."""
     copied, split = shardings(devices)
     arguments = (_on(shared, copied), _on(batch, split), tuple(static.items()))
     photos = jax.tree.leaves(batch)[0].shape[0] // len(devices)
-    return Program(spread_program(function, devices), arguments, photos)
+    return Program(spread_program(function, devices, options), arguments, photos)
 
 
 def _photos(size: int, scale: float) -> tuple[Any, Any]:
@@ -185,37 +196,39 @@ def _photos(size: int, scale: float) -> tuple[Any, Any]:
     return _shape(*shape, dtype=jnp.uint8), _shape(size, 2, dtype=jnp.int32)
 
 
-def cams(devices: Devices, *, scale: float) -> Program:
+def cams(target: Target, *, scale: float) -> Program:
     """CAMs of photos and mirror images at one scale."""
-    config, size = _config(), _config().cams.batch_size
+    config, size = _config(target), _config(target).cams.batch_size
     net = _classifier(config)
     function = cams_at_scale(net, config.backbone.name)
-    return _spread(function, net.variables, _photos(size, scale), devices[1])
+    return _spread(function, net.variables, _photos(size, scale), target.chips[1])
 
 
-def cams_merged(devices: Devices) -> Program:
+def cams_merged(target: Target) -> Program:
     """One map of the CAMs of all scales."""
-    config, size = _config(), _config().cams.batch_size
+    config, size = _config(target), _config(target).cams.batch_size
     sizes = _shape(size, 2, dtype=jnp.int32)
     scales = []
     for scale in config.cams.scales:
         rows, columns = (side // CELL for side in network_size(PADDED, scale))
         scales.append((_shape(size, rows, columns, CLASSES - 1), sizes))
-    return _spread(merged_cams, None, (scales, sizes), devices[1], shape=grid_size(PADDED))
+    return _spread(merged_cams, None, (scales, sizes), target.chips[1], shape=grid_size(PADDED))
 
 
-def boundary_maps(devices: Devices) -> Program:
+def boundary_maps(target: Target) -> Program:
     """Boundary maps and node features."""
-    config, size = _config(), _config().graph.batch_size
+    config, size = _config(target), _config(target).graph.batch_size
     net = _boundary(config)
     photos = _shape(size, *PADDED, 3, dtype=jnp.uint8)
     batch = (photos, _shape(size, 2, dtype=jnp.int32))
-    return _spread(mirrored_boundary(net, config.backbone.name), net.variables, batch, devices[1])
+    return _spread(
+        mirrored_boundary(net, config.backbone.name), net.variables, batch, target.chips[1]
+    )
 
 
-def label(devices: Devices, *, photos: int, chips: int = 1) -> Program:
+def label(target: Target, *, photos: int, chips: int = 1) -> Program:
     """Seeds and their CRF, walk and GCN."""
-    one = partial(label_photo, **label_options(_config()))
+    one = partial(label_photo, **label_options(_config(target)))
     rows, columns = grid_size(PADDED)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), photos))
     maps = PhotoInputs(
@@ -227,12 +240,16 @@ def label(devices: Devices, *, photos: int, chips: int = 1) -> Program:
         _shape(photos, rows, columns, 3),
         _shape(photos, rows, columns, dtype=jnp.bool_),
     )
-    return _spread(lambda _, batch: each_photo(one, batch), None, maps, devices[chips])
+
+    def program(_: None, batch: PhotoInputs) -> PhotoOutputs:
+        return each_photo(one, batch)
+
+    return _spread(program, None, maps, target.chips[chips], graph_options())
 
 
-def crf(devices: Devices, settings: Settings, *, labels: int) -> Program:
+def crf(target: Target, settings: Settings, *, labels: int) -> Program:
     """The dense CRF of a batch, at the photos' size."""
-    size = _config().graph.batch_size
+    size = _config(target).graph.batch_size
     slots = padded_classes(labels)
     batch = PaddedPhotos(
         _shape(size, *PADDED, 3, dtype=jnp.uint8),
@@ -240,26 +257,26 @@ def crf(devices: Devices, settings: Settings, *, labels: int) -> Program:
         _shape(size, *PADDED, dtype=jnp.bool_),
         _shape(size, slots, dtype=jnp.bool_),
     )
-    return _spread(refine_batch(settings), None, batch, devices[1])
+    return _spread(refine_batch(settings), None, batch, target.chips[1])
 
 
-def masks(devices: Devices, *, scale: float) -> Program:
+def masks(target: Target, *, scale: float) -> Program:
     """The segmenter's logits of photos and mirror images at one scale."""
-    config = _config()
+    config = _config(target)
     description = segmenter.description(config, [str(k) for k in range(CLASSES)])
     net = _network(network_module(description))
     size = description.batch_size
     batch = (*_photos(size, scale), _shape(size, 2, dtype=jnp.int32))
     function = logits_at_scale(net, description)
-    return _spread(function, net.variables, batch, devices[1], shape=grid_size(PADDED))
+    return _spread(function, net.variables, batch, target.chips[1], shape=grid_size(PADDED))
 
 
-def masks_fused(devices: Devices) -> Program:
+def masks_fused(target: Target) -> Program:
     """Probabilities of the logits of all scales."""
-    description = segmenter.description(_config(), [str(k) for k in range(CLASSES)])
+    description = segmenter.description(_config(target), [str(k) for k in range(CLASSES)])
     logits = _shape(description.batch_size, *grid_size(PADDED), CLASSES)
     scales = [logits] * len(description.scales)
-    return _spread(fused_probabilities, None, scales, devices[1], fuse=description.fuse)
+    return _spread(fused_probabilities, None, scales, target.chips[1], fuse=description.fuse)
 
 
 def _at_scales(
@@ -271,7 +288,7 @@ def _at_scales(
 
 PROGRAMS: dict[str, Maker] = {
     "classifier step": classifier_step,
-    **_at_scales("CAMs", cams, _config().cams.scales),
+    **_at_scales("CAMs", cams, load_config("voc12").cams.scales),
     "CAMs merged": cams_merged,
     "boundary step": boundary_step,
     "boundary maps": boundary_maps,
@@ -280,8 +297,8 @@ PROGRAMS: dict[str, Maker] = {
     "CRF 3": partial(crf, settings=GCN_PROBABILITIES, labels=3),
     "CRF 21": partial(crf, settings=DEEPLAB, labels=21),
     "segmenter step COCO": segmenter_step,
-    "segmenter step ImageNet": lambda devices: segmenter_step(devices, **IMAGENET),
-    **_at_scales("masks", masks, _config().segmenter.eval_scales),
+    "segmenter step ImageNet": lambda target: segmenter_step(target, **IMAGENET),
+    **_at_scales("masks", masks, load_config("voc12").segmenter.eval_scales),
     "masks fused": masks_fused,
     "label 32 on 8 chips": partial(label, photos=32, chips=8),
     "segmenter step on 8 chips": partial(segmenter_step, chips=8, batch_size=16),
