@@ -72,12 +72,28 @@ def test_a_gradient_through_the_library_is_the_same():
 def test_other_backends_go_without(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert compiler.convolution_options() is None
-    assert compiler.graph_options() is None
+    assert compiler.graph_options() is None and compiler.inference_options() is None
 
 
-def test_a_gpu_multiplies_the_graph_by_its_library(monkeypatch):
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (compiler.graph_options, {"xla_gpu_enable_triton_gemm": False}),
+        (
+            compiler.inference_options,
+            {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0},
+        ),
+    ],
+)
+def test_a_gpus_products_are_its_librarys(options, expected, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    options = compiler.graph_options()
-    # XLA knows the name on every backend.
-    assert options == {"xla_gpu_enable_triton_gemm": False}
-    assert jax.jit(lambda x: x @ x, compiler_options=options)(jnp.ones((2, 2)))[0, 0] == 2
+    assert options() == expected
+    # XLA knows the names on every backend.
+    product = jax.jit(lambda x: x @ x, compiler_options=options())
+    assert product(jnp.ones((2, 2)))[0, 0] == 2
+
+
+@needs_cpu
+def test_a_cpus_programs_share_their_options():
+    assert compiler.graph_options() == compiler.convolution_options()
+    assert compiler.inference_options() == compiler.convolution_options()

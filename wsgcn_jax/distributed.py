@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from wsgcn_jax.compiler import Options, convolution_options
+from wsgcn_jax.compiler import Options, inference_options
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
 
@@ -131,7 +131,7 @@ def over_devices(program: Callable[..., Any], options: Options | None = None) ->
     Args:
         program: (shared, batch, **static) -> outputs; shared, batch and outputs are trees, and the
             arrays of the latter two have the photos as their first axis.
-        options: of the compiler; None: those for networks.
+        options: of the compiler; None: `inference_options`.
 
     Returns:
         The same function; the static options must be hashable.
@@ -171,7 +171,7 @@ def spread_program(
     """
     copied, split = shardings(devices)
 
-    @partial(jax.jit, static_argnums=2, compiler_options=options or convolution_options())
+    @partial(jax.jit, static_argnums=2, compiler_options=options or inference_options())
     def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
         # The walk's loops start from constants, which the check would have to be told of.
         part = jax.shard_map(
