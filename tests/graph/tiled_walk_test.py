@@ -39,9 +39,11 @@ def test_walking_by_tiles_is_the_power():
     np.testing.assert_allclose(ours.reshape(-1, 3), theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_local_power_is_exact_for_walks_that_stay_in_their_window(steps):
+def test_local_power_is_exact_for_walks_that_stay_in_their_window(steps, backend, monkeypatch):
     # Tiles of 4 see 2 nodes further: two steps stay, three may leave and come back.
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     matrix, band = _matrix()
     slow = np.random.default_rng(1).random((8, 16)) < 0.7
     ours = jax.jit(partial(_local_power, steps=steps, near=1))(band, jnp.asarray(slow))

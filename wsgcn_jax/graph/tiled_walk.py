@@ -163,8 +163,8 @@ def _local_power(band: jax.Array, slow: jax.Array, steps: int, near: int) -> jax
 
 
 def _power(matrix: jax.Array, steps: int) -> jax.Array:
-    """The n-th power; by a loop where n is a power of two, so that one product is compiled."""
-    if steps & (steps - 1):
+    """The n-th power; for a TPU by a loop, so that one product is compiled."""
+    if steps & (steps - 1) or jax.default_backend() != "tpu":
         return matrix_power(matrix, steps)
     doublings = steps.bit_length() - 1
     return jax.lax.fori_loop(0, doublings, lambda _, power: matmul(power, power), matrix)
