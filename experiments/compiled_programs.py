@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from wsgcn_jax.compiler import Options, graph_options
 from wsgcn_jax.crf import DEEPLAB, GCN_PROBABILITIES, Settings
 from wsgcn_jax.distributed import shardings, spread_program
 from wsgcn_jax.models.backbone import make_backbone
@@ -24,7 +23,7 @@ from wsgcn_jax.pipeline import boundary, classifier, segmenter
 from wsgcn_jax.pipeline.cam_sources import cams_at_scale, merged_cams
 from wsgcn_jax.pipeline.graph_inputs import mirrored_boundary
 from wsgcn_jax.pipeline.inference import CELL, grid_size, network_size
-from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs, label_photo
+from wsgcn_jax.pipeline.label_photo import PhotoInputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.pipeline.photo_crf import PaddedPhotos, padded_classes, refine_batch
 from wsgcn_jax.pipeline.predict import fused_probabilities, logits_at_scale
@@ -180,14 +179,13 @@ def _spread(
     shared: Any,
     batch: Any,
     devices: list[jax.Device],
-    options: Options | None = None,
     **static: Any,
 ) -> Program:
     """An inference program, its batch split over the devices."""
     copied, split = shardings(devices)
     arguments = (_on(shared, copied), _on(batch, split), tuple(static.items()))
     photos = jax.tree.leaves(batch)[0].shape[0] // len(devices)
-    return Program(spread_program(function, devices, options), arguments, photos)
+    return Program(spread_program(function, devices), arguments, photos)
 
 
 def _photos(size: int, scale: float) -> tuple[Any, Any]:
@@ -240,11 +238,7 @@ def label(target: Target, *, photos: int, chips: int = 1) -> Program:
         _shape(photos, rows, columns, 3),
         _shape(photos, rows, columns, dtype=jnp.bool_),
     )
-
-    def program(_: None, batch: PhotoInputs) -> PhotoOutputs:
-        return each_photo(one, batch)
-
-    return _spread(program, None, maps, target.chips[chips], graph_options())
+    return _spread(lambda _, batch: each_photo(one, batch), None, maps, target.chips[chips])
 
 
 def crf(target: Target, settings: Settings, *, labels: int) -> Program:

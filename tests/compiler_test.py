@@ -72,28 +72,17 @@ def test_a_gradient_through_the_library_is_the_same():
 def test_other_backends_go_without(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert compiler.convolution_options() is None
-    assert compiler.graph_options() is None and compiler.inference_options() is None
+    assert compiler.inference_options() is None
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (compiler.graph_options, {"xla_gpu_enable_triton_gemm": False}),
-        (
-            compiler.inference_options,
-            {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0},
-        ),
-    ],
-)
-def test_a_gpus_products_are_its_librarys(options, expected, monkeypatch):
+def test_a_gpus_products_are_its_librarys(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert options() == expected
+    options = compiler.inference_options()
+    assert options == {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 1}
     # XLA knows the names on every backend.
-    product = jax.jit(lambda x: x @ x, compiler_options=options())
-    assert product(jnp.ones((2, 2)))[0, 0] == 2
+    assert jax.jit(lambda x: x @ x, compiler_options=options)(jnp.ones((2, 2)))[0, 0] == 2
 
 
 @needs_cpu
-def test_a_cpus_programs_share_their_options():
-    assert compiler.graph_options() == compiler.convolution_options()
+def test_a_cpus_inference_has_the_options_of_its_convolutions():
     assert compiler.inference_options() == compiler.convolution_options()

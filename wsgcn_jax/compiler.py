@@ -14,7 +14,6 @@ Options = dict[str, str | int]
 _LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
 # Matrix products and sums stay with YNNPACK, where they are fast.
 _FAST_THERE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
-_AUTOTUNING, _TRITON = "xla_gpu_autotune_level", "xla_gpu_enable_triton_gemm"
 _PRECISION = "jax_default_matmul_precision"
 _CACHE_BYTES = 4 * 2**30
 
@@ -45,32 +44,18 @@ def convolution_options(trained: Any = None) -> Options | None:
 
 
 def inference_options() -> Options | None:
-    """Returns compiler options for programs that run a network over photos, once for each.
+    """Returns compiler options for programs that are run once over each photo.
 
-    On a GPU XLA takes the library's first choice for each convolution and product, instead of
-    trying all: that would take 42 to 50 seconds a program on an H200 (EfficientNet-Lite0), which
-    is longer than hundreds of photos take.
-
-    Returns:
-        For `compiler_options` of `jax.jit`; elsewhere those of `convolution_options`.
-    """
-    if jax.default_backend() == "gpu":
-        return _if_known({_AUTOTUNING: 0, _TRITON: False})
-    return convolution_options()
-
-
-def graph_options() -> Options | None:
-    """Returns compiler options for programs of the graph part, with its exact products.
-
-    On a GPU the products are cuBLAS's. Triton would write one in full float32 out, multiplication
-    by multiplication, and that in dozens of variants to choose from: minutes of compilation on an
-    H200, and without the choice blocks of 16x8.
+    On a GPU, products are cuBLAS's: Triton would write one in full float32, as the graph part has
+    them, out multiplication by multiplication, in dozens of variants to choose from, which takes
+    minutes (seen on an H200). Of its own algorithms, and cuDNN's, the fastest is still taken, but
+    not on fresh numbers and without a second look at its results.
 
     Returns:
         For `compiler_options` of `jax.jit`; elsewhere those of `convolution_options`.
     """
     if jax.default_backend() == "gpu":
-        return _if_known({_TRITON: False})
+        return _if_known({"xla_gpu_autotune_level": 1, "xla_gpu_enable_triton_gemm": False})
     return convolution_options()
 
 

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.compiler import graph_options
 from wsgcn_jax.crf import EXACT_CELLS, GCN_PROBABILITIES, GCN_SCORES, PARTIAL_LABELS
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.pipeline.label_photo import (
@@ -96,7 +95,7 @@ def make_label_program(config: ConfigDict) -> Callable[[PhotoInputs], PhotoOutpu
         config: the whole configuration.
     """
     one = partial(label_photo, **label_options(config))
-    program = over_devices(lambda _, photos: each_photo(one, photos), graph_options())
+    program = over_devices(lambda _, photos: each_photo(one, photos))
     return lambda photos: program(None, photos)
 
 
