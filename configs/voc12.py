@@ -42,8 +42,8 @@ operation counts (multiply-add = 2) and tensor sizes, for one accelerator that s
     cams           scales 1, .5, 1.5, 2 are 7.5 photos, twice for the mirror: 8 PFLOP, 7 min
     boundary       frozen backbone, two branches, 3 epochs: 3 PFLOP, 3 min; 6 GB for 32 crops.
                    Maps of all photos: the compiler reckons with 2.5 ms a photo, 27 s
-    pseudo_labels  seeds, walk and GCN: the compiler reckons with 166 ms a photo, 29 min; no less
-                   than 10 ms at the chip's peaks, 2 min. 65 MB a photo beside its inputs, 8.2 GB of
+    pseudo_labels  seeds, walk and GCN: the compiler reckons with 162 ms a photo, 29 min; no less
+                   than 8 ms at the chip's peaks, 1.5 min. 24 MB a photo beside its inputs, 3.4 GB of
                    traffic; the published matrix alone would take 552 MB. On two CPU cores, and
                    measured (docs/benchmarks.md): 1.03 s without the seeds' CRF, 3 h.
                    A CRF at the photos' size, 3 labels: reckoned 2.4 s a photo, 7.2 h; no less than

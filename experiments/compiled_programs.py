@@ -224,9 +224,11 @@ def boundary_maps(target: Target) -> Program:
     )
 
 
-def label(target: Target, *, photos: int, chips: int = 1) -> Program:
-    """Seeds and their CRF, walk and GCN."""
-    one = partial(label_photo, **label_options(_config(target)))
+def label(target: Target, *, photos: int, chips: int = 1, seeds: str = "cam") -> Program:
+    """Walk, seeds, with their CRF where they are the CAMs', and GCN."""
+    config = _config(target)
+    config.seeds.rule = seeds
+    one = partial(label_photo, **label_options(config))
     rows, columns = grid_size(PADDED)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), photos))
     maps = PhotoInputs(
@@ -288,6 +290,7 @@ PROGRAMS: dict[str, Maker] = {
     "boundary maps": boundary_maps,
     "label 4": partial(label, photos=4),
     "label 32": partial(label, photos=32),
+    "label 64, walk's seeds": partial(label, photos=64, seeds="walk"),
     "CRF 3": partial(crf, settings=GCN_PROBABILITIES, labels=3),
     "CRF 21": partial(crf, settings=DEEPLAB, labels=21),
     "segmenter step COCO": segmenter_step,
