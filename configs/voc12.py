@@ -43,8 +43,8 @@ operation counts (multiply-add = 2) and tensor sizes, for one accelerator that s
     boundary       frozen backbone, two branches, 3 epochs: 3 PFLOP, 3 min; 6 GB for 32 crops.
                    Maps of all photos: the compiler reckons with 2.5 ms a photo, 27 s
     pseudo_labels  seeds, walk and GCN: the compiler reckons with 162 ms a photo, 29 min; no less
-                   than 8 ms at the chip's peaks, 1.5 min. 24 MB a photo beside its inputs, 3.4 GB of
-                   traffic; the published matrix alone would take 552 MB. On two CPU cores, and
+                   than 8 ms at the chip's peaks, 1.5 min. 24 MB a photo beside its inputs, 3.4 GB
+                   of traffic; the published matrix alone would take 552 MB. On two CPU cores, and
                    measured (docs/benchmarks.md): 1.03 s without the seeds' CRF, 3 h.
                    A CRF at the photos' size, 3 labels: reckoned 2.4 s a photo, 7.2 h; no less than
                    95 ms, 17 min
