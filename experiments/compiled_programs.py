@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from wsgcn_jax.compiler import Options, convolution_options
 from wsgcn_jax.crf import DEEPLAB, GCN_PROBABILITIES, Settings
 from wsgcn_jax.distributed import shardings, spread_program
 from wsgcn_jax.models.backbone import make_backbone
@@ -179,13 +180,14 @@ def _spread(
     shared: Any,
     batch: Any,
     devices: list[jax.Device],
+    options: Options | None = None,
     **static: Any,
 ) -> Program:
     """An inference program, its batch split over the devices."""
     copied, split = shardings(devices)
     arguments = (_on(shared, copied), _on(batch, split), tuple(static.items()))
     photos = jax.tree.leaves(batch)[0].shape[0] // len(devices)
-    return Program(spread_program(function, devices), arguments, photos)
+    return Program(spread_program(function, devices, options), arguments, photos)
 
 
 def _photos(size: int, scale: float) -> tuple[Any, Any]:
@@ -199,7 +201,8 @@ def cams(target: Target, *, scale: float) -> Program:
     config, size = _config(target), _config(target).cams.batch_size
     net = _classifier(config)
     function = cams_at_scale(net, config.backbone.name)
-    return _spread(function, net.variables, _photos(size, scale), target.chips[1])
+    photos = _photos(size, scale)
+    return _spread(function, net.variables, photos, target.chips[1], convolution_options())
 
 
 def cams_merged(target: Target) -> Program:
@@ -219,9 +222,8 @@ def boundary_maps(target: Target) -> Program:
     net = _boundary(config)
     photos = _shape(size, *PADDED, 3, dtype=jnp.uint8)
     batch = (photos, _shape(size, 2, dtype=jnp.int32))
-    return _spread(
-        mirrored_boundary(net, config.backbone.name), net.variables, batch, target.chips[1]
-    )
+    function = mirrored_boundary(net, config.backbone.name)
+    return _spread(function, net.variables, batch, target.chips[1], convolution_options())
 
 
 def label(target: Target, *, photos: int, chips: int = 1, seeds: str = "cam") -> Program:
@@ -263,8 +265,9 @@ def masks(target: Target, *, scale: float) -> Program:
     net = _network(network_module(description))
     size = description.batch_size
     batch = (*_photos(size, scale), _shape(size, 2, dtype=jnp.int32))
-    function = logits_at_scale(net, description)
-    return _spread(function, net.variables, batch, target.chips[1], shape=grid_size(PADDED))
+    function, options = logits_at_scale(net, description), convolution_options()
+    shape = grid_size(PADDED)
+    return _spread(function, net.variables, batch, target.chips[1], options, shape=shape)
 
 
 def masks_fused(target: Target) -> Program:

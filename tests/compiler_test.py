@@ -72,17 +72,32 @@ def test_a_gradient_through_the_library_is_the_same():
 def test_other_backends_go_without(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert compiler.convolution_options() is None
-    assert compiler.inference_options() is None
+    assert compiler.product_options() is None
 
 
-def test_a_gpus_products_are_its_librarys(monkeypatch):
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (compiler.product_options, {"xla_gpu_enable_triton_gemm": False}),
+        (
+            compiler.convolution_options,
+            {"xla_gpu_enable_triton_gemm": False, "xla_gpu_deterministic_ops": True},
+        ),
+    ],
+)
+def test_a_gpu_leaves_the_choice_to_its_libraries(options, expected, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    options = compiler.inference_options()
-    assert options == {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 1}
+    assert options() == expected
     # XLA knows the names on every backend.
-    assert jax.jit(lambda x: x @ x, compiler_options=options)(jnp.ones((2, 2)))[0, 0] == 2
+    product = jax.jit(lambda x: x @ x, compiler_options=options())
+    assert product(jnp.ones((2, 2)))[0, 0] == 2
+
+
+def test_a_gpus_training_steps_are_tuned(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert compiler.convolution_options({"kernel": jnp.zeros((3, 3, 8, 8))}) is None
 
 
 @needs_cpu
-def test_a_cpus_inference_has_the_options_of_its_convolutions():
-    assert compiler.inference_options() == compiler.convolution_options()
+def test_a_cpus_programs_share_their_options():
+    assert compiler.product_options() == compiler.convolution_options()

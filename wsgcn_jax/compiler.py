@@ -14,6 +14,7 @@ Options = dict[str, str | int]
 _LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
 # Matrix products and sums stay with YNNPACK, where they are fast.
 _FAST_THERE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+_DETERMINISTIC, _TRITON = "xla_gpu_deterministic_ops", "xla_gpu_enable_triton_gemm"
 _PRECISION = "jax_default_matmul_precision"
 _CACHE_BYTES = 4 * 2**30
 
@@ -27,14 +28,21 @@ def convolution_options(trained: Any = None) -> Options | None:
     (ResNet-101: a tenth), but not where depthwise convolutions are made of them
     (EfficientNet-Lite0: twice the time).
 
+    On a GPU, XLA would compile and time all of cuDNN's ways to convolve, which took 42 to 50
+    seconds a program on an H200, longer than hundreds of photos take. Asked for programs that
+    give the same numbers in every run, it takes cuDNN's first choice. Training steps, which run
+    thousands of times, are left to it.
+
     Args:
         trained: the parameters of the network whose update is to be compiled, kernels
             `[k, k, in, out]`; None for other programs.
 
     Returns:
-        For `compiler_options` of `jax.jit`; None on other backends, and where the compiler does
-        not know them (they are experimental).
+        For `compiler_options` of `jax.jit`; None where there is nothing to say, and where the
+        compiler does not know them.
     """
+    if jax.default_backend() == "gpu" and trained is None:
+        return _if_known({_DETERMINISTIC: True, _TRITON: False})
     if jax.default_backend() != "cpu":
         return None
     options: Options = {_LIBRARY: _FAST_THERE}
@@ -43,19 +51,17 @@ def convolution_options(trained: Any = None) -> Options | None:
     return _if_known(options)
 
 
-def inference_options() -> Options | None:
-    """Returns compiler options for programs that are run once over each photo.
+def product_options() -> Options | None:
+    """Returns compiler options for programs of matrix products in full float32: the graph part's.
 
-    On a GPU, products are cuBLAS's: Triton would write one in full float32, as the graph part has
-    them, out multiplication by multiplication, in dozens of variants to choose from, which takes
-    minutes (seen on an H200). Of its own algorithms, and cuDNN's, the fastest is still taken, but
-    not on fresh numbers and without a second look at its results.
+    On a GPU the products are cuBLAS's: Triton would write each out multiplication by
+    multiplication, in dozens of variants to choose from, which takes minutes (seen on an H200).
 
     Returns:
         For `compiler_options` of `jax.jit`; elsewhere those of `convolution_options`.
     """
     if jax.default_backend() == "gpu":
-        return _if_known({"xla_gpu_autotune_level": 1, "xla_gpu_enable_triton_gemm": False})
+        return _if_known({_TRITON: False})
     return convolution_options()
 
 

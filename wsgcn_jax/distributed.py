@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from wsgcn_jax.compiler import inference_options
+from wsgcn_jax.compiler import Options, product_options
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
 
@@ -122,7 +122,7 @@ def split_batch(batch: Any, sharding: NamedSharding) -> Any:
     )
 
 
-def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
+def over_devices(program: Callable[..., Any], options: Options | None = None) -> Callable[..., Any]:
     """Compiles a program so that each device of this host works on its part of the batch.
 
     The devices do not speak to each other: each one runs the program on whole photos. A batch
@@ -131,13 +131,14 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         program: (shared, batch, **static) -> outputs; shared, batch and outputs are trees, and the
             arrays of the latter two have the photos as their first axis.
+        options: of the compiler; None: `product_options`.
 
     Returns:
         The same function; the static options must be hashable.
     """
     devices = jax.local_devices()
     copied, split = shardings(devices)
-    spread = spread_program(program, devices)
+    spread = spread_program(program, devices, options)
 
     def run(shared: Any, batch: Any, **static: Any) -> Any:
         photos = len(jax.tree.leaves(batch)[0])
@@ -153,19 +154,24 @@ def over_devices(program: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def spread_program(program: Callable[..., Any], devices: Sequence[jax.Device]) -> Any:
+def spread_program(
+    program: Callable[..., Any],
+    devices: Sequence[jax.Device],
+    options: Options | None = None,
+) -> Any:
     """Compiles a program so that each of some devices works on an equal part of the batch.
 
     Args:
         program: see `over_devices`.
         devices: which; they divide the batch.
+        options: see `over_devices`.
 
     Returns:
         The jitted (shared, batch, static) -> outputs, static as a tuple of names and values.
     """
     copied, split = shardings(devices)
 
-    @partial(jax.jit, static_argnums=2, compiler_options=inference_options())
+    @partial(jax.jit, static_argnums=2, compiler_options=options or product_options())
     def spread(shared: Any, batch: Any, static: tuple[tuple[str, Any], ...]) -> Any:
         # The walk's loops start from constants, which the check would have to be told of.
         part = jax.shard_map(

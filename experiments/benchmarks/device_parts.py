@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from wsgcn_jax.compiler import inference_options
+from wsgcn_jax.compiler import product_options
 from wsgcn_jax.crf import BOUNDARY_LABELS, Kernel, refine
 from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs, label_photo
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
@@ -99,7 +99,7 @@ def _best(found: PhotoOutputs, inputs: PhotoInputs) -> np.ndarray:
 def _measured(function: Callable[..., Any], photos: int, *arrays: Any) -> Figures:
     """Compiles, calls twice, and says what a photo of the second call takes."""
     started = time.perf_counter()
-    program = jax.jit(function, compiler_options=inference_options()).lower(*arrays).compile()
+    program = jax.jit(function, compiler_options=product_options()).lower(*arrays).compile()
     compiled = time.perf_counter() - started
     outputs = jax.block_until_ready(program(*arrays))
     first = time.perf_counter() - started

@@ -170,7 +170,7 @@ def test_cams_of_a_class_are_of_those_who_are_asked_for_it(monkeypatch):
 
     monkeypatch.setattr(sources, "cams_at_scale", cams)
     monkeypatch.setattr(sources, "merged_cams", merged)
-    monkeypatch.setattr(sources, "over_devices", lambda program: program)
+    monkeypatch.setattr(sources, "over_devices", lambda program, options=None: program)
     nets = [
         (SimpleNamespace(variables="imagenet"), np.array([True, True, True])),
         (SimpleNamespace(variables="trained"), np.array([False, True, False])),

@@ -14,6 +14,7 @@ from etils.epath import Path
 from ml_collections import ConfigDict
 
 from wsgcn_jax import data
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.cam import merge_cams
 from wsgcn_jax.models.network import Network
@@ -88,7 +89,8 @@ def make_program(nets: Sequence[tuple[Network, np.ndarray]], backbone: str) -> P
     Returns:
         The program; its CAMs lie in [0, 1] and are zero in the padding.
     """
-    spread = [over_devices(cams_at_scale(net, backbone)) for net, _ in nets]
+    options = convolution_options()
+    spread = [over_devices(cams_at_scale(net, backbone), options) for net, _ in nets]
     merged = over_devices(merged_cams)
 
     def program(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> jax.Array:

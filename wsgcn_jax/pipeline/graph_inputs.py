@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wsgcn_jax import data
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.boundary import boundary_and_features, mirrored_mean
 from wsgcn_jax.models.network import Network
@@ -199,7 +200,8 @@ def make_boundary_program(
     net: Network, backbone: str, *, features: Sequence[str] = ("boundary",)
 ) -> BoundaryProgram:
     """Compiles boundary maps and node features of a trained network (`mirrored_boundary`)."""
-    spread = over_devices(mirrored_boundary(net, backbone, features=features))
+    program = mirrored_boundary(net, backbone, features=features)
+    spread = over_devices(program, convolution_options())
     return lambda images, sizes: spread(net.variables, (images, sizes))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from etils.epath import Path
 
 from wsgcn_jax import data
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.crf import Settings
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.network import Network
@@ -120,7 +121,7 @@ def multi_scale_probabilities(
     Returns:
         (photos, real sizes of the grids `[b, 2] i32`, padded grid) -> `[b, H, W, c] f32`.
     """
-    logits = over_devices(logits_at_scale(net, description))
+    logits = over_devices(logits_at_scale(net, description), convolution_options())
     fused = over_devices(fused_probabilities)
 
     def program(photos: ScaledPhotos, grids: np.ndarray, shape: tuple[int, int]) -> jax.Array:

@@ -15,6 +15,7 @@ import optax
 from etils.epath import Path
 
 from wsgcn_jax import data, interrupt
+from wsgcn_jax.compiler import convolution_options
 from wsgcn_jax.distributed import over_devices
 from wsgcn_jax.models.backbone import make_backbone, normalise
 from wsgcn_jax.models.cam import Classifier
@@ -89,7 +90,7 @@ def load(folder: Path, backbone: str, classes: int) -> Presence:
     """
     module = _head(make_backbone(backbone), classes=classes)
     variables = load_tree(folder / _FOLDER, variable_shapes(module))
-    program = over_devices(_on_photos(module, backbone))
+    program = over_devices(_on_photos(module, backbone), convolution_options())
 
     def presence(photos: Sequence[np.ndarray]) -> np.ndarray:
         sizes = [_seen_size((photo.shape[0], photo.shape[1])) for photo in photos]
@@ -196,7 +197,8 @@ def _on_photos(module: Module, backbone: str, method: str | None = None) -> Call
 def _features(net: Network, backbone: str, split: data.Split) -> np.ndarray:
     """The backbone's mean features of every photo, `[n, f] f32`."""
     sizes = [_seen_size(size) for size in split.sizes]
-    program = over_devices(_on_photos(net.module, backbone, method="pooled"))
+    pooled = _on_photos(net.module, backbone, method="pooled")
+    program = over_devices(pooled, convolution_options())
     plans = make_plans(sizes, batch_size=photos_a_batch(None, _MEGABYTES), bucket=_BUCKET)
     features: dict[int, np.ndarray] = {}
     shapes: set[tuple[int, int]] = set()
