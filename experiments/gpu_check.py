@@ -78,7 +78,7 @@ H100 = compile_check.Chip(
     flops=None,
     bandwidth=3350e9,
     clock=None,
-    options={"xla_gpu_autotune_level": 0},
+    options={"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False},
 )
 
 if __name__ == "__main__":
