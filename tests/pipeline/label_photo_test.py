@@ -52,7 +52,7 @@ def test_padding_changes_nothing_of_a_photo(rule, walk):
 @pytest.mark.slow
 def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
     """At once is the way of accelerators, one after the other that of CPUs."""
-    photos = jax.tree.map(jnp.asarray, tiny_labels.photos(range(3)))
+    photos = jax.tree.map(jnp.asarray, tiny_labels.photos(range(2)))
     one = partial(label_photo, seed_rule=seeds_of_walk, **OPTIONS)
     ways = {}
     for backend in ("cpu", "tpu"):
@@ -73,7 +73,7 @@ def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
 
 @pytest.mark.parametrize(
     ("backend", "count", "rounds"),
-    [("cpu", 4, 4), ("gpu", 1, 0), ("gpu", 32, 0), ("tpu", 4, 0), ("tpu", 6, 2), ("tpu", 32, 8)],
+    [("cpu", 4, 4), ("gpu", 1, 0), ("gpu", 32, 0), ("tpu", 2, 0), ("tpu", 6, 3), ("tpu", 32, 16)],
 )
 def test_how_many_rounds_a_batch_takes(monkeypatch, backend, count, rounds):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
