@@ -58,9 +58,11 @@ def test_a_batch_at_once_gives_what_photo_after_photo_gives(monkeypatch):
     for backend in ("cpu", "tpu"):
         with monkeypatch.context() as patch:
             patch.setattr(jax, "default_backend", lambda backend=backend: backend)
-            text = str(jax.make_jaxpr(partial(each_photo, one))(photos))
-            ways[backend] = jax.jit(partial(each_photo, one)), text.count("scan[")
-    assert ways["cpu"][1] == ways["tpu"][1] + 1  # the loop over the photos
+            outer = jax.make_jaxpr(partial(each_photo, one))(photos).eqns
+            loops = [step.params["length"] for step in outer if step.primitive.name == "scan"]
+            ways[backend] = jax.jit(partial(each_photo, one)), loops
+    assert ways["cpu"][1] == [2]  # the loop over the photos
+    assert ways["tpu"][1][0] == OPTIONS["epochs"]  # the fit of both
     with monkeypatch.context() as patch:
         patch.setattr(jax, "default_backend", lambda: "tpu")
         at_once = ways["tpu"][0](photos)
