@@ -18,9 +18,10 @@ import jax
 from wsgcn_jax.compiler import Options
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.extras import how_to_install
+from wsgcn_jax.types import DataError
 
-from .command import Parser, fail
-from .compiled_programs import PROGRAMS, Maker, Target
+from .command import Parser, check_json, fail
+from .compiled_programs import CHIPS, PROGRAMS, Maker, Target
 from .hlo_cost import module_cost
 
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute")
@@ -33,7 +34,6 @@ class Chip(NamedTuple):
         machine: "tpu" or "gpu", of configs/voc12.py.
         extra: of the package, which installs the compiler.
         devices: makes a number of them, described, not there.
-        counts: which numbers programs want.
         memory: bytes.
         flops: of matrix products a second, at its peak; None: the compiled text does not hold all.
         bandwidth: bytes a second from and to its memory, at its peak.
@@ -44,7 +44,6 @@ class Chip(NamedTuple):
     machine: str
     extra: str
     devices: Callable[[int], list[jax.Device]]
-    counts: tuple[int, ...]
     memory: float
     flops: float | None
     bandwidth: float
@@ -68,7 +67,11 @@ def main(chip: Chip, about: str, argv: Sequence[str]) -> int:
         if name not in PROGRAMS:
             return fail(f"--only: no program {name!r}; there are {', '.join(PROGRAMS)}")
     try:
-        target = Target(chip.machine, {count: chip.devices(count) for count in chip.counts})
+        check_json(options.json)
+    except DataError as error:
+        return fail(str(error))
+    try:
+        target = Target(chip.machine, {count: chip.devices(count) for count in CHIPS})
     except Exception as error:  # the compiler's library raises what it likes
         told = f"no compiler for {chip.machine.upper()}s ({str(error)[:200]})"
         return fail(f"{told}; {how_to_install(chip.extra)}")

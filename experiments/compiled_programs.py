@@ -41,12 +41,16 @@ IMAGENET |= dict.fromkeys(("undilated_first", "batch_statistics", "scale_by_size
 """What the segmenter's ImageNet recipe changes; see the docstring of configs/voc12.py."""
 
 
+CHIPS = (1, 8)
+"""How many devices programs are compiled for."""
+
+
 class Target(NamedTuple):
     """What programs are compiled for.
 
     Attributes:
         machine: "tpu" or "gpu", of configs/voc12.py.
-        chips: devices by their number, 1 and 8.
+        chips: devices by their number, each of CHIPS.
     """
 
     machine: str

@@ -73,7 +73,6 @@ H100 = compile_check.Chip(
     machine="gpu",
     extra="gpu-check",
     devices=_devices,
-    counts=(1, 8),
     memory=80e9,
     flops=None,
     bandwidth=3350e9,

@@ -44,7 +44,6 @@ V5E = compile_check.Chip(
     machine="tpu",
     extra="tpu-check",
     devices=_devices,
-    counts=tuple(TOPOLOGIES),
     memory=16e9,
     flops=197e12,
     bandwidth=819e9,

@@ -77,3 +77,8 @@ def test_a_machine_without_the_compiler_is_told_how_to_install_it(capsys):
     assert compile_check.main(gpu_check.H100._replace(devices=none), "About.", []) == 2
     told = capsys.readouterr().err
     assert "no compiler for GPUs (no such library)" in told and "jax[cuda13]" in told
+
+
+def test_figures_that_cannot_be_written_are_refused_before_the_hour(tmp_path, capsys):
+    assert compile_check.main(gpu_check.H100, "About.", [f"--json={tmp_path}"]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
