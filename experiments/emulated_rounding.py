@@ -21,6 +21,9 @@ from jax.interpreters import mlir
 MANTISSA_BITS = {"tf32": 10, "bf16": 7}
 """Bits that an operand keeps behind its first one, by the name of the rounding."""
 
+BACKENDS = {"tf32": "gpu", "bf16": "tpu"}
+"""Whose default a rounding is."""
+
 _DEFAULT = (None, lax.Precision.DEFAULT)
 
 

@@ -1,6 +1,6 @@
 """Labels of drawn photos under emulated rounding, as a process of its own:
 
-python rounded_labels.py none|tf32|bf16 FILE.npz
+python rounded_labels.py none|tf32|bf16 FORM_OF_THE_WALK FILE.npz
 """
 
 import sys
@@ -21,12 +21,12 @@ from wsgcn_jax.pipeline.label_photo import label_photo, seeds_of_walk
 PHOTOS = 4
 
 
-def main(rounding, file):
+def main(rounding, form, file):
     """Writes what the graph part and the CRF find in the drawn photos."""
     if rounding in MANTISSA_BITS:
         emulate(rounding)
     photos = tiny_labels.photos(range(PHOTOS))
-    options = {"radius": 3, "form": "tiles", "basis": 16, "epochs": 60, "learning_rate": 0.05}
+    options = {"radius": 3, "form": form, "basis": 16, "epochs": 60, "learning_rate": 0.05}
     one = partial(label_photo, seed_rule=partial(seeds_of_walk, margin=0.5), **options)
     found = jax.jit(jax.vmap(one))(photos)
     rgb = np.asarray(photos.rgb * 255, np.float32)

@@ -32,10 +32,10 @@ Form = Literal["gather", "tiles", "shifts"]
 _NOISE = 1e-4  # modes weaker than this share of the strongest are rounding
 
 
-def best_form() -> Form:
-    """The form that this backend is fastest with."""
+def best_form(backend: str | None = None) -> Form:
+    """The form that a backend ("cpu", "gpu", "tpu"; None: this one) is fastest with."""
     forms: dict[str, Form] = {"tpu": "tiles", "gpu": "shifts"}
-    return forms.get(jax.default_backend(), "gather")
+    return forms.get(backend or jax.default_backend(), "gather")
 
 
 class Factored(NamedTuple):
