@@ -51,7 +51,7 @@ WRONG = {
     "class 9 of 3": (lambda: ws.crf.label_unary(np.full((8, 8), 9), 3), "class 9"),
     "an unknown kernel": (
         lambda: ws.crf.refine(PHOTO, SCORES, kernel="exakt"),
-        "none of lattice, attention, exact",
+        "none of lattice, attention, sampled, exact",
     ),
     "None for an array": (lambda: ws.graph.affinity_stencil(None), "NoneType; give an array"),
     "CAMs of no class": (lambda: ws.seeds.partial_labels(SCORES[:0], PRESENT[:0]), "nothing in it"),

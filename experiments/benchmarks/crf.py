@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernel",
         choices=get_args(Kernel),
-        help="ours (default: attention on TPUs, lattice elsewhere)",
+        help="ours (default: sampled on TPUs, lattice elsewhere)",
     )
     parser.add_argument("--repeats", type=int, default=3, help="timings; the fastest counts")
     parser.add_argument(
@@ -156,7 +156,7 @@ def _pydensecrf(densecrf: Any, image: np.ndarray, scores: np.ndarray) -> np.ndar
 
 def _photos(options: argparse.Namespace) -> list[np.ndarray]:
     """Eight photos of one size."""
-    size = tuple(options.size)
+    size = (options.size[0], options.size[1])
     if options.photo:
         return [_read(options.photo, size)] * _BATCH
     if options.root:
@@ -164,8 +164,12 @@ def _photos(options: argparse.Namespace) -> list[np.ndarray]:
         if len(paths) < _BATCH:
             raise DataError(f"{options.root}: needs {_BATCH} photos in JPEGImages")
         return [_read(path, size) for path in paths]
-    drawn = [Image.fromarray(render(0, index)[0]) for index in range(_BATCH)]
-    return [_resized(image, size) for image in drawn]
+    return [drawn_photo(index, size) for index in range(_BATCH)]
+
+
+def drawn_photo(index: int, size: tuple[int, int]) -> np.ndarray:
+    """One of the embedded drawings `[h, w, 3] u8`, enlarged."""
+    return _resized(Image.fromarray(render(0, index)[0]), size)
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -17,6 +17,7 @@ from wsgcn_jax.pipeline.label_photo import PhotoInputs, PhotoOutputs, label_phot
 from wsgcn_jax.pipeline.label_program import each_photo, label_options
 from wsgcn_jax.types import IGNORE
 
+from .crf import drawn_photo
 from .published import comparable_config, run_published
 
 CLASSES, FEATURES = 21, 160
@@ -68,9 +69,9 @@ def dense(inputs: PhotoInputs, epochs: int, precision: str | None) -> Figures:
 
 
 def crf(kernel: Kernel, labels: int, shape: tuple[int, int], photos: int) -> Figures:
-    """Time and memory of a CRF of `photos` noisy photos, one program."""
+    """Time and memory of a CRF of `photos` drawings, one program."""
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.integers(0, 256, (photos, *shape, 3)), jnp.uint8)
+    images = jnp.asarray(np.stack([drawn_photo(index, shape) for index in range(photos)]))
     noise = jnp.asarray(rng.normal(size=(photos, labels, *shape)), jnp.float32)
     one = partial(refine, settings=BOUNDARY_LABELS, kernel=kernel)
     return _measured(one, photos, images, jax.nn.softmax(noise, axis=1))

@@ -147,7 +147,7 @@ def photo(seed, shape=_SHAPE, classes=3):
     return image, jax.nn.softmax(scores, axis=0)
 
 
-@pytest.mark.parametrize("kernel", ["exact", "attention", "lattice"])
+@pytest.mark.parametrize("kernel", ["exact", "attention", "sampled", "lattice"])
 def test_padding_changes_no_real_pixel(kernel):
     image, scores = photo(0)
     alone = refine(image, scores, kernel=kernel)
@@ -172,8 +172,9 @@ def test_padding_changes_no_real_pixel(kernel):
         pytest.param("lattice", jax.vmap, marks=pytest.mark.slow),
         ("attention", lambda refine: refine),
         ("attention", jax.vmap),
+        ("sampled", lambda refine: refine),
     ],
-    ids=["lattice-map", "lattice-vmap", "attention-map", "attention-vmap"],
+    ids=["lattice-map", "lattice-vmap", "attention-map", "attention-vmap", "sampled-map"],
 )
 def test_a_batch_is_its_photos(kernel, batched):
     one = partial(refine, kernel=kernel)
@@ -184,7 +185,7 @@ def test_a_batch_is_its_photos(kernel, batched):
         np.testing.assert_allclose(together[i], one(image, scores), atol=1e-4)
 
 
-@pytest.mark.parametrize("kernel", ["exact", "attention"])
+@pytest.mark.parametrize("kernel", ["exact", "attention", "sampled"])
 def test_several_score_maps_share_a_photo(kernel):
     image, scores = photo(8)
     maps = jnp.stack([scores, scores[::-1], scores[jnp.array([1, 2, 0])]])
@@ -201,6 +202,42 @@ def test_attention_is_the_exact_kernel_compiled_or_not():
         eager = refine(image, scores, kernel="attention", iterations=2)
     compiled = refine(image, scores, kernel="attention", iterations=2)
     np.testing.assert_allclose(eager, compiled, atol=1e-5)
+
+
+def test_samples_hear_samples_alone_and_all_cells_hear_them():
+    # In double precision: the kernels as matrices from every second cell of every second row.
+    image, scores = (np.asarray(one, float) for one in photo(10))
+    y, x = np.mgrid[: _SHAPE[0], : _SHAPE[1]]
+    few = np.flatnonzero((y % 2 == 0).ravel() & (x % 2 == 0).ravel())
+    sigma, weight, (sigma_xy, sigma_rgb, colour_weight) = 2.0, 1.5, (9.0, 25.0, 2.5)
+
+    def kernel(*points):
+        matrix = np.exp(-0.5 * sum((p.ravel()[:, None] - p.ravel()[few]) ** 2 for p in points))
+        norm = matrix.sum(axis=1) ** -0.5
+        return norm[:, None] * matrix * norm[few]
+
+    places = [y / sigma_xy, x / sigma_xy]
+    colours = [image[..., i] / sigma_rgb for i in range(3)]
+    both = weight * kernel(y / sigma, x / sigma) + colour_weight * kernel(*places, *colours)
+    unary = -np.log(scores.reshape(3, -1))
+
+    def softmax(energy):
+        return np.exp(-energy) / np.exp(-energy).sum(axis=0)
+
+    q = softmax(unary)
+    for _ in range(4):
+        q = softmax(unary - q[:, few] @ both.T)
+    ours = mean_field(
+        jnp.asarray(unary.reshape(scores.shape), jnp.float32),
+        jnp.asarray(image, jnp.float32),
+        gaussian=(sigma, weight),
+        bilateral=(sigma_xy, sigma_rgb, colour_weight),
+        iterations=4,
+        kernel="sampled",
+    )
+    np.testing.assert_allclose(ours.reshape(3, -1), q, atol=1e-5)
+    none = mean_field(jnp.asarray(-np.log(scores)), image, iterations=0, kernel="sampled")
+    np.testing.assert_allclose(none, scores, atol=1e-6)
 
 
 def test_attentions_gradient_is_that_of_the_exact_kernel():
@@ -223,8 +260,9 @@ def test_the_backend_chooses(monkeypatch):
     for backend in ("cpu", "gpu", "tpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         chosen.append(resolve_kernel(None))
-    assert chosen == ["lattice", "lattice", "attention"]
-    assert resolve_kernel("exact") == "exact"
+    assert chosen == ["lattice", "lattice", "sampled"]
+    assert resolve_kernel(None, coarse=True) == "attention"
+    assert resolve_kernel("exact") == resolve_kernel("exact", coarse=True) == "exact"
 
 
 def test_flips_move_the_result_no_more_than_the_lattice_errs():
@@ -319,7 +357,7 @@ def test_bad_input_is_refused():
     image, scores = photo(6)
     with pytest.raises(ValueError, match="should be"):
         refine(image[1:], scores)
-    with pytest.raises(ValueError, match="none of lattice, attention, exact"):
+    with pytest.raises(ValueError, match="none of lattice, attention, sampled, exact"):
         refine(image, scores, kernel="fast")
     with pytest.raises(ValueError, match="too fine"):
         mean_field(scores, image, bilateral=(0.1, 0.1, 1.0))

@@ -1,6 +1,6 @@
 """The dense CRF that draws labels to the edges of the photo."""
 
-from wsgcn_jax.crf.mean_field import Kernel, mean_field
+from wsgcn_jax.crf.mean_field import Kernel, mean_field, resolve_kernel
 from wsgcn_jax.crf.refine import EXACT_CELLS, counting_classes, refine, refined_whole
 from wsgcn_jax.crf.settings import (
     BOUNDARY_LABELS,
@@ -26,4 +26,5 @@ __all__ = [
     "mean_field",
     "refine",
     "refined_whole",
+    "resolve_kernel",
 ]

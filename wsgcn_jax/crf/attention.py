@@ -1,4 +1,4 @@
-"""Gaussian filtering of colour and place by sums over all pairs of pixels, tile by tile.
+"""Gaussian filtering of colour and place by sums over pairs of pixels, tile by tile.
 
 Message passing is attention without the division: queries and keys are the pixels' features, the
 values label probabilities. A tile of the kernel is formed, used and forgotten, so memory grows with
@@ -43,49 +43,56 @@ def pixel_features(image: jax.Array, sigma_xy: float, sigma_rgb: float) -> jax.A
     return jnp.stack([*(x / (math.sqrt(2) * sigma_xy) for x in jnp.divmod(place, width)), *colour])
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def attention_filter(features: jax.Array, values: jax.Array, form: Form | None = None) -> jax.Array:
-    """Unnormalised Gaussian sums over all pixels, the pixel itself among them.
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def attention_filter(
+    queries: jax.Array, keys: jax.Array, values: jax.Array, form: Form | None = None
+) -> jax.Array:
+    """Unnormalised Gaussian sums over pixels, at the same or other pixels.
 
-    Differentiable in the values: the filter is symmetric, hence its own transpose.
+    Differentiable in the values: the transpose has the two sets of pixels exchanged.
 
     Args:
-        features: `[5, n] f32`, of `pixel_features`.
+        queries: `[5, m] f32`, of `pixel_features`, where the sums are wanted.
+        keys: `[5, n] f32`, alike, where the values are.
         values: `[c, n] f32`; 0 where a pixel shall influence nothing.
         form: None: "sums" on GPUs, "products" elsewhere.
 
     Returns:
-        `[c, n] f32`.
+        `[c, m] f32`.
     """
     if form is None:
         form = "sums" if jax.default_backend() == "gpu" else "products"
-    count = features.shape[1]
-    per_row, per_column = (_tile(count, largest) for largest in _TILES[form])
-    rows = _split(features, per_row)
-    columns = _split(features, per_column), _split(values, per_column)
+    counts = queries.shape[1], keys.shape[1]
+    per_row, per_column = map(_tile, counts, _TILES[form])
+    rows = _split(queries, per_row)
+    columns = _split(keys, per_column), _split(values, per_column)
     weigh = _products if form == "products" else _sums
 
-    def tile_of_rows(queries: jax.Array) -> jax.Array:
+    def tile_of_rows(row: jax.Array) -> jax.Array:
         def add(total: jax.Array, tile: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-            return total + weigh(queries, *tile), None
+            return total + weigh(row, *tile), None
 
         total = jnp.zeros((len(values), per_row), values.dtype)
         return jax.lax.scan(add, total, columns)[0]
 
     tiles = jax.lax.map(tile_of_rows, rows)
-    return jnp.moveaxis(tiles, 0, 1).reshape(len(values), -1)[:, :count]
+    return jnp.moveaxis(tiles, 0, 1).reshape(len(values), -1)[:, : counts[0]]
+
+
+_Pixels = tuple[jax.Array, jax.Array]
 
 
 def _forward(
-    features: jax.Array, values: jax.Array, form: Form | None
-) -> tuple[jax.Array, jax.Array]:
-    return attention_filter(features, values, form), features
+    queries: jax.Array, keys: jax.Array, values: jax.Array, form: Form | None
+) -> tuple[jax.Array, _Pixels]:
+    return attention_filter(queries, keys, values, form), (queries, keys)
 
 
 def _backward(
-    form: Form | None, features: jax.Array, gradient: jax.Array
-) -> tuple[None, jax.Array]:
-    return None, attention_filter(features, gradient, form)
+    form: Form | None, pixels: _Pixels, gradient: jax.Array
+) -> tuple[None, None, jax.Array]:
+    queries, keys = pixels
+    return None, None, attention_filter(keys, queries, gradient, form)
 
 
 attention_filter.defvjp(_forward, _backward)

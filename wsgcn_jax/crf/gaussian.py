@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from wsgcn_jax.precise import matmul
+from wsgcn_jax.resize import Size
 
 _REACH = 4.0  # standard deviations; what lies beyond weighs 6e-5 of the whole
 
@@ -23,23 +24,29 @@ def gaussian_filter(values: jax.Array, sigma: float) -> jax.Array:
     return _along(_along(values, sigma, 1), sigma, 2)
 
 
-def gaussian_products(values: jax.Array, sigma: float) -> jax.Array:
+def gaussian_products(
+    values: jax.Array, sigma: float, *, size: Size | None = None, step: int = 1
+) -> jax.Array:
     """The same without truncation, by two matrix products: for matrix units, and exact.
 
     Args:
         values: `[..., h, w] f32`.
-        sigma: standard deviation in cells.
+        sigma: standard deviation in cells of the result.
+        size: height and width of the result; None: those of the values.
+        step: the values lie at every so many cells of the result's rows and columns.
 
     Returns:
-        `[..., h, w] f32`.
+        `[..., *size] f32`.
     """
-    rows, columns = (_pairs(side, sigma) for side in values.shape[-2:])
-    return matmul(rows, matmul(values, columns))
+    height, width = values.shape[-2:]
+    to = size or (height, width)
+    rows, columns = _pairs(to[0], height, sigma, step), _pairs(to[1], width, sigma, step)
+    return matmul(rows, matmul(values, columns.T))
 
 
-def _pairs(side: int, sigma: float) -> jax.Array:
-    place = jnp.arange(side, dtype=jnp.float32)
-    return jnp.exp(-0.5 * ((place[:, None] - place[None]) / sigma) ** 2)
+def _pairs(to: int, of: int, sigma: float, step: int) -> jax.Array:
+    distance = jnp.arange(to)[:, None] - step * jnp.arange(of)[None]
+    return jnp.exp(-0.5 * (distance / sigma) ** 2)
 
 
 def _along(values: jax.Array, sigma: float, axis: int) -> jax.Array:

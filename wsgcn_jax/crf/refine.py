@@ -61,8 +61,8 @@ def refine(
         probabilities: `[c, h, w] f32` in [0, 1].
         settings: kernels, and the meaning of the probabilities; one of `BOUNDARY_LABELS`,
             `PARTIAL_LABELS`, `GCN_SCORES`, `GCN_PROBABILITIES`, `DEEPLAB`.
-        kernel: "lattice", "attention", or "exact" for small photos (see `mean_field`); None:
-            "attention" on TPUs, "lattice" elsewhere.
+        kernel: "lattice", "attention", "sampled", or "exact" for small photos (see `mean_field`);
+            None: "sampled" on TPUs, "lattice" elsewhere.
         valid: `[h, w] bool`, real pixels; None if all are. The others influence nothing.
         present: `[c] bool`, classes that take part; None if all do. The others end at 0.
         iterations: number of mean-field updates.

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from wsgcn_jax.crf import EXACT_CELLS, PARTIAL_LABELS, Kernel, Settings, refine
+from wsgcn_jax.crf import EXACT_CELLS, PARTIAL_LABELS, Kernel, Settings, refine, resolve_kernel
 from wsgcn_jax.gcn.fit import fit_ensemble, fit_gcn
 from wsgcn_jax.graph.affinity import affinity_graph, affinity_stencil
 from wsgcn_jax.graph.fast_walk import Form, fast_walk
@@ -95,7 +95,8 @@ def seeds_of_cams(
     def drawn(scores: jax.Array) -> jax.Array:
         present = jnp.append(True, photo.present)  # absent classes stay out of it
         settings = crf or PARTIAL_LABELS
-        form = None if kernel == "exact" and photo.valid.size > EXACT_CELLS else kernel
+        named = None if kernel == "exact" and photo.valid.size > EXACT_CELLS else kernel
+        form = resolve_kernel(named, coarse=True)
         refined = refine(
             photo.rgb * 255, scores, settings, kernel=form, valid=photo.valid, present=present
         )

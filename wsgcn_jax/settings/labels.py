@@ -20,10 +20,11 @@ CRF = (
     Key(
         "crf.kernel",
         None,
-        Choice(("lattice", "attention", "exact")),
+        Choice(("lattice", "attention", "sampled", "exact")),
         "Of ir_labels and partial_labels: lattice (as published); attention, the same without its "
-        "approximation, for TPUs; or exact, whose memory grows with the stride-4 grid's cells "
-        "squared. None: attention on TPUs, lattice elsewhere.",
+        "approximation, for TPUs; sampled, attention to every fourth pixel; or exact, whose memory "
+        "grows with the stride-4 grid's cells squared. None: on TPUs sampled for ir_labels and "
+        "attention for partial_labels, lattice elsewhere.",
         optional=True,
     ),
     Key(
