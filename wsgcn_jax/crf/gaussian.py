@@ -44,6 +44,16 @@ def gaussian_products(
     return matmul(rows, matmul(values, columns.T))
 
 
+def symmetric_norm(mass: jax.Array, real: jax.Array) -> jax.Array:
+    """What a kernel is multiplied by at either end: 0 at cells that are not real.
+
+    Args:
+        mass: `[...] f32`, the kernel's sums over all real cells.
+        real: `[...] bool`.
+    """
+    return jnp.where(real, jax.lax.rsqrt(mass + 1e-20), 0.0)
+
+
 def _pairs(to: int, of: int, sigma: float, step: int) -> jax.Array:
     distance = jnp.arange(to)[:, None] - step * jnp.arange(of)[None]
     return jnp.exp(-0.5 * (distance / sigma) ** 2)

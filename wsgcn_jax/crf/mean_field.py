@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from wsgcn_jax.checks import Number, Shaped, checked
-from wsgcn_jax.crf.attention import attention_filter, pixel_features
-from wsgcn_jax.crf.gaussian import gaussian_filter, gaussian_products
+from wsgcn_jax.crf.gaussian import gaussian_filter, symmetric_norm
 from wsgcn_jax.crf.lattice import (
     Lattice,
     build,
@@ -23,6 +22,7 @@ from wsgcn_jax.crf.lattice import (
     normalised,
     table_sizes,
 )
+from wsgcn_jax.crf.pairs import mean_field_of_pairs
 from wsgcn_jax.crf.simplex import find_corners, packing
 from wsgcn_jax.precise import matmul
 from wsgcn_jax.types import DataError
@@ -33,13 +33,6 @@ _STEP = 2  # cells; of "sampled"
 
 Message = Callable[[jax.Array], jax.Array]
 """Probabilities `[c, H, W]` -> what a symmetrically normalised kernel adds to the energy."""
-
-SampledMessage = Callable[[jax.Array, int], jax.Array]
-"""The same from every s-th cell of every s-th row, to cells any step apart.
-
-(probabilities `[..., c, h, w]` of the samples, step) -> `[..., c, h', w']`. Several unaries are so
-many more labels.
-"""
 
 
 def resolve_kernel(kernel: Kernel | None, *, coarse: bool = False) -> Kernel:
@@ -110,9 +103,15 @@ def mean_field(
     kernel = resolve_kernel(kernel)
     if kernel in ("attention", "sampled"):
         step = 1 if kernel == "attention" else _STEP
-        place = _separable(real, *gaussian, step)
-        colour_too = _attention(image, real, *bilateral, step)
-        return _infer_from_samples(unary, place, colour_too, iterations, step)
+        return mean_field_of_pairs(
+            unary,
+            image,
+            real,
+            gaussian=gaussian,
+            bilateral=bilateral,
+            iterations=iterations,
+            step=step,
+        )
     if kernel == "exact":
         colour = image.reshape(-1, 3).astype(unary.dtype) / bilateral[1]
         places = _places(real.shape) / bilateral[0]
@@ -150,26 +149,6 @@ def _infer(unary: jax.Array, near: Message, far: Message, iterations: int) -> ja
     return q
 
 
-def _infer_from_samples(
-    unary: jax.Array, near: SampledMessage, far: SampledMessage, iterations: int, step: int
-) -> jax.Array:
-    """The samples need no other cell; the others hear them once, in the last update."""
-
-    def update(q: jax.Array, every: int) -> jax.Array:
-        heard = near(q, every) + far(q, every)
-        return jax.nn.softmax(heard - unary[..., ::every, ::every], axis=-3)
-
-    def of_samples(q: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return update(q, step), None
-
-    start = jax.nn.softmax(-unary, axis=-3)
-    if not iterations:
-        return start
-    alone = iterations if step == 1 else iterations - 1
-    q = jax.lax.scan(of_samples, start[..., ::step, ::step], length=alone)[0]
-    return q if step == 1 else update(q, 1)
-
-
 def _on_lattice(lattice: Lattice, weight: float) -> Message:
     """The lattice's message: pixels first, through the filter, labels first and weighted."""
 
@@ -201,53 +180,8 @@ def _labels_first(rows: jax.Array, weight: float, shape: tuple[int, ...]) -> jax
 
 def _convolution(real: jax.Array, sigma: float, weight: float) -> Message:
     mass = gaussian_filter(real[None].astype(jnp.float32), sigma)
-    norm = _norm(mass, real[None])
+    norm = symmetric_norm(mass, real[None])
     return lambda q: weight * norm * gaussian_filter(norm * q, sigma)
-
-
-def _separable(real: jax.Array, sigma: float, weight: float, step: int) -> SampledMessage:
-    def sums(values: jax.Array, every: int) -> jax.Array:
-        size = (real.shape[0], real.shape[1])
-        found = gaussian_products(values, sigma, size=size, step=step)
-        return found[:, ::every, ::every]
-
-    return _normalised(sums, real, weight, step)
-
-
-def _attention(
-    image: jax.Array,
-    real: jax.Array,
-    sigma_xy: float,
-    sigma_rgb: float,
-    weight: float,
-    step: int,
-) -> SampledMessage:
-    features = pixel_features(image, sigma_xy, sigma_rgb).reshape(-1, *real.shape)
-    keys = features[:, ::step, ::step]
-
-    def sums(values: jax.Array, every: int) -> jax.Array:
-        queries = features[:, ::every, ::every]
-        flat = (array.reshape(len(array), -1) for array in (queries, keys, values))
-        return attention_filter(*flat).reshape(-1, *queries.shape[1:])
-
-    return _normalised(sums, real, weight, step)
-
-
-def _normalised(sums: SampledMessage, real: jax.Array, weight: float, step: int) -> SampledMessage:
-    """The message of a filter from the samples `[k, h, w]` to cells `[k, h', w']`."""
-    samples = real[None, ::step, ::step].astype(jnp.float32)
-    norm = _norm(sums(samples, 1), real[None])
-
-    def message(q: jax.Array, every: int) -> jax.Array:
-        values = norm[:, ::step, ::step] * q.reshape(-1, *q.shape[-2:])
-        found = weight * norm[:, ::every, ::every] * sums(values, every)
-        return found.reshape(*q.shape[:-2], *found.shape[1:])
-
-    return message
-
-
-def _norm(mass: jax.Array, real: jax.Array) -> jax.Array:
-    return jnp.where(real, jax.lax.rsqrt(mass + 1e-20), 0.0)
 
 
 def _places(shape: tuple[int, ...]) -> jax.Array:
@@ -262,6 +196,6 @@ def _exact(features: jax.Array, real: jax.Array, weight: float) -> Message:
     )
     flat = real.reshape(-1)
     kernel = jnp.where(flat[:, None] & flat[None, :], jnp.exp(-0.5 * distance), 0.0)
-    norm = _norm(kernel.sum(axis=1), flat)
+    norm = symmetric_norm(kernel.sum(axis=1), flat)
     kernel = weight * kernel * norm[:, None] * norm[None, :]
     return lambda q: matmul(q.reshape(len(q), -1), kernel).reshape(q.shape)
