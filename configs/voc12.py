@@ -46,8 +46,8 @@ operation counts (multiply-add = 2) and tensor sizes, for one accelerator that s
                    than 8 ms at the chip's peaks, 1.5 min. 24 MB a photo beside its inputs, 3.4 GB
                    of traffic; the published matrix alone would take 552 MB. On two CPU cores, and
                    measured (docs/benchmarks.md): 1.14 s without the seeds' CRF, 3 h.
-                   A CRF at the photos' size, 3 labels: reckoned 2.6 s a photo, 7.6 h; no less than
-                   95 ms, 17 min
+                   A CRF at the photos' size, 3 labels: reckoned 266 ms a photo, 47 min; no less
+                   than 8 ms, 1.4 min
     segmenter      ResNet-101 at stride 8: 72 GMAC at a 321 crop, x1.8 for three scales, x3 to
                    train, 10 crops, 20,000 steps: 156 PFLOP, 2.2 h. 13 GB of activations, 6.5 in
                    two parts (`accumulate`). ImageNet start: 12 crops, 30,000 steps: 280 PFLOP,

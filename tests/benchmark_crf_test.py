@@ -68,3 +68,8 @@ def test_attention_is_the_exact_answer(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
     exact = _figures(tmp_path, "--kernel=attention")["exact"]
     assert exact["agreement"] == 1 and exact["mean_abs_diff"] < 1e-5
+
+
+def test_a_run_needs_its_photos(tmp_path, capsys):
+    assert benchmark.main([*OPTIONS, f"--workdir={tmp_path}", f"--json={tmp_path / 'x'}"]) == 2
+    assert "--workdir needs --root" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The benchmarks that label a run's photos: ablation and quirks."""
+"""The benchmarks that label a run's photos: ablation, quirks, and the CRF's kernels."""
 
 import json
 
@@ -96,6 +96,9 @@ def test_scores_are_those_of_the_masks_that_a_run_writes(root):
     every = _miou(root, masks, range(21))
     assert quirks["30: classes in the truth"] == pytest.approx(every, abs=0.01)
     assert abs(every - expected) > 0.1  # the report leaves a class out, and that shows
+    by_kernel = _figures("crf", root, "--size", "24", "32", "--repeats=1")["kernels"]
+    assert by_kernel["lattice"] == pytest.approx(expected, abs=0.01)
+    assert 0 < abs(by_kernel["sampled"] - expected) < 3 and by_kernel["none"] != expected
 
 
 def test_every_variant_changes_something():

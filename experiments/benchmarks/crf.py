@@ -1,7 +1,8 @@
 """Our CRF and pydensecrf2's on the same photos: seconds a photo, and whether they agree.
 
 Without pydensecrf2 only ours is timed. Either way it is held against exact kernels, on the first
-photo shrunk to 48 pixels.
+photo shrunk to 48 pixels. With --workdir the labels that the GCN finds in a run's photos are scored
+without a CRF and with either kernel that photos get.
 
 What limits our lattice on a CPU: with few labels, finding the vertices; six times 187,500 keys are
 sorted in two passes, up to a third of a photo's time. With 21 labels, gathering whole rows from a
@@ -20,13 +21,20 @@ import jax
 import numpy as np
 from PIL import Image, ImageFilter
 
-from wsgcn_jax.crf import BOUNDARY_LABELS, Kernel, refine
+from wsgcn_jax import data
+from wsgcn_jax.crf import BOUNDARY_LABELS, GCN_PROBABILITIES, Kernel, refine
 from wsgcn_jax.data.files import read_bytes
 from wsgcn_jax.data.photos import decode_photo
 from wsgcn_jax.data.shapes import render
 from wsgcn_jax.extras import how_to_install
-from wsgcn_jax.types import DataError
+from wsgcn_jax.pipeline.label_batches import Labelled
+from wsgcn_jax.pipeline.photo_crf import BUCKET
+from wsgcn_jax.pipeline.scores import argmax_labels
+from wsgcn_jax.types import DataError, Example
 
+from .relabel import make_config, percent, relabel
+
+OF_PHOTOS: tuple[Kernel, ...] = ("lattice", "sampled")
 _BATCH = 8
 _EXACT_SIDE = 48  # exact kernels are matrices of pixels squared
 
@@ -40,6 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=get_args(Kernel),
         help="ours (default: sampled on TPUs, lattice elsewhere)",
     )
+    parser.add_argument("--workdir", type=Path, help="of a configs/voc_animals.py run on --root")
+    parser.add_argument("--photos", type=int, default=40, help="of it that are scored (default 40)")
     parser.add_argument("--repeats", type=int, default=3, help="timings; the fastest counts")
     parser.add_argument(
         "--size",
@@ -58,8 +68,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         `seconds`, a photo, ours and theirs; `ratio_*`, our time by theirs (tables and embedding
         included, compilation not); `agreement`, share of pixels with the same best label, and
         `mean_abs_diff` of the probabilities, both the worst over the cases; `exact`, the same
-        two against exact kernels. Without pydensecrf2 nothing is said of it.
+        two against exact kernels. Without pydensecrf2 nothing is said of it. `kernels`, with a
+        run: mIoU of its labels in percent, by kernel.
     """
+    if options.workdir and not options.root:
+        raise DataError("--workdir needs --root, the folder of its photos")
     try:
         densecrf = importlib.import_module("pydensecrf.densecrf")
     except ImportError:
@@ -98,7 +111,29 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if compared:
         figures["agreement"] = min(one["agreement"] for one in compared)
         figures["mean_abs_diff"] = max(one["mean_abs_diff"] for one in compared)
-    return {**figures, "exact": _against_exact(photos[0], options.kernel)}
+    figures["exact"] = _against_exact(photos[0], options.kernel)
+    if options.workdir:
+        figures["kernels"] = _scored(options)
+    return figures
+
+
+def _scored(options: argparse.Namespace) -> dict[str, float]:
+    """MIoU of a run's labels by kernel, in percent."""
+    config = make_config(options)
+    config.crf.post_process = False
+    classes = [data.VOC_CLASSES.index(label) for label in config.report.classes]
+
+    def look(example: Example, photo: Labelled) -> dict[str, np.ndarray]:
+        crf = partial(refine, example.image, photo.scores, GCN_PROBABILITIES, bucket=BUCKET)
+        scores = {"none": photo.scores}
+        for kernel in OF_PHOTOS:
+            scores[kernel] = np.asarray(crf(kernel=kernel))
+        return {name: argmax_labels(each, photo.class_ids) for name, each in scores.items()}
+
+    found = relabel(config, options, look)
+    figures = {name: percent(one, classes) for name, one in found.items()}
+    print(f"mIoU by kernel: {figures}")
+    return figures
 
 
 def _against_exact(photo: np.ndarray, kernel: Kernel | None) -> dict[str, float]:
