@@ -137,6 +137,13 @@ def _photos(images: Path, out: Path) -> list[Path]:
         other = files.setdefault(file.with_suffix(""), file)
         if other != file:
             raise DataError(f"{images}: {other} and {file} would share one mask; rename one.")
+    folders = {folder for file in files.values() for folder in file.parents}
+    for file in files.values():
+        if file.with_suffix(".png") in folders:
+            raise DataError(
+                f"{images}: the mask of {file} and the folder {file.with_suffix('.png')} would "
+                "share one name; rename one."
+            )
     real = images.resolve()
     for file in files.values():
         if (out / file).parent.resolve().is_relative_to(real):

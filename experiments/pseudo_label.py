@@ -37,7 +37,7 @@ from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.data.class_list import parse_classes
 from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.data.outputs import check_foreign, check_output
-from wsgcn_jax.folders import absolute, disk_for
+from wsgcn_jax.folders import absolute, check_bucket, disk_for
 from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.external.label_folder import label_folder
@@ -77,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
     out = Path(options.out)
     masks = out / LAYOUTS[options.layout]
     try:
+        for folder in filter(None, (*external, out)):
+            check_bucket(folder)
         _check_folders(out, masks, external, options)
         run = None if external.run is None else run_settings.load(external.run)
         untrained = nothing_given(external)

@@ -24,8 +24,9 @@ def main(argv: Sequence[str]) -> int:
     """Writes `report.html`; returns the exit status."""
     parser = Parser(__doc__)
     parser.add_argument("--workdir", required=True, help="work folder of a run, or gs://...")
-    workdir = absolute(parser.parse_args(argv).workdir)
+    options = parser.parse_args(argv)
     try:
+        workdir = absolute(options.workdir)
         record = read_record(workdir)
         own = run_settings.needed(workdir, record.command)
         config = run_settings.apply(own, settings.defaults(), workdir)
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     except DataError as error:
         return fail(str(error))
     except OSError as error:
-        return fail_on_full_disk(error, workdir)
+        return fail_on_full_disk(error, options.workdir)
     print(f"report: {path}")
     return log_skipped(skipped)
 

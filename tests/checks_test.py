@@ -27,6 +27,42 @@ WRONG = {
         lambda: ws.graph.laplacian_stencil(PHOTO.astype(np.float32)),
         "between 0 and 1",
     ),
+    "a radius of 1": (lambda: ws.graph.affinity_stencil(MAP, radius=1), "from 2 up to 64"),
+    "a radius of 2.5": (lambda: ws.graph.affinity_stencil(MAP, radius=2.5), "a whole number"),
+    "half an update of the CRF": (
+        lambda: ws.crf.refine(PHOTO, SCORES, iterations=1.5),
+        "a whole number from 0",
+    ),
+    "no settings of the CRF": (
+        lambda: ws.crf.refine(PHOTO, SCORES, None),
+        "settings is a NoneType",
+    ),
+    "a CRF of no width": (
+        lambda: ws.crf.refine(PHOTO, SCORES, ws.crf.DEEPLAB._replace(bilateral=(4.0, 0.0, 1.0))),
+        "above 0",
+    ),
+    "an array for a graph": (lambda: ws.graph.dense_walk(MAP), "give a graph"),
+    "an array for a graph that is kept": (lambda: ws.graph.sparse_walk(MAP), "give a graph"),
+    "an array for a walk": (lambda: ws.graph.random_walk(MAP, MAP), "what `fast_walk` returns"),
+    "an array for a walk's adjacency": (lambda: ws.graph.gcn_adjacency(MAP), "walk is a ndarray"),
+    "an array for an adjacency": (lambda: ws.graph.aggregate(MAP, MAP), "`gcn_adjacency`"),
+    "a word for the classes of a picture": (
+        lambda: ws.plot.overlay(PHOTO, LABELS, "cat"),
+        "a list of names by id",
+    ),
+    "a row of pictures too large": (
+        lambda: ws.plot.row([np.zeros((1, 100_000, 3), np.uint8)]),
+        "24000000 x 240 pixels",
+    ),
+    "a row without height": (lambda: ws.plot.row([PHOTO], height=0), "from 1 up to 10000"),
+    "an empty work folder": (
+        lambda: ws.train([PHOTO], [["cat"]], workdir=""),
+        "workdir is empty",
+    ),
+    "a work folder in a bucket": (
+        lambda: ws.load("gs://bucket/run"),
+        "name a folder on a disk",
+    ),
     "a walk of -1 steps": (lambda: ws.graph.fast_walk(SCORES, steps=-1), "steps"),
     "a list for an array": (lambda: ws.graph.laplacian_stencil([[0.1]]), "array"),
     "CAMs above 1": (lambda: ws.seeds.partial_labels(SCORES * 3, PRESENT), "between 0 and 1"),

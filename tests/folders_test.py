@@ -10,7 +10,7 @@ from etils import epath
 from fsspec.implementations.memory import MemoryFileSystem
 
 from wsgcn_jax.data import read_mask, write_mask
-from wsgcn_jax.folders import absolute, disk_errors, disk_for, in_bucket
+from wsgcn_jax.folders import absolute, check_bucket, disk_errors, disk_for, in_bucket
 from wsgcn_jax.pipeline.curves import Curves, read_curve
 from wsgcn_jax.pipeline.workfolder.stamps import Recipe
 from wsgcn_jax.pipeline.workfolder.workspace import Workspace, read_arrays, write_arrays
@@ -36,7 +36,22 @@ def root(monkeypatch, tmp_path):
     return "gs://bucket/run"
 
 
-def test_paths_know_where_they_are(tmp_path, monkeypatch):
+@pytest.mark.fault("a bucket without its library, for any command", "one line: how to install it")
+def test_a_bucket_without_its_library_is_one_line(monkeypatch):
+    with pytest.raises(
+        DataError, match="nowhere://bucket/run: the library for nowhere:// is missing"
+    ):
+        check_bucket("nowhere://bucket/run")
+
+    def missing(protocol):
+        raise ImportError(f"Please install {protocol}fs")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
+    with pytest.raises(DataError, match="-m pip install gcsfs"):
+        check_bucket("gs://bucket/run")
+
+
+def test_paths_know_where_they_are(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert in_bucket("gs://b/x") and not in_bucket(tmp_path)
     assert os.fspath(absolute("gs://b/x")) == "gs://b/x"

@@ -171,6 +171,11 @@ def test_what_cannot_be_used_is_one_line(masks, trained, photos, tmp_path, capsy
     for name in ("a.png", "a.jpg"):
         Image.new("RGB", (9, 9)).save(twins / name)
     assert "rename" in message("--checkpoint", trained, "--images", twins, "--out", "o")
+    (tmp_path / "shared" / "a.png").mkdir(parents=True)
+    for name in ("a.jpg", "a.png/b.jpg"):
+        Image.new("RGB", (9, 9)).save(tmp_path / "shared" / name)
+    shared = message("--checkpoint", trained, "--images", tmp_path / "shared", "--out", "o")
+    assert "the mask of a.jpg and the folder a.png" in shared
     other = tmp_path / "other"
     shutil.copytree(trained, other)
     describe(other / "segmenter", DESCRIPTION._replace(longer_side=80))

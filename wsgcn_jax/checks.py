@@ -47,14 +47,28 @@ class Number(NamedTuple):
         low: the least, or None for any.
         high: the largest, or None for any.
         above: True where `low` itself is too little.
+        whole: True where it counts something.
     """
 
     low: float | None = None
     high: float | None = None
     above: bool = False
+    whole: bool = False
 
 
-def checked(**specs: Shaped | Number) -> Callable[[Callable[P, R]], Callable[P, R]]:
+class Made(NamedTuple):
+    """What only this package makes.
+
+    Attributes:
+        kind: its type.
+        by: what makes it.
+    """
+
+    kind: type
+    by: str
+
+
+def checked(**specs: Shaped | Number | Made) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes a function refuse wrong arguments with one line, a DataError.
 
     Args:
@@ -77,6 +91,8 @@ def checked(**specs: Shaped | Number) -> Callable[[Callable[P, R]], Callable[P, 
                     continue
                 if isinstance(spec, Number):
                     _check_number(f"{name}: {argument}", value, spec)
+                elif isinstance(spec, Made):
+                    _check_kind(f"{name}: {argument}", value, spec)
                 else:
                     _check_array(name, argument, value, spec, sizes)
             return function(*args, **kwargs)
@@ -92,11 +108,18 @@ def _check_number(where: str, value: Any, spec: Number) -> None:
     fits = isinstance(value, int | float | np.number | np.ndarray | jax.Array) and (
         np.ndim(value) == 0
         and math.isfinite(value)
+        and (not spec.whole or np.asarray(value).dtype.kind in "iu")
         and (spec.low is None or value > spec.low or (value == spec.low and not spec.above))
         and (spec.high is None or value <= spec.high)
     )
     if not fits:
-        raise DataError(f"{where} is {value!r}; give a number {_range(spec)}")
+        kind = "whole number" if spec.whole else "number"
+        raise DataError(f"{where} is {value!r}; give a {kind} {_range(spec)}")
+
+
+def _check_kind(where: str, value: Any, spec: Made) -> None:
+    if not isinstance(value, spec.kind):
+        raise DataError(f"{where} is a {type(value).__name__}; give {spec.by}")
 
 
 def _range(spec: Number) -> str:

@@ -3,14 +3,17 @@
 import contextlib
 import errno
 import hashlib
+import importlib.util
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path as DiskPath
 
+import fsspec
 import jax
 from etils.epath import Path, PathLike
 
+from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
 
 CACHE = "WSGCN_JAX_CACHE"
@@ -53,8 +56,31 @@ def check_regular(path: PathLike) -> int | None:
     return status.st_size
 
 
+def check_bucket(path: PathLike) -> None:
+    """Refuses a path in a bucket for which there is no library; does nothing on a disk.
+
+    Raises:
+        DataError: as said; it tells what to install.
+    """
+    if not in_bucket(path) or importlib.util.find_spec("tensorflow"):  # which has its own
+        return
+    protocol = os.fspath(path).partition("://")[0]
+    try:
+        fsspec.get_filesystem_class("gcs" if protocol == "gs" else protocol)
+    except (ImportError, ValueError) as error:
+        raise DataError(
+            f"{os.fspath(path)}: the library for {protocol}:// is missing; for gs:// install it: "
+            f"{how_to_install('gcs')}"
+        ) from error
+
+
 def absolute(path: PathLike) -> Path:
-    """Returns the path from the root of its disk, or of its bucket."""
+    """Returns the path from the root of its disk, or of its bucket.
+
+    Raises:
+        DataError: it is in a bucket for which there is no library.
+    """
+    check_bucket(path)
     return Path(path) if in_bucket(path) else Path(os.path.abspath(path))
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from wsgcn_jax.checks import Number, Shaped, checked
 from wsgcn_jax.data import PALETTE
 from wsgcn_jax.data.files import read_bytes
-from wsgcn_jax.data.photos import decode_photo
+from wsgcn_jax.data.photos import MAX_PIXELS, decode_photo
 from wsgcn_jax.resize import resize_photo
 from wsgcn_jax.types import IGNORE, DataError
 
@@ -64,6 +64,8 @@ def overlay(
         DataError: the photo cannot be read, the mask is not of its size, or holds an id without a
             name.
     """
+    if isinstance(classes, str):
+        raise DataError(f"classes are {classes!r:.100}; give a list of names by id")
     ids = [int(k) for k in np.unique(mask) if k != IGNORE]
     if classes is not None and ids and ids[-1] >= len(classes):
         raise DataError(f"the mask holds class {ids[-1]}, but there are {len(classes)} names")
@@ -104,6 +106,7 @@ def heat(image: np.ndarray, values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.round(grey * (1 - share) + colour * share).astype(np.uint8))
 
 
+@checked(height=Number(low=1, high=10_000, whole=True))
 def row(
     images: Sequence[Photo | Image.Image],
     *,
@@ -118,24 +121,26 @@ def row(
         height: of the pictures, in pixels.
 
     Raises:
-        DataError: there is no picture, one is none, or there is not one title for each.
+        DataError: there is no picture, one is none, there is not one title for each, or the row
+            would be larger than a photo may be.
     """
     if titles is not None and len(titles) != len(images):
         raise DataError(f"{len(titles)} titles for {len(images)} pictures; give one for each")
     if not len(images):
         raise DataError("there is no picture; give at least one")
     arrays = [_colour(_pixels(image), index) for index, image in enumerate(images)]
-    sized = [
-        resize_photo(a, (height, max(1, round(a.shape[1] * height / a.shape[0])))) for a in arrays
-    ]
+    widths = [max(1, round(a.shape[1] * height / a.shape[0])) for a in arrays]
+    width = sum(widths) + _GAP * (len(widths) - 1)
+    if width * height > MAX_PIXELS:
+        raise DataError(f"the row would have {width} x {height} pixels; give a smaller height")
+    sized = [resize_photo(a, (height, one)) for a, one in zip(arrays, widths, strict=True)]
     top = _LINE if titles is not None else 0
-    width = sum(a.shape[1] for a in sized) + _GAP * (len(sized) - 1)
     picture = Image.new("RGB", (width, height + top), "white")
     draw, left = ImageDraw.Draw(picture), 0
     for index, array in enumerate(sized):
         picture.paste(Image.fromarray(np.asarray(array, np.uint8)), (left, top))
         if titles is not None:
-            draw.text((left, 2), titles[index], fill="black", font=_font())
+            draw.text((left, 2), str(titles[index]), fill="black", font=_font())
         left += array.shape[1] + _GAP
     return picture
 

@@ -194,6 +194,15 @@ def test_several_score_maps_share_a_photo(kernel):
         np.testing.assert_allclose(together[i], refine(image, one, kernel=kernel), atol=1e-4)
 
 
+@pytest.mark.parametrize("kernel", ["exact", "sampled"])
+def test_probabilities_may_have_half_precision(kernel):
+    image, scores = photo(11)
+    half = scores.astype(jnp.float16)
+    found = refine(image, half, kernel=kernel)
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, refine(image, half.astype(jnp.float32), kernel=kernel))
+
+
 def test_attention_is_the_exact_kernel_compiled_or_not():
     image, scores = photo(9)
     exact, attention = (refine(image, scores, kernel=kernel) for kernel in ("exact", "attention"))

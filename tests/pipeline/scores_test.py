@@ -119,6 +119,16 @@ def test_keys_differ_by_name_and_do_not_depend_on_anything_else():
     assert jax.random.bits(name_key(key, "a")).item() in bits
 
 
+@pytest.mark.fault("photos named in any script", "as any other photo")
+def test_names_of_any_script_have_keys_of_their_own():
+    key = jax.random.key(0)
+    names = ("Übung", "日本", "naïve café", "\U0001f431" * 3, "kitten", "not UTF-8 \udcff")
+    assert len({jax.random.bits(name_key(key, name)).item() for name in names}) == len(names)
+    # Those of plain names are made of a number for every four letters.
+    by_hand = jax.random.fold_in(jax.random.fold_in(key, 0x61626364), 0x65)
+    assert jax.random.bits(name_key(key, "abcde")) == jax.random.bits(by_hand)
+
+
 def test_scores_of_no_class_are_background():
     none, ids = np.zeros((0, 3, 4), np.float32), np.zeros(0, np.uint8)
     assert not argmax_labels(none, ids, 0.3).any()

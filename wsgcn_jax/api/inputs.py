@@ -169,7 +169,7 @@ def _content(images: PhotoList, words: Sequence[Sequence[str]], masks: Sequence[
     known = hashlib.sha256(json.dumps([words, len(images)]).encode())
     for given in (*images, *masks):
         if isinstance(given, str | os.PathLike):
-            known.update(os.path.abspath(given).encode())
+            known.update(os.fsencode(os.path.abspath(given)))
         else:
             array = np.ascontiguousarray(as_array(given, "a photo"))
             known.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())

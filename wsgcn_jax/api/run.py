@@ -25,6 +25,7 @@ from wsgcn_jax.api.inputs import (
 )
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB
+from wsgcn_jax.folders import in_bucket
 from wsgcn_jax.pipeline.predict import predict
 from wsgcn_jax.pipeline.saved_segmenter import Segmenter, load_segmenter
 from wsgcn_jax.pipeline.stages import run_stages
@@ -67,7 +68,7 @@ def train(
     Raises:
         DataError: photos, labels or settings cannot be used; the message says which and why.
     """
-    root = Path(workdir).absolute()
+    root = _on_disk(workdir)
     names = named_classes(classes)
     if not isinstance(images, str | os.PathLike):  # else the folder may be that of the photos
         Workspace(root)  # says what is wrong with it
@@ -93,10 +94,22 @@ def load(workdir: PathLike) -> "Run":
     Raises:
         DataError: there is none.
     """
-    root = Path(workdir).absolute()
+    root = _on_disk(workdir)
     if not (root / "data").is_dir() and not (root / "network.json").exists():
         raise DataError(f"{workdir} holds no run; give a folder that `train` has written")
     return Run(root, ())
+
+
+def _on_disk(workdir: PathLike) -> Path:
+    """The whole path of a work folder."""
+    if not os.fspath(workdir):
+        raise DataError("workdir is empty; name a folder")
+    if in_bucket(workdir):
+        raise DataError(
+            f"{workdir}: runs in buckets are trained and used by the commands; here name a folder "
+            "on a disk"
+        )
+    return Path(workdir).absolute()
 
 
 class Run:

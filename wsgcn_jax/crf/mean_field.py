@@ -58,7 +58,7 @@ def resolve_kernel(kernel: Kernel | None, *, coarse: bool = False) -> Kernel:
     unary=Shaped("... c H W"),
     image=Shaped("H W 3", "number", low=0, high=255),
     valid=Shaped("H W", "bool"),
-    iterations=Number(low=0, high=1000),
+    iterations=Number(low=0, high=1000, whole=True),
 )
 @partial(jax.jit, static_argnames=("gaussian", "bilateral", "iterations", "kernel"))
 def mean_field(
@@ -99,6 +99,7 @@ def mean_field(
         ValueError: no such kernel; or the kernel is so fine for a photo of that size that the
             lattice's vertices cannot be numbered.
     """
+    unary = unary.astype(jnp.float32)
     real = jnp.ones(image.shape[:2], bool) if valid is None else valid
     kernel = resolve_kernel(kernel)
     if kernel in ("attention", "sampled"):

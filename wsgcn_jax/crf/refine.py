@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wsgcn_jax.checks import Number, Shaped, checked
+from wsgcn_jax.checks import Made, Number, Shaped, checked
 from wsgcn_jax.crf.mean_field import Kernel, mean_field, resolve_kernel
 from wsgcn_jax.crf.settings import DEEPLAB, Settings, score_unary
 from wsgcn_jax.crf.simplex import numbered
@@ -34,8 +34,11 @@ Array = np.ndarray | jax.Array
     probabilities=Shaped("... c h w", low=0, high=1),
     valid=Shaped("... h w", "bool"),
     present=Shaped("... c", "bool"),
-    iterations=Number(low=0, high=1000),
-    bucket=Number(low=1),
+    settings=Made(
+        Settings, "one of `BOUNDARY_LABELS`, `PARTIAL_LABELS`, `GCN_PROBABILITIES`, `DEEPLAB`"
+    ),
+    iterations=Number(low=0, high=1000, whole=True),
+    bucket=Number(low=1, whole=True),
 )
 def refine(
     image: Array,
@@ -87,6 +90,9 @@ def refine(
     if image.ndim not in (3, 4) or image.shape != expected:
         raise ValueError(f"image {image.shape} should be {expected}, as probabilities are {shape}")
     kernel = resolve_kernel(kernel)
+    widths = (settings.gaussian[0], *settings.bilateral[:2])
+    if min(widths) <= 0:
+        raise DataError(f"refine: standard deviations are {widths}; give numbers above 0")
     if _may_be_unit(image):
         raise DataError("refine: image lies in 0..1; multiply it by 255, colours are 0..255")
     size = (shape[-2], shape[-1])
@@ -230,6 +236,7 @@ def _refine(
 
     def one(arrays: tuple[jax.Array, ...]) -> jax.Array:
         photo, scores, real, classes = arrays
+        scores = scores.astype(jnp.float32)
         unary = jax.vmap(settings.unary, (0, None)) if scores.ndim == 4 else settings.unary
         return mean_field(
             unary(scores, classes),

@@ -32,7 +32,7 @@ class Settings(NamedTuple):
 
 @checked(
     labels=Shaped("H W", "integer", low=0, high=254),
-    classes=Number(low=2, high=255),
+    classes=Number(low=2, high=255, whole=True),
     confidence=Number(low=0, high=1, above=True),
 )
 def label_unary(labels: jax.Array, classes: int, *, confidence: float = 0.7) -> jax.Array:

@@ -26,7 +26,7 @@ class GCNFit(NamedTuple):
     losses: GCNLosses
 
 
-@checked(ensemble=Number(low=1, high=1000), foreground_odds=Number(low=0, above=True))
+@checked(ensemble=Number(low=1, high=1000, whole=True), foreground_odds=Number(low=0, above=True))
 def fit_ensemble(
     key: jax.Array,
     fit: Callable[[jax.Array], jax.Array],
@@ -62,9 +62,9 @@ def fit_ensemble(
     labels=Shaped("n", "integer", low=0, high=255),
     valid=Shaped("n", "bool"),
     positions=Shaped("n", "integer"),
-    classes=Number(low=1, high=255),
-    hidden=Number(low=1),
-    epochs=Number(low=0),
+    classes=Number(low=1, high=255, whole=True),
+    hidden=Number(low=1, whole=True),
+    epochs=Number(low=0, whole=True),
     learning_rate=Number(low=0),
     weight_decay=Number(low=0),
     dropout=Number(low=0, high=0.99),

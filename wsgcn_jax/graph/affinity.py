@@ -15,7 +15,7 @@ from wsgcn_jax.graph.paths import path_offsets, paths
 # Compiled even where the caller does not: hundreds of slices are slow one by one.
 @checked(
     boundary=Shaped("H W", low=0, high=1),
-    radius=Number(low=1, high=64),
+    radius=Number(low=2, high=64, whole=True),
     beta=Number(low=0, above=True),
     valid=Shaped("H W", "bool"),
 )
@@ -68,7 +68,7 @@ def degree(stencil: jax.Array, *, radius: int = 5) -> jax.Array:
 
 @checked(
     boundary=Shaped("H W", low=0, high=1),
-    radius=Number(low=1, high=64),
+    radius=Number(low=2, high=64, whole=True),
     beta=Number(low=0, above=True),
     valid=Shaped("H W", "bool"),
 )

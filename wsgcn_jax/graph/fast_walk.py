@@ -70,9 +70,9 @@ class Factored(NamedTuple):
 # Compiled even where the caller does not: operator by operator it takes a minute.
 @checked(
     stencil=Shaped("p H W", low=0, high=1),
-    radius=Number(low=1, high=64),
-    steps=Number(low=1, high=2**20),
-    basis=Number(low=1),
+    radius=Number(low=2, high=64, whole=True),
+    steps=Number(low=1, high=2**20, whole=True),
+    basis=Number(low=1, whole=True),
 )
 @partial(jax.jit, static_argnames=("radius", "steps", "basis", "form"))
 def fast_walk(

@@ -15,7 +15,7 @@ from wsgcn_jax.graph.paths import square_offsets
 # Compiled even where the caller does not: dozens of slices are slow one by one.
 @checked(
     rgb=Shaped("H W 3", low=0, high=1),
-    radius=Number(low=1, high=64),
+    radius=Number(low=1, high=64, whole=True),
     sigma_rgb=Number(low=0, above=True),
     sigma_xy=Number(low=0, above=True),
     valid=Shaped("H W", "bool"),

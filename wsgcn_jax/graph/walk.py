@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import jraph
 
-from wsgcn_jax.checks import Number, Shaped, checked
+from wsgcn_jax.checks import Made, Number, Shaped, checked
 from wsgcn_jax.precise import matmul
 
 
@@ -46,6 +46,10 @@ class Walk(NamedTuple):
 
     power: Power
     degree: jax.Array
+
+
+_GRAPH = Made(jraph.GraphsTuple, "a graph, as `affinity_graph` returns it")
+_WALK = Made(Walk, "what `fast_walk` returns, or another of the walks")
 
 
 class Dense(NamedTuple):
@@ -99,7 +103,7 @@ class Mean(NamedTuple):
         return (up * self.power.matvec(down * x) + down * self.power.matvec(up * x)) / 2
 
 
-@checked(steps=Number(low=1, high=2**20))
+@checked(graph=_GRAPH, steps=Number(low=1, high=2**20, whole=True))
 @partial(jax.jit, static_argnames="steps")
 def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     """The oracle: raises one step to `steps` by repeated squaring (docs/method.md section 3).
@@ -127,7 +131,7 @@ def dense_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     return Walk(Dense(power), degree)
 
 
-@checked(steps=Number(low=1, high=2**20))
+@checked(graph=_GRAPH, steps=Number(low=1, high=2**20, whole=True))
 def sparse_walk(graph: jraph.GraphsTuple, *, steps: int = 256) -> Walk:
     """Keeps the walk as the edges of one step, walked anew in every product. Exact, any graph.
 
@@ -174,7 +178,7 @@ def _multiply_backward(power: Kernel, g: jax.Array) -> tuple[None, jax.Array]:
 multiply.defvjp(_multiply_forward, _multiply_backward)
 
 
-@checked(x=Shaped("c n"))
+@checked(walk=_WALK, x=Shaped("c n"))
 def random_walk(walk: Walk, x: jax.Array) -> jax.Array:
     """Spreads scores along the walk: rows times T^n (IRNet, section 5.2; docs/method.md section 3).
 
@@ -202,6 +206,7 @@ class Adjacency(NamedTuple):
 
 
 # Compiled even where the caller does not: its eigenvectors are slow one by one.
+@checked(walk=_WALK)
 @partial(jax.jit, static_argnames="symmetrise")
 def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
     """Makes T^n symmetric, adds I and normalises the rows (docs/method.md section 3).
@@ -227,7 +232,7 @@ def gcn_adjacency(walk: Walk, *, symmetrise: str = "max") -> Adjacency:
     return Adjacency(kernel, 1.0 + kernel.matvec(ones)[0])
 
 
-@checked(x=Shaped("f n"))
+@checked(adjacency=Made(Adjacency, "what `gcn_adjacency` returns"), x=Shaped("f n"))
 def aggregate(adjacency: Adjacency, x: jax.Array) -> jax.Array:
     """A times each row of x, with the gradient with respect to x; A is taken for a constant.
 

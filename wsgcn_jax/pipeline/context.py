@@ -78,8 +78,9 @@ class Context:
 
 def name_key(key: jax.Array, name: str) -> jax.Array:
     """Folds a name into a key, so that order and batching never decide a photo's numbers."""
-    for start in range(0, len(name), 4):
-        key = jax.random.fold_in(key, int.from_bytes(name[start : start + 4].encode(), "big"))
+    text = name.encode(errors="surrogateescape")
+    for start in range(0, len(text), 4):  # a letter may be four bytes, which is what a key takes
+        key = jax.random.fold_in(key, int.from_bytes(text[start : start + 4], "big"))
     return key
 
 
