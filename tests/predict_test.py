@@ -11,6 +11,7 @@ from etils.epath import Path
 from golden_weights import any_variables
 from PIL import Image
 
+import wsgcn_jax as ws
 from experiments import predict as command
 from wsgcn_jax import data
 from wsgcn_jax.data.class_list import read_classes
@@ -146,6 +147,13 @@ def test_broken_photos_are_listed_and_the_rest_is_not_done_again(masks, trained,
     changed = {p.name for p in times if again[p] != times[p]}
     # Its batch is computed whole, and so is the broken one's.
     assert "one.png" in changed and len(changed) < 2 * DESCRIPTION.batch_size
+
+
+def test_a_segmenters_folder_knows_its_classes_and_no_photos(trained):
+    run = ws.load(trained / "segmenter")
+    assert run.classes == DESCRIPTION.classes
+    with pytest.raises(ws.DataError, match="holds a segmenter alone"):
+        assert run.names
 
 
 @pytest.mark.fault("a `network.json` that is damaged", "one line")

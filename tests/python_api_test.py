@@ -38,6 +38,20 @@ REFUSED = {
         lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={"gcn.epochs": "x"}),
         "it must be a whole number from 1 to 100000",
     ),
+    "settings without names": (
+        lambda to: ws.pseudo_label([PHOTO], [{"a"}], settings=[("gcn.epochs", 3)]),
+        "give keys and values",
+    ),
+    "a number for a key": (
+        lambda to: ws.train([PHOTO], [{"a"}], workdir=to / "run", settings={1: 2}),
+        "give keys and values",
+    ),
+    "CAMs that are no numbers": (
+        lambda to: ws.pseudo_label(
+            [PHOTO], [{"a"}], cams=[np.full((1, 5, 8), np.nan)], boundary=[MASK / 1.0]
+        ),
+        "the CAMs of photo 0",
+    ),
     "photos one by one": (lambda to: lay_out((x for x in ()), [], None, to), "images: generator"),
     "a missing value as a label": (
         lambda to: lay_out([PHOTO], [[float("nan")]], None, to),

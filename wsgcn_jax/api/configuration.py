@@ -22,6 +22,10 @@ def configuration(config: str | ConfigDict, settings: Mapping[str, Any]) -> Conf
     """
     if not isinstance(config, str | os.PathLike | ConfigDict):
         raise DataError(f"config is {config!r}; give a name, a file or a configuration")
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        raise DataError(
+            f'settings are {settings!r:.100}; give keys and values, {{"gcn.epochs": 100}}'
+        )
     copy = ConfigDict(config if isinstance(config, ConfigDict) else load_config(os.fspath(config)))
     with copy.unlocked():
         for key, value in settings.items():

@@ -107,10 +107,26 @@ def pseudo_label(
             run_stages(resolved, os.fspath(folder / "run"))
             maps = maps._replace(run=folder / "run", cams=folder / "run" / "cams")
         out = folder / "masks"
-        _, skipped = label_folder(source, maps, resolved, out)
-        if skipped:
-            raise DataError(f"{skipped[0].name}: {skipped[0].reason}")
+        try:
+            _, skipped = label_folder(source, maps, resolved, out)
+            if skipped:
+                raise DataError(f"{skipped[0].name}: {skipped[0].reason}")
+        except DataError as error:
+            raise DataError(_of_the_caller(str(error), names, folder)) from error
         return [data.read_mask(out / f"{name}.png") for name in names]
+
+
+def _of_the_caller(reason: str, names: Sequence[str], folder: epath.Path) -> str:
+    """What is wrong, maps that were given as arrays called by their place."""
+    for what, kind, ending in (
+        ("cams", "the CAMs", "npz"),
+        ("boundary", "the boundary map", "npz"),
+        ("seeds", "the seeds", "png"),
+    ):
+        for index, name in enumerate(names):
+            file = os.fspath(folder / what / f"{name}.{ending}")
+            reason = reason.replace(file, f"{kind} of photo {index}")
+    return reason
 
 
 def _config(config: str | ConfigDict | None, run: Run | PathLike | None) -> str | ConfigDict:

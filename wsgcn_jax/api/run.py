@@ -129,6 +129,8 @@ class Run:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names by id, background first."""
+        if not (self.workdir / "data").is_dir():  # the folder of a segmenter alone
+            return self._segmenter.description.classes
         return self._split.classes
 
     @property
@@ -190,6 +192,10 @@ class Run:
 
     @cached_property
     def _split(self) -> data.Split:
+        if not (self.workdir / "data").is_dir():
+            raise DataError(
+                f"{self.workdir} holds a segmenter alone; its photos are in the run's own folder"
+            )
         own = run_settings.load(epath.Path(self.workdir))
         name = "train" if own is None else own.config["data"]["pseudo_split"]
         return data.load(self.workdir / "data", name)
