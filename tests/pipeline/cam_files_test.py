@@ -112,6 +112,17 @@ def test_pseudo_labels_as_masks(tmp_path):
 
 
 @pytest.mark.fault(
+    "a black and white PNG for CAMs, of a photo with labels", "refused: 255 is unknown"
+)
+def test_a_black_and_white_mask_has_no_class(tmp_path):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:5] = 255
+    write_mask(tmp_path / "a.png", mask)
+    with pytest.raises(DataError, match=r"a\.png is refused .*only 0 and 255.* write class ids"):
+        read_cams(tmp_path, "a", FACTS)
+
+
+@pytest.mark.fault(
     "CAM values outside 0..1",
     "divided by their maximum where the writer is known, else the photo is left out",
 )

@@ -161,8 +161,11 @@ def _read_npz(data: bytes, facts: Facts) -> _Content:
 
 def _read_png(data: bytes, facts: Facts) -> _Content:
     mask = decode_label_map(data, facts)
+    values = set(np.unique(mask).tolist())
+    if facts.labels and values == {0, IGNORE}:
+        raise ValueError(f"it holds only 0 and {IGNORE}, which here means unknown: write class ids")
     # A class that is not there has a map all the same: the photo's label says it should have one.
-    ids = sorted({0, *facts.labels, *np.unique(mask).tolist()} - {IGNORE})
+    ids = sorted({0, *facts.labels, *values} - {IGNORE})
     maps = mask[None] == np.asarray(ids, np.uint8)[:, None, None]
     return _Content(maps, ((ids, _AS_MASKS),), "pseudo labels as a PNG (WeCLIP's)", False)
 
