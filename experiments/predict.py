@@ -26,13 +26,14 @@ from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
+from wsgcn_jax.data.lists.walk import walk
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import MAX_BYTES, SUFFIXES, decode_photo, photo_size
 from wsgcn_jax.folders import absolute
 from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline.predict import predict
 from wsgcn_jax.pipeline.saved_segmenter import Segmenter, load_segmenter
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.types import DataError, Skipped, printable
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
 from .huge_pages import restart_with_huge_pages
@@ -126,23 +127,22 @@ def _predict(
 def _photos(images: Path, out: Path) -> list[Path]:
     """The photos below a folder, relative to it; each mask's name must be one photo's only."""
     check_folder(images, what="the photo folder", fix="give another by --images")
-    if out.resolve().is_relative_to(images.resolve()):
+    found = walk(images)
+    if any(out.resolve().is_relative_to(place) for place in found.places):
         raise DataError(f"{out} lies in {images}: masks would be taken for photos; move --out.")
+    for name, why in found.lost.items():
+        print(printable(f"left out: {name}: it {why}"), file=sys.stderr)
     files: dict[Path, Path] = {}
-    for path in sorted(images.rglob("*")):
-        file = path.relative_to(images)
-        hidden = any(part.startswith(".") for part in file.parts)
-        if path.suffix.lower() not in SUFFIXES or hidden or not path.is_file():
+    for file in sorted(map(Path, found.names())):
+        if file.suffix.lower() not in SUFFIXES or not (images / file).is_file():
             continue
         other = files.setdefault(file.with_suffix(""), file)
         if other != file:
             raise DataError(f"{images}: {other} and {file} would share one mask; rename one.")
-    real = images.resolve()
-    for file in files.values():
-        if (out / file).parent.resolve().is_relative_to(real):
+    for folder in dict.fromkeys((out / file).parent for file in files.values()):
+        if any(folder.resolve().is_relative_to(place) for place in found.places):
             raise DataError(
-                f"{out / file.parent} leads into {images}: masks would lie among photos; "
-                "move --out."
+                f"{folder} leads into {images}: masks would lie among photos; move --out."
             )
     if not files:
         raise DataError(f"{images} holds no photo ({', '.join(SUFFIXES)}); give another folder.")
