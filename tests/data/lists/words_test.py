@@ -1,5 +1,6 @@
-"""Words that are no labels: numbers of boxes, and what programs write where there is none."""
+"""What the words of a text are: labels, numbers of boxes, or what stands for no label."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,47 @@ def test_words_within_names_stay(tmp_path):
     photo = CocoPhoto("a.jpg", (8, 8), (Instance("none", False, 1.0, []),))
     coco = Coco(tmp_path / "a.json", ("none",), {"a.jpg": photo})
     assert name_classes(coco.listed(), None, where="a.json").rows[0].labels == ("none",)
+
+
+@pytest.mark.fault(
+    "labels in JSON as one text with spaces, `cat dog`",
+    "they are told apart as in a CSV, which is said; names in arrays stand as they are",
+)
+@pytest.mark.parametrize(
+    ("content", "labels", "said"),
+    [
+        (["cat dog", "dog", "cat"], [("cat", "dog"), ("dog",), ("cat",)], "'cat dog' is 2 labels"),
+        (["red fox", "blue whale"], [("red fox",), ("blue whale",)], "'red fox' is one name"),
+        (["['cat', 'dog']", ""], [("cat", "dog"), ()], ""),
+        ([["cat dog"], ["dog"], ["cat"]], [("cat dog",), ("dog",), ("cat",)], ""),
+        (["red fox", ["red fox"], ["fox"]], [("red fox",), ("red fox",), ("fox",)], "is one name"),
+        (["cat dog", ["cat"], ["dog"]], [("cat", "dog"), ("cat",), ("dog",)], "is 2 labels"),
+        # Arrays of several labels say that the list does not separate by spaces.
+        (
+            ["red fox", "red kite", ["a", "b"]],
+            [("red fox",), ("red kite",), ("a", "b")],
+            "one name",
+        ),
+        ([["0.5", "a,b"], ["a, none"]], [("0.5", "a,b"), ("a, none",)], ""),
+    ],
+)
+@pytest.mark.parametrize("lines", [False, True])
+def test_texts_of_labels(tmp_path, content, labels, said, lines):
+    path = tmp_path / ("a.jsonl" if lines else "a.json")
+    entries = {f"{i}.jpg": given for i, given in enumerate(content)}
+    text = json.dumps(entries)
+    if lines:
+        text = "\n".join(json.dumps({"file": f, "labels": x}) for f, x in entries.items())
+    path.write_text(text)
+    found = read_list(path, tmp_path).labelled
+    assert [row.labels for row in found.rows] == labels
+    assert said in "\n".join(found.notes) and ("label" in "".join(found.notes)) == bool(said)
+
+
+@pytest.mark.fault("null or NaN for the labels of a photo in JSON", "it shows no class")
+def test_no_labels_in_json(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a.jpg": null, "b.jpg": NaN, "c.jpg": ["None"], "d.jpg": ["cat", "none"]}')
+    found = read_list(path, tmp_path).labelled
+    assert [row.labels for row in found.rows] == [(), (), (), ("cat", "none")]
+    assert "no label is meant by null (1), NaN (1), None (1); where" in found.notes[-1]

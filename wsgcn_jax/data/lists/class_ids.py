@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
-from wsgcn_jax.data.class_list import is_class_name, plain_name
+from wsgcn_jax.data.class_list import name_fault, plain_name
 from wsgcn_jax.data.files import unknown_name
 from wsgcn_jax.data.labels import BACKGROUND, COCO_CLASSES, VOC_CLASSES
 from wsgcn_jax.data.lists.rows import Listed, Row
@@ -167,9 +167,12 @@ def _check(rows: Sequence[Row], classes: tuple[str, ...], where: str) -> None:
             f"{where}: more than {_MOST_CLASSES} labels ({len(names)}); a mask has no room for "
             f"{names[_MOST_CLASSES]!r}."
         )
+    lines = {name: row.line for row in reversed(rows) for name in row.labels or ()}
     for name in names:
-        if not is_class_name(name):
-            raise DataError(f"{where}: {name[:_MOST_CHARACTERS]!r} is no name of a class.")
+        if fault := name_fault(name):
+            at = f"{where}, line {lines[name]}" if name in lines else where
+            shown = repr(name[:_MOST_CHARACTERS])
+            raise DataError(f"{at}: the label {shown} is no name of a class: {fault}.")
     for row in rows:
         for name in row.labels or ():
             at = f"{where}, line {row.line}"
