@@ -26,6 +26,7 @@ from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.crf import DEEPLAB
 from wsgcn_jax.data.class_list import check_classes, write_classes
 from wsgcn_jax.data.files import check_folder, read_bytes, write_atomic
+from wsgcn_jax.data.lists.walk import walk
 from wsgcn_jax.data.outputs import check_foreign, check_output
 from wsgcn_jax.data.photos import MAX_BYTES, SUFFIXES, decode_photo, photo_size
 from wsgcn_jax.folders import absolute
@@ -77,14 +78,14 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
     Raises:
         DataError: a folder cannot be used.
     """
-    files = _photos(images, out)
+    files, lost = _photos(images, out)
     check_output(
         (out, *{(out / file).parent for file in files}), {"the network's folder": checkpoint}
     )
     check_foreign(out, STAMP)
     segmenter = load_segmenter(absolute(checkpoint))
     with locked(EPath(out)):
-        return _predict(segmenter, images, files, out, crf=crf)
+        return lost + _predict(segmenter, images, files, out, crf=crf)
 
 
 def _predict(
@@ -123,16 +124,18 @@ def _predict(
     return skipped
 
 
-def _photos(images: Path, out: Path) -> list[Path]:
-    """The photos below a folder, relative to it; each mask's name must be one photo's only."""
+def _photos(images: Path, out: Path) -> tuple[list[Path], list[Skipped]]:
+    """The photos below a folder, relative to it, and what is not read, and why.
+
+    Each mask's name must be one photo's only.
+    """
     check_folder(images, what="the photo folder", fix="give another by --images")
-    if out.resolve().is_relative_to(images.resolve()):
+    found = walk(images)
+    if any(out.resolve().is_relative_to(place) for place in found.places):
         raise DataError(f"{out} lies in {images}: masks would be taken for photos; move --out.")
     files: dict[Path, Path] = {}
-    for path in sorted(images.rglob("*")):
-        file = path.relative_to(images)
-        hidden = any(part.startswith(".") for part in file.parts)
-        if path.suffix.lower() not in SUFFIXES or hidden or not path.is_file():
+    for file in sorted(map(Path, found.names())):
+        if file.suffix.lower() not in SUFFIXES:
             continue
         other = files.setdefault(file.with_suffix(""), file)
         if other != file:
@@ -144,16 +147,14 @@ def _photos(images: Path, out: Path) -> list[Path]:
                 f"{images}: the mask of {file} and the folder {file.with_suffix('.png')} would "
                 "share one name; rename one."
             )
-    real = images.resolve()
-    for file in files.values():
-        if (out / file).parent.resolve().is_relative_to(real):
+    for folder in dict.fromkeys((out / file).parent for file in files.values()):
+        if any(folder.resolve().is_relative_to(place) for place in found.places):
             raise DataError(
-                f"{out / file.parent} leads into {images}: masks would lie among photos; "
-                "move --out."
+                f"{folder} leads into {images}: masks would lie among photos; move --out."
             )
     if not files:
         raise DataError(f"{images} holds no photo ({', '.join(SUFFIXES)}); give another folder.")
-    return list(files.values())
+    return list(files.values()), [Skipped(name, f"it {why}") for name, why in found.lost.items()]
 
 
 def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:

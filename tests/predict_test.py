@@ -221,6 +221,27 @@ def test_no_photo_and_no_mask_of_others_is_touched(trained, photos, tmp_path, ca
     assert before == {path: path.stat().st_mtime_ns for path in photos.rglob("*")}
 
 
+@pytest.mark.fault(
+    "`predict --images` on a folder with links to folders",
+    "their photos get masks; a link that leads nowhere or to a folder that is read is named",
+)
+def test_links_among_the_photos_are_followed(tmp_path, capsys):
+    for name in ("photos/a.jpg", "far/sub/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for link, to in (("far", "far"), ("far/back", "photos"), ("gone", "gone"), ("twin", "far")):
+        (tmp_path / "photos" / link).symlink_to(tmp_path / to)
+    files = command._photos(tmp_path / "photos", tmp_path / "out")
+    assert [str(file) for file in files] == ["a.jpg", "far/sub/b.png"]
+    assert capsys.readouterr().err.splitlines() == [
+        "left out: gone: it leads nowhere",
+        "left out: twin: it leads to far, which is read already",
+        "left out: far/back: it leads to photos, which is read already",
+    ]
+    with pytest.raises(DataError, match="masks would be taken for photos"):
+        command._photos(tmp_path / "photos", tmp_path / "far/out")
+
+
 @pytest.mark.fault("`predict` on broken photos only", "one line")
 def test_a_folder_of_broken_photos_is_an_error(trained, tmp_path, capsys):
     (tmp_path / "photos").mkdir()

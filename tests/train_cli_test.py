@@ -185,7 +185,7 @@ def test_the_default_folder_is_none_of_the_photos(tmp_path, monkeypatch, capsys)
     (tmp_path / "cat").mkdir()
     monkeypatch.chdir(tmp_path)
     assert train.main(["--config=test", "--photos=."]) == 2
-    assert "whose sub-folders are the labels" in capsys.readouterr().err
+    assert "of which everything is read" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["cat"]
 
 

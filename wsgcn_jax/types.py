@@ -16,6 +16,7 @@ IGNORE = 255
 """Label of a pixel that nobody has labelled: never trained on, never scored."""
 
 
+_JOINERS = "\u200c\u200d"
 _NEAR = 0.65  # how alike two names must be (difflib's ratio) for one to be proposed for the other
 _MOST, _TAIL = 1000, 300  # characters of a line, and of its end where it is longer
 
@@ -33,6 +34,20 @@ def printable(text: str, *, most: int = _MOST) -> str:
     shown = text if len(text) <= most else f"{text[: most - _TAIL]} ... {text[-_TAIL:]}"
     each = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return "".join(each)
+
+
+def hidden_character(text: str) -> str | None:
+    """Returns the first character that cannot be printed; None where there is none.
+
+    A joiner (U+200C, U+200D) between two that can be seen is part of a word of Persian or Hindi, or
+    of a picture: it is none.
+    """
+    for i, character in enumerate(text):
+        around = text[i - 1 : i] + text[i + 1 : i + 2]
+        joins = character in _JOINERS and len(around) == 2 and " " not in around
+        if not character.isprintable() and not (joins and around.isprintable()):
+            return character
+    return None
 
 
 def near_name(name: str, known: Iterable[str]) -> str | None:

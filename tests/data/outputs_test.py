@@ -62,8 +62,8 @@ def test_foreign_masks_do_not_pass_for_results(tmp_path):
         ("photos", "photos is the photos' folder; name another"),
         ("link", "link is the photos' folder; name another"),
         ("truth", "truth is the true masks' folder; name another"),
-        ("photos/run", "lies in .*photos, whose sub-folders are the labels"),
-        ("link/run", "lies in .*photos, whose sub-folders are the labels"),
+        ("photos/run", "lies in .*photos, of which everything is read"),
+        ("link/run", "lies in .*photos, of which everything is read"),
         ("run", "the true masks' folder, is what a run in .*run writes"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_run_keeps_away_from_what_it_reads(tmp_path, root, said):
     masks = tmp_path / "run/pseudo_labels" if root == "run" else truth
     inputs = {"the photos' folder": photos, "the true masks' folder": masks}
     with pytest.raises(DataError, match=f"^workdir: .*{said}"):
-        check_work_folder(tmp_path / root, ["data", "pseudo_labels"], inputs, photos)
+        check_work_folder(tmp_path / root, ["data", "pseudo_labels"], inputs, [photos])
 
 
 def test_a_work_folder_may_lie_beside_listed_photos_and_hold_them(tmp_path):

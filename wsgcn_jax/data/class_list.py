@@ -9,11 +9,12 @@ from etils.epath import Path, PathLike
 
 from wsgcn_jax.data.files import read_text, write_atomic
 from wsgcn_jax.data.labels import BACKGROUND, PALETTE, VOC_CLASSES
-from wsgcn_jax.types import IGNORE, DataError
+from wsgcn_jax.types import IGNORE, DataError, hidden_character
 
 CLASS_LIST = "classes.json"
 
 _MOST_CHARACTERS = 100  # of a class's name
+_EMPTY = "\u115f\u1160\u3164\uffa0\u2800"  # letters and a picture of which nothing is seen
 
 
 def write_classes(folder: PathLike, classes: Sequence[str]) -> None:
@@ -72,8 +73,11 @@ def class_names(given: Iterable[object], *, where: str) -> tuple[str, ...]:
     """
     names = []
     for name in given:
-        if not isinstance(name, str) or not is_class_name(plain_name(name)):
-            raise DataError(f"{where}: {name!r:.{_MOST_CHARACTERS}} is no name of a class.")
+        shown = f"{where}: {name!r:.{_MOST_CHARACTERS}} is no name of a class"
+        if not isinstance(name, str):
+            raise DataError(f"{shown}: it is no text; write it in quotes.")
+        if fault := name_fault(plain_name(name)):
+            raise DataError(f"{shown}: {fault}.")
         names.append(plain_name(name))
     if not names or not is_background(names[0]):
         names = [BACKGROUND, *names]
@@ -92,11 +96,21 @@ def is_background(name: str) -> bool:
     return name.strip("_").lower() == BACKGROUND
 
 
-def is_class_name(name: str) -> bool:
-    """Whether a text of bounded length can be printed and has a letter, a digit or a picture."""
-    signs = {unicodedata.category(character) for character in name}
-    meaning = any(sign[0] in "LN" or sign == "So" for sign in signs)
-    return meaning and len(name) <= _MOST_CHARACTERS and name.isprintable()
+def name_fault(name: str) -> str | None:
+    """Says why a text can be no name of a class, and what to do; None where it can be one.
+
+    It is at most 100 characters that can be printed (`hidden_character`), a letter, a digit or a
+    picture among them.
+    """
+    hidden = hidden_character(name)
+    if hidden is not None:
+        return f"it holds the invisible character U+{ord(hidden):04X}; remove it"
+    signs = {unicodedata.category(character) for character in name if character not in _EMPTY}
+    if not any(sign[0] in "LN" or sign == "So" for sign in signs):
+        return "it has no letter, digit or picture; write a word"
+    if len(name) > _MOST_CHARACTERS:
+        return f"it has {len(name)} characters, more than {_MOST_CHARACTERS}; shorten it"
+    return None
 
 
 def parse_classes(given: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from wsgcn_jax.data.class_list import check_classes, class_names, read_classes
 from wsgcn_jax.data.files import check_folder
 from wsgcn_jax.data.listed import ListedPhotos
 from wsgcn_jax.data.lists import read_list
+from wsgcn_jax.data.lists.walk import walk
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.types import DataError
 
@@ -95,9 +96,14 @@ class FolderSource:
         """
         return self._splits[split].read(name, self.classes())
 
-    def reads_sub_folders(self) -> bool:
-        """Tells whether sub-folders' names are the labels: then all that is below is read."""
-        return self._root.is_dir() and self._list().is_dir()
+    def walked(self) -> tuple[Path, ...]:
+        """The folders of which all that is below is read, where sub-folders' names are the labels.
+
+        They are the photos' folder, and those that links in it lead to.
+        """
+        if not self._root.is_dir() or not self._list().is_dir():
+            return ()
+        return (self._root, *walk(self._root).places[1:])
 
     def _classes_of_masks(self) -> tuple[str, ...] | None:
         """The class list beside the masks: their numbers have a meaning already."""

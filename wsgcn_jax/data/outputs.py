@@ -40,7 +40,7 @@ def check_work_folder(
     root: PathLike,
     stages: Sequence[str],
     inputs: Mapping[str, PathLike | None],
-    walked: PathLike | None = None,
+    walked: Sequence[PathLike] = (),
 ) -> None:
     """Refuses a work folder in which a run's files would mix with those that it reads.
 
@@ -48,8 +48,7 @@ def check_work_folder(
         root: the work folder.
         stages: the folders in it that stages own.
         inputs: folders that are read, by what to call them; None: there is none of that kind.
-        walked: a folder of which everything below is read, whatever it is called; None: there is
-            none.
+        walked: folders of which everything below is read, whatever it is called.
 
     Raises:
         DataError: the work folder is one that is read, or lies in one of which everything is read,
@@ -67,11 +66,12 @@ def check_work_folder(
                 raise DataError(
                     f"workdir: {path}, {what}, is what a run in {root} writes; name another folder."
                 )
-    if walked is not None and place.is_relative_to(_real(walked)):
-        raise DataError(
-            f"workdir: {root} lies in {walked}, whose sub-folders are the labels: results would "
-            "be taken for photos; name a folder outside it."
-        )
+    for folder in walked:
+        if place.is_relative_to(_real(folder)):
+            raise DataError(
+                f"workdir: {root} lies in {folder}, of which everything is read: results "
+                "would be taken for photos; name a folder outside it."
+            )
 
 
 def check_foreign(folder: PathLike, stamp: str) -> None:

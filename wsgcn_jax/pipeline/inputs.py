@@ -36,13 +36,13 @@ def check_place(config: ConfigDict, root: PathLike, stages: Sequence[str]) -> No
         return
     photos = Path(os.path.expanduser(section.root))
     own = section.source == "folder"
-    walked = own and FolderSource(photos, section.labels, section.masks).reads_sub_folders()
+    walked = FolderSource(photos, section.labels, section.masks).walked() if own else ()
     masks = photos / section.masks if own and section.masks else None
     check_work_folder(
         root,
         stages,
         {"the photos' folder": photos, "the true masks' folder": masks},
-        photos if walked else None,
+        walked,
     )
 
 

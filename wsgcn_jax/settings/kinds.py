@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
-from wsgcn_jax.types import near_name
+from wsgcn_jax.types import hidden_character, near_name
 
 
 class Kind(Protocol):
@@ -103,7 +103,7 @@ class Text(NamedTuple):
 
     def holds(self, value: Any) -> bool:
         """Tells whether it is such a text, not only blanks."""
-        return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+        return isinstance(value, str) and bool(value.strip()) and hidden_character(value) is None
 
     def __str__(self) -> str:
         return "a text, not empty, without line breaks"

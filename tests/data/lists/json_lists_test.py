@@ -53,6 +53,7 @@ def test_json(tmp_path, name, text):
         ("a.json", "3", "entry 1: expected"),
         ("a.json", '{"p.jpg": 3}', "entry 1: expected"),
         ("a.json", "[]", "names no photo"),
+        ("a.json", '{"p.jpg": "0.5 0.5 0.1 0.1"}', "line 1: 0.5 is a number"),
         ("a.json", '{"p.jpg": ["a"], "p.jpg": ["b"]}', r"'p\.jpg' is given twice"),
     ],
 )

@@ -301,7 +301,14 @@ def test_numbers_are_no_labels_where_several_columns_may_hold_them(root, given, 
     "one line, safe to print",
 )
 def test_names_no_class_can_have(root):
-    for name in ("x" * 101, "a\x1b[31m", "---", "->"):
-        with pytest.raises(DataError, match="is no name of a class") as caught:
-            _read(root, f"a.jpg,{name}\n")
+    for name, why in {
+        "x" * 101: r"it has 101 characters, more than 100; shorten it\.",
+        "a\x1b[31m": r"it holds the invisible character U\+001B; remove it\.",
+        "---": r"it has no letter, digit or picture; write a word\.",
+        "->": r"it has no letter, digit or picture; write a word\.",
+    }.items():
+        with pytest.raises(
+            DataError, match=rf"csv, line 2: .* is no name of a class: {why}"
+        ) as caught:
+            _read(root, f"b.jpg,cat\na.jpg,{name}\n")
         assert str(caught.value).isprintable() and len(str(caught.value)) < 500

@@ -1,15 +1,16 @@
 """Rows of names into class ids: what is joined, what is refused, which names are alike."""
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
-from wsgcn_jax.data.class_list import is_class_name, plain_name
+from wsgcn_jax.data.class_list import name_fault, plain_name
 from wsgcn_jax.data.files import unknown_name
 from wsgcn_jax.data.labels import BACKGROUND, COCO_CLASSES, VOC_CLASSES
 from wsgcn_jax.data.lists.rows import Listed, Row
-from wsgcn_jax.data.lists.words import split_labels
+from wsgcn_jax.data.lists.words import BLANK, decimal, parts_of, split_labels
 from wsgcn_jax.types import DataError
 
 KNOWN = frozenset((*VOC_CLASSES, *COCO_CLASSES))
@@ -53,15 +54,20 @@ def name_classes(listed: Listed, given: tuple[str, ...] | None, *, where: str) -
     name = PurePath(where).name
     notes = [f"{name}: {listed.form}", *listed.notes]
     rows = list(listed.rows)
+    known = KNOWN if given is None else frozenset(given)
+    blank = BLANK - {one.casefold() for one in given or ()} if listed.blanks else frozenset()
     if not listed.exact:
-        known = KNOWN if given is None else frozenset(given)
-        names, rule = split_labels([row.labels or () for row in rows], known)
-        rows = [row._replace(labels=found) for row, found in zip(rows, names, strict=True)]
-        if rule:
-            notes.append(f"{name}: {rule}")
+        rows, rule = _split(rows, known, blank, where)
+        notes += [f"{name}: {rule}"] if rule else []
     rows = [_with_plain_names(row) for row in rows]
+    rows = [row._replace(labels=()) if _is_blank(row.labels, blank) else row for row in rows]
+    if said := _blanks(listed, rows, blank):
+        notes.append(f"{name}: {said}")
     if listed.classes is not None:
-        listed = listed._replace(classes=tuple(map(plain_name, listed.classes)))
+        used = {label for row in rows for label in row.labels or ()}
+        declared = dict.fromkeys(map(plain_name, listed.classes))
+        kept = tuple(one for one in declared if one in used or one.casefold() not in blank)
+        listed = listed._replace(classes=kept)
     rows, joined = _joined(rows, where)
     notes += joined
     classes = given if given is not None else (BACKGROUND, *(listed.classes or _in_order(rows)))
@@ -69,6 +75,52 @@ def name_classes(listed: Listed, given: tuple[str, ...] | None, *, where: str) -
     if given is None and listed.classes is None and (alike := alike_names(classes[1:])):
         notes.append(f"{name}: warning: {alike}")
     return Labelled(classes, tuple(rows), tuple(notes))
+
+
+def _split(
+    rows: Sequence[Row], known: frozenset[str], blank: frozenset[str], where: str
+) -> tuple[list[Row], str | None]:
+    """Rows whose texts are names, those that are exact as they are; and what a space means.
+
+    Raises:
+        DataError: a text is a number.
+    """
+    exact = [row.labels or () for row in rows if row.exact]
+    texts = [row for row in rows if not row.exact]
+    names, rule = split_labels(
+        [row.labels or () for row in texts],
+        known.union(*exact),
+        blank=blank,
+        separated=any(len(labels) > 1 for labels in exact),
+    )
+    for row, found in zip(texts, names, strict=True):
+        for one in found:
+            if one not in known and (number := decimal(one)):
+                raise DataError(
+                    f"{where}, line {row.line}: {number} is a number, not a label; write the "
+                    "names of classes only."
+                )
+    each = iter(names)
+    return [row if row.exact else row._replace(labels=next(each)) for row in rows], rule
+
+
+def _is_blank(labels: Sequence[str] | None, blank: frozenset[str]) -> bool:
+    return labels is not None and len(labels) == 1 and labels[0].casefold() in blank
+
+
+def _blanks(listed: Listed, rows: Sequence[Row], blank: frozenset[str]) -> str | None:
+    """Says which words of a list stand for no label; None where none does."""
+    found: Counter[str] = Counter()
+    for before, after in zip(listed.rows, rows, strict=True):
+        words = list(before.labels or ())
+        if not (listed.exact or before.exact):
+            words = [part for field in words for part in parts_of(field)]
+        kept = after.labels or ()
+        found.update({word for word in words if word.casefold() in blank and word not in kept})
+    if not found:
+        return None
+    counts = ", ".join(f"{word} ({count})" for word, count in found.items())
+    return f"no label is meant by {counts}; where it is one, name all classes (data.classes)"
 
 
 def _with_plain_names(row: Row) -> Row:
@@ -115,9 +167,12 @@ def _check(rows: Sequence[Row], classes: tuple[str, ...], where: str) -> None:
             f"{where}: more than {_MOST_CLASSES} labels ({len(names)}); a mask has no room for "
             f"{names[_MOST_CLASSES]!r}."
         )
+    lines = {name: row.line for row in reversed(rows) for name in row.labels or ()}
     for name in names:
-        if not is_class_name(name):
-            raise DataError(f"{where}: {name[:_MOST_CHARACTERS]!r} is no name of a class.")
+        if fault := name_fault(name):
+            at = f"{where}, line {lines[name]}" if name in lines else where
+            shown = repr(name[:_MOST_CHARACTERS])
+            raise DataError(f"{at}: the label {shown} is no name of a class: {fault}.")
     for row in rows:
         for name in row.labels or ():
             at = f"{where}, line {row.line}"

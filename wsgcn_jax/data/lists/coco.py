@@ -53,7 +53,7 @@ class Coco(NamedTuple):
             for line, (file, photo) in enumerate(self.photos.items(), start=1)
         )
         form = f"COCO instances, {len(self.classes)} classes"
-        return Listed(form, tuple(rows), exact=True, classes=self.classes)
+        return Listed(form, tuple(rows), exact=True, classes=self.classes, blanks=False)
 
     def mask(self, file: str, classes: tuple[str, ...]) -> np.ndarray:
         """Draws the mask of a photo.

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from wsgcn_jax.data.files import check_relative
 from wsgcn_jax.data.lists.dialect import is_photo
+from wsgcn_jax.data.lists.walk import walk
 
 
 class Finder:
@@ -80,9 +81,8 @@ def _index(root: Path) -> dict[str, str | None]:
     """Files by their key, and photos by their key without ending; None where two share one."""
     found: dict[str, str | None] = {}
     stems: dict[str, str | None] = {}
-    for folder, _, files in os.walk(root):
-        base = Path(folder).relative_to(root)
-        names = [(base / file).as_posix() for file in sorted(files)]
+    for folder, files in walk(root, hidden=True).files.items():
+        names = [(PurePath(folder) / file).as_posix() for file in sorted(files)]
         _enter(found, names, _key)
         _enter(stems, filter(is_photo, names), lambda name: _key(os.path.splitext(name)[0]))
     return stems | found

@@ -10,7 +10,6 @@ from wsgcn_jax.data.files import read_bytes
 from wsgcn_jax.data.lists.dialect import FILE_WORDS, LABEL_WORDS, MASK_WORDS, plain_word
 from wsgcn_jax.data.lists.rows import Listed, Row
 from wsgcn_jax.data.lists.text import read_list_text
-from wsgcn_jax.data.lists.words import SEPARATORS
 from wsgcn_jax.types import DataError
 
 MAX_BYTES = 2**30
@@ -74,7 +73,7 @@ def _listed(rows: Iterable[Row], form: str, path: str | os.PathLike[str]) -> Lis
     found = tuple(rows)
     if not found:
         raise DataError(f"{path} names no photo; write {_FORM} a line.")
-    return Listed(form, found, exact=True)
+    return Listed(form, found)
 
 
 def _row(entry: Any, line: int, where: str) -> Row:
@@ -82,13 +81,16 @@ def _row(entry: Any, line: int, where: str) -> Row:
         raise DataError(f"{where}: expected {_FORM}, found {str(entry)[:80]!r}.")
     files, labels, masks = (_keys(entry, w) for w in (FILE_WORDS, LABEL_WORDS, MASK_WORDS))
     file = next((entry[key] for key in files if isinstance(entry[key], str)), "")
-    names = entry[labels[0]] if labels else None
-    names = SEPARATORS.split(names) if isinstance(names, str) else names
+    given = entry[labels[0]] if labels else ...
+    if given is None or given != given:  # null, or NaN as Python writes it
+        given = "null" if given is None else "NaN"
+    names = [given] if isinstance(given, str) else given
     if not file or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise DataError(f"{where}: expected {_FORM}, found {str(entry)[:80]!r}.")
     clean = (" ".join(name.split()) for name in names)
     mask = entry[masks[0]] if masks and isinstance(entry[masks[0]], str) else None
-    return Row(file, tuple(dict.fromkeys(name for name in clean if name)), line, mask)
+    found = tuple(dict.fromkeys(name for name in clean if name))
+    return Row(file, found, line, mask, exact=names is given)
 
 
 def _keys(entry: dict[str, Any], words: frozenset[str]) -> list[str]:

@@ -12,12 +12,14 @@ class Row(NamedTuple):
             None: the mask says which.
         line: where the list names it, from 1.
         mask: the file of its mask as the list spells it; None: the list names none.
+        exact: whether its labels are names as they stand, though the list is not `exact`.
     """
 
     file: str
     labels: tuple[str, ...] | None
     line: int
     mask: str | None = None
+    exact: bool = False
 
 
 class Listed(NamedTuple):
@@ -30,6 +32,7 @@ class Listed(NamedTuple):
         classes: the names that the form itself declares, without background; None: those that
             the rows name, in order of appearance.
         notes: what the reader of the log should know besides.
+        blanks: whether `NaN`, `none` and their like stand for no label (`words.BLANK`).
     """
 
     form: str
@@ -37,3 +40,4 @@ class Listed(NamedTuple):
     exact: bool = False
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    blanks: bool = True

@@ -20,8 +20,8 @@ from wsgcn_jax.types import DataError
 _PRESENT = {"1": True, "1.0": True, "true": True, "yes": True, "x": True}
 _ABSENT = {"0": False, "0.0": False, "-1": False, "false": False, "no": False, "": False}
 _ONE_HOT = _PRESENT | _ABSENT
-_NUMBER = re.compile(r"[-+]?\d+\.\d+")
 _WHOLE = re.compile(r"[-+]?\d+")
+_NUMBERS = re.compile(r"[-+]?\d*\.?\d+(\s+[-+]?\d*\.?\d+)*")
 
 
 def read_table(path: str | os.PathLike[str], exists: Exists) -> Listed:
@@ -51,6 +51,7 @@ def _recognised(cells: Cells, path: str) -> Listed:
     for line, row in cells.rows:
         if cells.file >= len(row) or not row[cells.file]:
             raise DataError(f"{path}, line {line}: expected `file,label label ...`, found {row}.")
+    cells = _with_columns_of_numbers(cells)
     said = f"columns separated by {cells.delimiter}"
     if cells.header is not None:
         said += f", with the header {','.join(cells.header)}"
@@ -68,6 +69,16 @@ def _recognised(cells: Cells, path: str) -> Listed:
     return _label_list(cells, mask, said, path)
 
 
+def _with_columns_of_numbers(cells: Cells) -> Cells:
+    """Of lines such as `a.jpg 1 0`, the numbers in columns of their own, as with commas."""
+    rest = [row[1] for _, row in cells.rows if len(row) > 1]
+    if cells.delimiter != "space" or not rest or not all(map(_NUMBERS.fullmatch, rest)):
+        return cells
+    rows = tuple((line, (row[0], *" ".join(row[1:]).split())) for line, row in cells.rows)
+    header = cells.header and (cells.header[0], *" ".join(cells.header[1:]).split())
+    return cells._replace(header=header, rows=rows)
+
+
 def _label_list(cells: Cells, mask: int | None, said: str, path: str) -> Listed:
     """A photo a row; its labels in the columns that the header calls so, else in all others."""
     header = cells.header or ()
@@ -81,9 +92,6 @@ def _label_list(cells: Cells, mask: int | None, said: str, path: str) -> Listed:
         beyond = range(len(header), len(row)) if header else ()
         columns = [*wanted, *beyond] or [i for i in range(len(row)) if i not in (cells.file, mask)]
         fields = tuple(row[i] for i in columns if i < len(row) and row[i])
-        for field in fields:
-            if _NUMBER.fullmatch(field):
-                raise DataError(f"{path}, line {line}: {field} is a number, not a label.")
         given = row[mask] if mask is not None and mask < len(row) else None
         rows.append(Row(row[cells.file], fields, line, given or None))
     if not cells.header and _is_nameless(cells):

@@ -17,27 +17,40 @@ from collections.abc import Collection, Iterable, Sequence
 SEPARATORS = re.compile(r"[,;|]")
 """What always separates labels."""
 
+BLANK = frozenset(("#n/a", "<na>", "n/a", "na", "nan", "none", "null"))
+"""What programs write where there is no label, without regard to case."""
+
+_DECIMAL = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?")
 _AROUND = " \t[](){}'\""  # of a list as programs print it: ['cat', 'dog']
 
 
 def split_labels(
-    rows: Sequence[Sequence[str]], known: Collection[str]
+    rows: Sequence[Sequence[str]],
+    known: Collection[str],
+    *,
+    blank: Collection[str] = (),
+    separated: bool = False,
 ) -> tuple[list[tuple[str, ...]], str | None]:
     """Splits the label fields of all rows of a list.
 
     Args:
         rows: the fields of each row.
         known: names that stay whole.
+        blank: words in lower case that are no labels where they stand alone between separators.
+        separated: whether the list has labels elsewhere that separators of 1 tell apart.
 
     Returns:
         The names of each row without doubles, in order; and in words what a space means where
         there are fields that have one.
     """
-    fields = [[part for field in row for part in _parts(field)] for row in rows]
-    separated = any(len(parts) > 1 or len(row) > 1 for parts, row in zip(fields, rows, strict=True))
+    fields = [[part for field in row for part in parts_of(field)] for row in rows]
+    pairs = zip(fields, rows, strict=True)
+    separated |= any(len(parts) > 1 or len(row) > 1 for parts, row in pairs)
     distinct = Counter(part for parts in fields for part in dict.fromkeys(parts))
-    alone = {part for part in distinct if " " not in part}
-    cut = {part: _runs(part.split(), known, alone) for part in distinct}
+    blanks = {part for part in distinct if part.casefold() in blank}
+    alone = {part for part in distinct if " " not in part} - blanks
+    cut = {part: () if part in blanks else _runs(part.split(), known, alone) for part in distinct}
     unsolved = [part for part, names in cut.items() if names is None]
     spaces = not separated and _share_words(unsolved, distinct)
     for part in unsolved:
@@ -46,7 +59,18 @@ def split_labels(
     return named, _rule(cut)
 
 
-def _parts(field: str) -> list[str]:
+def decimal(name: str) -> str | None:
+    """The first decimal number of a name that is made of numbers, or ends in several; else None.
+
+    A single one behind a word is part of its name: `Tesla 2.0`.
+    """
+    words = name.split()
+    found = [word for word in words if _DECIMAL.fullmatch(word)]
+    numbers = len(found) > 1 or all(map(_NUMBER.fullmatch, words))
+    return found[0] if found and numbers else None
+
+
+def parts_of(field: str) -> list[str]:
     """Fields between separators, with single spaces between words."""
     pieces = (" ".join(p.strip(_AROUND).split()) for p in SEPARATORS.split(field))
     return [piece for piece in pieces if piece]
