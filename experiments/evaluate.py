@@ -10,7 +10,7 @@ any, the scores with them as background stand beside. Exit status: 0 measured, 2
 be used.
 """
 
-import json
+import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from wsgcn_jax import data
-from wsgcn_jax.data.class_list import check_classes, parse_classes, read_classes
-from wsgcn_jax.data.files import check_folder, check_relative, read_text, unknown_name, write_atomic
+from wsgcn_jax.data.class_list import CLASS_LIST, check_classes, parse_classes, read_classes
+from wsgcn_jax.data.files import check_folder, check_relative, read_text, unknown_name
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.types import IGNORE, DataError
 
-from .command import Parser, check_json, fail
+from .command import Parser, check_json, fail, write_json
 
 _NAMED = 5
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
     try:
-        check_json(options.json)
+        check_json(options.json, _read_besides_masks(options))
         names = _names(options.truth, options.list)
         classes = _classes(options.classes, options.pred, options.truth)
         averaged = [
@@ -56,11 +56,16 @@ def main(argv: Sequence[str]) -> int:
             options.pred, options.truth, classes, averaged or list(range(len(classes))), names
         )
         print(text(scores))
-        if options.json:
-            write_atomic(options.json, json.dumps(scores, indent=1).encode())
+        write_json(options.json, scores)
     except DataError as error:
         return fail(str(error))
     return 0
+
+
+def _read_besides_masks(options: argparse.Namespace) -> list[Path]:
+    """The files of names that the figures must not replace, whatever they hold."""
+    lists = [folder / CLASS_LIST for folder in (options.pred, options.truth)]
+    return [*lists, *(Path(name) for name in (options.list, options.classes) if name)]
 
 
 def evaluate(

@@ -162,7 +162,7 @@ def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:
     }
     text = json.dumps(made_by, indent=1)
     path = out / STAMP
-    if path.exists() and path.read_text(errors="replace") != text:
+    if path.is_file() and path.read_text(errors="replace") != text:
         raise DataError(f"{out} holds masks of another network or setting; give another --out.")
     try:
         write_atomic(path, text.encode())

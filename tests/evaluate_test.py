@@ -1,6 +1,7 @@
 """The command that scores a folder of masks, against the golden metrics."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -170,3 +171,48 @@ def test_class_names_come_from_the_list_beside_the_masks(folders, tmp_path):
     for given in (own, own[1:]):
         assert _run(pred, truth, f"--classes={','.join(given)}") == 0
     assert _run(pred, truth, f"--classes={','.join(own[1:-1])}") == 2
+
+
+@pytest.mark.fault(
+    "`--json` that names a mask, the class list, a pipe, a device or a folder",
+    "one line before the work; it stays as it is",
+)
+def test_figures_replace_nothing_but_figures(folders, tmp_path, capsys):
+    pred, truth = folders
+    write_classes(pred, data.VOC_CLASSES)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to pipe").symlink_to("pipe")
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "list.txt").write_text("[]")
+    (tmp_path / "notes").write_text("my notes")
+    (tmp_path / "mask.json").symlink_to(truth / "1.png")
+    for file, why in {
+        truth / "0.png": "it holds something else than JSON",
+        tmp_path / "mask.json": "it holds something else than JSON",
+        tmp_path / "notes": "it holds something else than JSON",
+        pred / "classes.json": "it is read",
+        tmp_path / "list.txt": "it is read",
+        tmp_path / "pipe": "it is a pipe or a device",
+        tmp_path / "to pipe": "it is a pipe or a device",
+        tmp_path / "round": "Too many levels of symbolic links",
+        truth: "it is a folder",
+    }.items():
+        before = os.lstat(file), file.read_bytes() if file.is_file() else b""
+        assert _run(pred, truth, f"--list={tmp_path}/list.txt", f"--json={file}") == 2
+        err = capsys.readouterr().err
+        assert err == f"error: --json={file} cannot be written: {why}; name another file\n"
+        after = os.lstat(file), file.read_bytes() if file.is_file() else b""
+        assert os.path.samestat(before[0], after[0]) and before[1] == after[1]
+
+
+@pytest.mark.fault("`--json` that names a link to a file", "the file is written, the link stays")
+def test_figures_are_written_through_links(folders, tmp_path):
+    (tmp_path / "own").mkdir()
+    for name in ("new", "old", "empty"):
+        (tmp_path / name).symlink_to(f"own/{name}.json")
+    (tmp_path / "own" / "old.json").write_text('{"miou": 0}')
+    (tmp_path / "own" / "empty.json").touch()
+    for name in ("new", "old", "empty"):
+        assert _run(*folders, f"--json={tmp_path / name}") == 0
+        assert (tmp_path / name).is_symlink()
+        assert json.loads((tmp_path / "own" / f"{name}.json").read_text())["photos"] == 4
