@@ -216,3 +216,50 @@ def test_figures_are_written_through_links(folders, tmp_path):
         assert _run(*folders, f"--json={tmp_path / name}") == 0
         assert (tmp_path / name).is_symlink()
         assert json.loads((tmp_path / "own" / f"{name}.json").read_text())["photos"] == 4
+
+
+@pytest.mark.fault("`--average` of classes that are nowhere", "their mean is `none`")
+def test_a_class_that_is_nowhere_has_no_mean(tmp_path, capsys):
+    for folder, value in (("truth", 0), ("pred", 255)):
+        mask = np.full((4, 4), value, np.uint8)
+        mask[0] = 0
+        data.write_mask(tmp_path / folder / "a.png", mask)
+    options = ("--classes=cat,dog", "--average=dog", f"--json={tmp_path}/s.json")
+    assert _run(tmp_path / "pred", tmp_path / "truth", *options) == 0
+    assert capsys.readouterr().out.count("none\n") == 4
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["miou"] is scores["as_background"]["miou"] is None
+
+
+@pytest.mark.fault("a mask that `--list` names several times", "it counts once, which is said")
+def test_each_mask_of_a_list_counts_once(folders, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text("1\n0\n")
+    assert _run(*folders, f"--list={tmp_path}/list.txt", f"--json={tmp_path}/once.json") == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "list.txt").write_text("1\n0\n0\n0.png\n./0\n.//1.JPG\n")
+    assert _run(*folders, f"--list={tmp_path}/list.txt", f"--json={tmp_path}/often.json") == 0
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/list.txt: 4 of 6 lines name a mask that stands above them; "
+        "each mask counts once\n"
+    )
+    assert (tmp_path / "once.json").read_text() == (tmp_path / "often.json").read_text()
+
+
+@pytest.mark.fault(
+    "masks called `.PNG`",
+    "scored as `.png`; two files of one name are one line",
+)
+def test_the_case_of_endings_does_not_matter(folders, tmp_path, capsys):
+    pred, truth = folders
+    assert _run(pred, truth, f"--json={tmp_path}/lower.json") == 0
+    (truth / "1.png").rename(truth / "1.PNG")
+    (pred / "2.png").rename(pred / "2.Png")
+    assert _run(pred, truth, f"--json={tmp_path}/upper.json") == 0
+    assert (tmp_path / "lower.json").read_text() == (tmp_path / "upper.json").read_text()
+    (tmp_path / "list.txt").write_text("1\n2\n")
+    assert _run(pred, truth, f"--list={tmp_path}/list.txt") == 0
+    if not (truth / "1.png").exists():  # as it does on a disk that ignores case
+        data.write_mask(truth / "1.png", METRIC["gt_1"])
+        capsys.readouterr()
+        assert _run(pred, truth) == 2
+        assert "1.PNG and 1.png are masks of one name" in capsys.readouterr().err
