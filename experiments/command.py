@@ -32,7 +32,9 @@ def fail_on_full_disk(error: OSError, out: Path) -> int:
     """Says that the disk is full, and returns the exit status 2; raises any other error again."""
     if error.errno != errno.ENOSPC:
         raise error
-    return fail(f"{out}: the disk is full; make room and start the same command again")
+    return fail(
+        f"{printable(str(out))}: the disk is full; make room and start the same command again"
+    )
 
 
 def check_json(file: Path | None, read: Iterable[Path] = ()) -> None:
@@ -148,7 +150,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends the command with one line."""
-        sys.exit(fail(f"{message} (--help lists the options)"))
+        sys.exit(fail(f"{printable(message)} (--help lists the options)"))
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -263,3 +263,20 @@ def test_the_case_of_endings_does_not_matter(folders, tmp_path, capsys):
         capsys.readouterr()
         assert _run(pred, truth) == 2
         assert "1.PNG and 1.png are masks of one name" in capsys.readouterr().err
+
+
+@pytest.mark.fault(
+    "a line end in the name of a folder or a mask",
+    r"the error shows it as `\n`, and is one line",
+    section="Untrusted files",
+)
+def test_line_ends_in_names_start_no_line(folders, tmp_path, capsys):
+    pred, truth = folders
+    data.write_mask(truth / "a\nerror: b.png", METRIC["gt_0"])
+    assert _run(pred, truth) == 2
+    err = capsys.readouterr().err
+    assert r"a\nerror: b.png" in err and err.count("\n") == 1
+    assert _run(pred, truth, "--allow-missing") == 0
+    assert capsys.readouterr().err.count("\n") == 1
+    assert _run(tmp_path / "no\nfolder", truth, "--allow-missing") == 2
+    assert capsys.readouterr().err.count("\n") == 1
