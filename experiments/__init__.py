@@ -1,5 +1,6 @@
 """Commands: `python -m experiments.train` and its kin."""
 
+import io
 import os
 import signal
 import sys
@@ -13,8 +14,16 @@ def _leave(number: int, _: object) -> NoReturn:
     os._exit(128 + number)
 
 
+def _print_anything() -> None:
+    """Prints what the terminal's encoding lacks as escapes: names have letters of any script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 # "-m" is what Python calls itself until it has found the module to run.
 if sys.argv and Path(sys.argv[0]).name in ("-m", "wsgcn"):
+    _print_anything()
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, _leave)
     # A command that started itself once more held them back until somebody listens.

@@ -6,14 +6,12 @@ Exit status: 0 measured, 2 the input cannot be used.
 """
 
 import importlib
-import json
 import sys
 from pathlib import Path
 
-from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.types import DataError
 
-from .command import Parser, check_json, fail
+from .command import Parser, check_json, fail, write_json
 
 BENCHMARKS: dict[str, str] = {
     "models": "step times of the networks against PyTorch's",
@@ -43,11 +41,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         check_json(options.json)
-        figures = options.module.run(options)
+        write_json(options.json, options.module.run(options))
     except DataError as error:
         return fail(str(error))
-    if options.json:
-        write_atomic(options.json, json.dumps(figures, indent=1).encode())
     return 0
 
 

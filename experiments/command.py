@@ -2,14 +2,17 @@
 
 import argparse
 import errno
+import json
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from wsgcn_jax.data.files import write_atomic
+from wsgcn_jax.folders import check_regular
 from wsgcn_jax.settings import did_you_mean
 from wsgcn_jax.types import DataError, Skipped, printable
 
@@ -29,24 +32,62 @@ def fail_on_full_disk(error: OSError, out: Path) -> int:
     """Says that the disk is full, and returns the exit status 2; raises any other error again."""
     if error.errno != errno.ENOSPC:
         raise error
-    return fail(f"{out}: the disk is full; make room and start the same command again")
+    return fail(
+        f"{printable(str(out))}: the disk is full; make room and start the same command again"
+    )
 
 
-def check_json(file: Path | None) -> None:
-    """Refuses, before the work, a file of `--json` that cannot be written.
+def check_json(file: Path | None, read: Iterable[Path] = ()) -> None:
+    """Refuses, before the work, a file of `--json` that cannot be written or must not be.
+
+    What a link leads to counts, which `write_json` writes.
+
+    Args:
+        file: of `--json`; None: there is none.
+        read: files that the command reads.
 
     Raises:
-        DataError: it is a folder, or its own folder cannot be made or written.
+        DataError: it is a folder, a pipe or a device, one that is read, or holds something else
+            than JSON; or its own folder cannot be made or written.
     """
     if file is None:
         return
+    target = Path(os.path.realpath(file))
+    if target in (Path(os.path.realpath(other)) for other in read):
+        raise DataError(f"--json={file} cannot be written: it is read; name another file")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(file.parent, os.W_OK) and not file.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise DataError(f"--json={file} cannot be written; name another file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(target.parent, os.W_OK):
+            raise PermissionError
+    except OSError as error:
+        raise DataError(f"--json={file} cannot be written; name another file") from error
+    reason = _not_json(target)
+    if reason is not None:
+        raise DataError(f"--json={file} cannot be written: {reason}; name another file")
+
+
+def _not_json(file: Path) -> str | None:
+    """Why figures may not take the place of what is there; None: they may."""
+    try:
+        if check_regular(file) and not isinstance(json.loads(file.read_bytes()), dict | list):
+            raise ValueError
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+    except (ValueError, RecursionError):
+        return None if file.suffix == ".json" else "it holds something else than JSON"
+    return None
+
+
+def write_json(file: Path | None, figures: object) -> None:
+    """Writes the file of `--json`, if there is one.
+
+    Raises:
+        DataError: something that is no file has come there since `check_json`.
+    """
+    if file is not None:
+        write_atomic(file, json.dumps(figures, indent=1).encode(), through_link=True)
 
 
 def log_skipped(skipped: Sequence[Skipped]) -> int:
@@ -109,7 +150,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends the command with one line."""
-        sys.exit(fail(f"{message} (--help lists the options)"))
+        sys.exit(fail(f"{printable(message)} (--help lists the options)"))
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

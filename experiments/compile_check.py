@@ -3,7 +3,6 @@
 `tpu_check` and `gpu_check` are the commands.
 """
 
-import json
 import re
 import resource
 import time
@@ -16,11 +15,10 @@ from unittest import mock
 import jax
 
 from wsgcn_jax.compiler import Options
-from wsgcn_jax.data.files import write_atomic
 from wsgcn_jax.extras import how_to_install
 from wsgcn_jax.types import DataError
 
-from .command import Parser, check_json, fail
+from .command import Parser, check_json, fail, write_json
 from .compiled_programs import CHIPS, PROGRAMS, Maker, Target
 from .hlo_cost import module_cost
 
@@ -79,8 +77,10 @@ def main(chip: Chip, about: str, argv: Sequence[str]) -> int:
     for name in options.only or PROGRAMS:
         figures[name] = _check(PROGRAMS[name], target, chip)
         print(_line(name, figures[name]), flush=True)
-        if options.json:
-            write_atomic(options.json, json.dumps(figures, indent=1).encode())
+        try:
+            write_json(options.json, figures)
+        except DataError as error:
+            return fail(str(error))
     return 0 if all(one["fits"] for one in figures.values()) else 1
 
 

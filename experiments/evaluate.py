@@ -2,16 +2,17 @@
 
     python -m experiments.evaluate --pred=DIR --truth=DIR [--classes=FILE|NAMES] [--json=FILE]
 
-Both folders hold palette or grey PNGs of the same names and sizes. Class names in the order of
-their ids come from --classes (a file with one a line, a comma-separated list, or `voc`; background
-comes first, named or not), else from the `classes.json` that the commands here write beside masks,
-else they are VOC's. Pixels without a prediction (255) are left out, as published; where there are
-any, the scores with them as background stand beside. Exit status: 0 measured, 2 the input cannot
-be used.
+Both folders hold palette or grey PNGs of the same names and sizes; `.PNG` is as `.png`. Class names
+in the order of their ids come from --classes (a file with one a line, a comma-separated list, or
+`voc`; background comes first, named or not), else from the `classes.json` that the commands here
+write beside masks, else they are VOC's. Pixels without a prediction (255) are left out, as
+published; where there are any, the scores with them as background stand beside. A mask that --list
+names several times counts once. Exit status: 0 measured, 2 the input cannot be used.
 """
 
-import json
+import argparse
 import math
+import posixpath
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from wsgcn_jax import data
-from wsgcn_jax.data.class_list import check_classes, parse_classes, read_classes
-from wsgcn_jax.data.files import check_folder, check_relative, read_text, unknown_name, write_atomic
+from wsgcn_jax.data.class_list import CLASS_LIST, check_classes, parse_classes, read_classes
+from wsgcn_jax.data.files import check_folder, check_relative, read_text, unknown_name
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
-from wsgcn_jax.types import IGNORE, DataError
+from wsgcn_jax.types import IGNORE, DataError, printable
 
-from .command import Parser, check_json, fail
+from .command import Parser, check_json, fail, write_json
 
 _NAMED = 5
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(argv)
     try:
-        check_json(options.json)
+        check_json(options.json, _read_besides_masks(options))
         names = _names(options.truth, options.list)
         classes = _classes(options.classes, options.pred, options.truth)
         averaged = [
@@ -56,11 +57,16 @@ def main(argv: Sequence[str]) -> int:
             options.pred, options.truth, classes, averaged or list(range(len(classes))), names
         )
         print(text(scores))
-        if options.json:
-            write_atomic(options.json, json.dumps(scores, indent=1).encode())
+        write_json(options.json, scores)
     except DataError as error:
         return fail(str(error))
     return 0
+
+
+def _read_besides_masks(options: argparse.Namespace) -> list[Path]:
+    """The files of names that the figures must not replace, whatever they hold."""
+    lists = [folder / CLASS_LIST for folder in (options.pred, options.truth)]
+    return [*lists, *(Path(name) for name in (options.list, options.classes) if name)]
 
 
 def evaluate(
@@ -88,11 +94,12 @@ def evaluate(
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     unlabelled = np.zeros(len(classes), np.int64)
     for name in names:
-        true = _read(truth / f"{name}.png", len(classes))
-        mask = _read(pred / f"{name}.png", len(classes))
+        file = data.mask_file(pred, name)
+        true = _read(data.mask_file(truth, name), len(classes))
+        mask = _read(file, len(classes))
         if true.shape != mask.shape:
             raise DataError(
-                f"mask {pred / name}.png is {mask.shape[1]}x{mask.shape[0]}, the true one "
+                f"mask {file} is {mask.shape[1]}x{mask.shape[0]}, the true one "
                 f"{true.shape[1]}x{true.shape[0]}; predict at the photo's size."
             )
         confusion += confusion_matrix(true, mask, len(classes))
@@ -134,15 +141,18 @@ def text(scores: dict[str, Any]) -> str:
         "labelled": "labelled pixels",
     }
     for key, name in names.items():
-        value = "none" if scores[key] is None else f"{scores[key]:6.2f}"
-        lines.append(f"{name:<30}{value}")
+        lines.append(f"{name:<30}{_shown(scores[key])}")
     beside = scores.get("as_background")
     if beside is not None:
         lines.append("with unlabelled pixels as background:")
         for key in ("miou", "miou_all", "pixel_accuracy"):
-            lines.append(f"  {names[key]:<28}{beside[key]:6.2f}")
+            lines.append(f"  {names[key]:<28}{_shown(beside[key])}")
     lines.append(f"{'photos':<30}{scores['photos']:6d}")
     return "\n".join(lines)
+
+
+def _shown(percent: float | None) -> str:
+    return "  none" if percent is None else f"{percent:6.2f}"
 
 
 def _percent(share: float) -> float | None:
@@ -166,15 +176,29 @@ def _names(truth: Path, listed: Path | None) -> list[str]:
     check_folder(truth, what="the folder of true masks", fix="give another by --truth")
     if listed is not None:
         lines = [line.strip() for line in read_text(listed, what="list").splitlines()]
-        names = [_without_suffix(line) for line in lines if line]
-        for name in names:
+        given = [_without_suffix(line) for line in lines if line]
+        for name in given:
             check_relative(name, where=str(listed))
+        names = list(dict.fromkeys(map(posixpath.normpath, given)))
+        if more := len(given) - len(names):
+            said = f"{listed}: {more} of {len(given)} lines name a mask that stands above them"
+            print(printable(f"{said}; each mask counts once"), file=sys.stderr)
     else:
-        files = truth.rglob("*.png")
-        names = sorted(str(file.relative_to(truth).with_suffix("")) for file in files)
+        names = _all_names(truth)
     if not names:
         raise DataError(f"{listed or truth} names no mask.")
     return names
+
+
+def _all_names(truth: Path) -> list[str]:
+    """Names of all masks below a folder, the case of their ending aside; each is one file's."""
+    names: dict[str, Path] = {}
+    for file in sorted(truth.rglob("*")):
+        if file.suffix.lower() == ".png":
+            other = names.setdefault(str(file.relative_to(truth).with_suffix("")), file)
+            if other != file:
+                raise DataError(f"{other} and {file.name} are masks of one name; remove one.")
+    return sorted(names)
 
 
 def _without_suffix(name: str) -> str:
@@ -186,7 +210,7 @@ def _without_suffix(name: str) -> str:
 def _predicted(pred: Path, names: Sequence[str], *, allow_missing: bool) -> list[str]:
     """The names that have a prediction; DataError where some have none and that is not allowed."""
     check_folder(pred, what="the folder of masks to score", fix="give another by --pred")
-    missing = [name for name in names if not (pred / f"{name}.png").is_file()]
+    missing = [name for name in names if not data.mask_file(pred, name).is_file()]
     if not missing:
         return list(names)
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
@@ -199,7 +223,7 @@ def _predicted(pred: Path, names: Sequence[str], *, allow_missing: bool) -> list
             f"{said}; predict them, name those to score by --list, or leave them out by "
             "--allow-missing."
         )
-    print(f"{said}; left out", file=sys.stderr)
+    print(printable(f"{said}; left out"), file=sys.stderr)
     lacking = set(missing)
     return [name for name in names if name not in lacking]
 

@@ -33,7 +33,7 @@ from wsgcn_jax.folders import absolute
 from wsgcn_jax.locks import locked
 from wsgcn_jax.pipeline.predict import predict
 from wsgcn_jax.pipeline.saved_segmenter import Segmenter, load_segmenter
-from wsgcn_jax.types import DataError, Skipped
+from wsgcn_jax.types import DataError, Skipped, printable
 
 from .command import Parser, fail, fail_on_full_disk, log_skipped
 from .huge_pages import restart_with_huge_pages
@@ -78,14 +78,14 @@ def predict_folder(checkpoint: PathLike, images: Path, out: Path, *, crf: bool) 
     Raises:
         DataError: a folder cannot be used.
     """
-    files, lost = _photos(images, out)
+    files = _photos(images, out)
     check_output(
         (out, *{(out / file).parent for file in files}), {"the network's folder": checkpoint}
     )
     check_foreign(out, STAMP)
     segmenter = load_segmenter(absolute(checkpoint))
     with locked(EPath(out)):
-        return lost + _predict(segmenter, images, files, out, crf=crf)
+        return _predict(segmenter, images, files, out, crf=crf)
 
 
 def _predict(
@@ -124,15 +124,14 @@ def _predict(
     return skipped
 
 
-def _photos(images: Path, out: Path) -> tuple[list[Path], list[Skipped]]:
-    """The photos below a folder, relative to it, and what is not read, and why.
-
-    Each mask's name must be one photo's only.
-    """
+def _photos(images: Path, out: Path) -> list[Path]:
+    """The photos below a folder, relative to it; each mask's name must be one photo's only."""
     check_folder(images, what="the photo folder", fix="give another by --images")
     found = walk(images)
     if any(out.resolve().is_relative_to(place) for place in found.places):
         raise DataError(f"{out} lies in {images}: masks would be taken for photos; move --out.")
+    for name, why in found.lost.items():
+        print(printable(f"left out: {name}: it {why}"), file=sys.stderr)
     files: dict[Path, Path] = {}
     for file in sorted(map(Path, found.names())):
         if file.suffix.lower() not in SUFFIXES:
@@ -154,7 +153,7 @@ def _photos(images: Path, out: Path) -> tuple[list[Path], list[Skipped]]:
             )
     if not files:
         raise DataError(f"{images} holds no photo ({', '.join(SUFFIXES)}); give another folder.")
-    return list(files.values()), [Skipped(name, f"it {why}") for name, why in found.lost.items()]
+    return list(files.values())
 
 
 def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:
@@ -170,7 +169,7 @@ def _stamp(out: Path, segmenter: Segmenter, *, crf: bool) -> None:
     }
     text = json.dumps(made_by, indent=1)
     path = out / STAMP
-    if path.exists() and path.read_text(errors="replace") != text:
+    if path.is_file() and path.read_text(errors="replace") != text:
         raise DataError(f"{out} holds masks of another network or setting; give another --out.")
     try:
         write_atomic(path, text.encode())

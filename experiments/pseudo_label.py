@@ -165,7 +165,7 @@ def _claim(out: Path, config: ConfigDict, external: ExternalMaps, classes: Seque
     text = json.dumps(note, indent=1).encode()
     path = out / _SETTINGS
     try:
-        other = path.exists() and path.read_bytes() != text
+        other = path.is_file() and path.read_bytes() != text
         if other and _holds_results(out):
             raise DataError(f"{out} holds labels of another setting; name another --out.")
         write_atomic(path, text)

@@ -136,7 +136,7 @@ def _as_json(value: Any) -> Any:
 
 def _write(page: str, text: str) -> None:
     try:
-        write_atomic(page, text.encode())
+        write_atomic(page, text.encode(), through_link=True)
     except OSError as error:
         raise DataError(f"{page} cannot be written: {error.strerror}") from error
     print(f"written: {page}")

@@ -109,7 +109,7 @@ def make_workdir(options: argparse.Namespace, config: ConfigDict) -> Path:
     data = f"{config.data.source} {config.data.root and absolute(config.data.root)}"
     note = workdir / _DATA_NOTE
     with contextlib.suppress(OSError):  # the first stage says what is wrong with the folder
-        other = note.read_text() if note.exists() and (workdir / "classifier").exists() else data
+        other = note.read_text() if note.is_file() and (workdir / "classifier").exists() else data
         if other != data:
             raise DataError(
                 f"{workdir} holds a run of other data, {other}; name another folder by --workdir"

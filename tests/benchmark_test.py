@@ -12,6 +12,7 @@ from experiments import benchmark
         ("missing", [], "missing is no folder; give the work folder of a run"),
         ("empty", ["--photos=0"], "--photos must be at least 1"),
         ("empty", [f"--json={__file__}/x.json"], "x.json cannot be written; name another file"),
+        ("empty", [f"--json={__file__}"], "it holds something else than JSON; name another file"),
         ("empty", [], "finish the boundary stage of this run first"),
     ],
 )

@@ -1,13 +1,17 @@
 """`wsgcn`, the commands behind it, and what their help has in common."""
 
 import importlib
+import os
+import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments import cli
 from experiments.command import log_skipped
-from wsgcn_jax import __version__
+from wsgcn_jax import __version__, data
 from wsgcn_jax.types import Skipped
 
 
@@ -84,3 +88,23 @@ def test_names_of_photos_are_printed_as_text(capsys):
         r"left out: a\x1b[2J\nb: it is\rbroken",
         "1 photos were left out",
     ]
+
+
+@pytest.mark.fault(
+    "names that the terminal's encoding has no letters for",
+    "printed as escapes (`\\u732b`)",
+)
+def test_names_are_printed_in_any_encoding(tmp_path):
+    for folder in ("pred", "truth"):
+        data.write_mask(tmp_path / folder / "a.png", np.eye(4, dtype=np.uint8))
+    options = ("--pred=pred", "--truth=truth", "--classes=\u732b,b")
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.evaluate", *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\\u732b" in done.stdout and "mIoU" in done.stdout

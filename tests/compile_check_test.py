@@ -3,6 +3,8 @@
 Compiling them is their own part.
 """
 
+import os
+
 import jax
 import pytest
 
@@ -82,3 +84,6 @@ def test_a_machine_without_the_compiler_is_told_how_to_install_it(capsys):
 def test_figures_that_cannot_be_written_are_refused_before_the_hour(tmp_path, capsys):
     assert compile_check.main(gpu_check.H100, "About.", [f"--json={tmp_path}"]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+    os.mkfifo(tmp_path / "pipe")
+    assert compile_check.main(gpu_check.H100, "About.", [f"--json={tmp_path}/pipe"]) == 2
+    assert "pipe cannot be written: it is a pipe or a device" in capsys.readouterr().err

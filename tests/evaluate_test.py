@@ -1,6 +1,7 @@
 """The command that scores a folder of masks, against the golden metrics."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -170,3 +171,112 @@ def test_class_names_come_from_the_list_beside_the_masks(folders, tmp_path):
     for given in (own, own[1:]):
         assert _run(pred, truth, f"--classes={','.join(given)}") == 0
     assert _run(pred, truth, f"--classes={','.join(own[1:-1])}") == 2
+
+
+@pytest.mark.fault(
+    "`--json` that names a mask, the class list, a pipe, a device or a folder",
+    "one line before the work; it stays as it is",
+)
+def test_figures_replace_nothing_but_figures(folders, tmp_path, capsys):
+    pred, truth = folders
+    write_classes(pred, data.VOC_CLASSES)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to pipe").symlink_to("pipe")
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "list.txt").write_text("[]")
+    (tmp_path / "notes").write_text("my notes")
+    (tmp_path / "mask.json").symlink_to(truth / "1.png")
+    for file, why in {
+        truth / "0.png": "it holds something else than JSON",
+        tmp_path / "mask.json": "it holds something else than JSON",
+        tmp_path / "notes": "it holds something else than JSON",
+        pred / "classes.json": "it is read",
+        tmp_path / "list.txt": "it is read",
+        tmp_path / "pipe": "it is a pipe or a device",
+        tmp_path / "to pipe": "it is a pipe or a device",
+        tmp_path / "round": "Too many levels of symbolic links",
+        truth: "it is a folder",
+    }.items():
+        before = os.lstat(file), file.read_bytes() if file.is_file() else b""
+        assert _run(pred, truth, f"--list={tmp_path}/list.txt", f"--json={file}") == 2
+        err = capsys.readouterr().err
+        assert err == f"error: --json={file} cannot be written: {why}; name another file\n"
+        after = os.lstat(file), file.read_bytes() if file.is_file() else b""
+        assert os.path.samestat(before[0], after[0]) and before[1] == after[1]
+
+
+@pytest.mark.fault("`--json` that names a link to a file", "the file is written, the link stays")
+def test_figures_are_written_through_links(folders, tmp_path):
+    (tmp_path / "own").mkdir()
+    for name in ("new", "old", "empty"):
+        (tmp_path / name).symlink_to(f"own/{name}.json")
+    (tmp_path / "own" / "old.json").write_text('{"miou": 0}')
+    (tmp_path / "own" / "empty.json").touch()
+    for name in ("new", "old", "empty"):
+        assert _run(*folders, f"--json={tmp_path / name}") == 0
+        assert (tmp_path / name).is_symlink()
+        assert json.loads((tmp_path / "own" / f"{name}.json").read_text())["photos"] == 4
+
+
+@pytest.mark.fault("`--average` of classes that are nowhere", "their mean is `none`")
+def test_a_class_that_is_nowhere_has_no_mean(tmp_path, capsys):
+    for folder, value in (("truth", 0), ("pred", 255)):
+        mask = np.full((4, 4), value, np.uint8)
+        mask[0] = 0
+        data.write_mask(tmp_path / folder / "a.png", mask)
+    options = ("--classes=cat,dog", "--average=dog", f"--json={tmp_path}/s.json")
+    assert _run(tmp_path / "pred", tmp_path / "truth", *options) == 0
+    assert capsys.readouterr().out.count("none\n") == 4
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["miou"] is scores["as_background"]["miou"] is None
+
+
+@pytest.mark.fault("a mask that `--list` names several times", "it counts once, which is said")
+def test_each_mask_of_a_list_counts_once(folders, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text("1\n0\n")
+    assert _run(*folders, f"--list={tmp_path}/list.txt", f"--json={tmp_path}/once.json") == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "list.txt").write_text("1\n0\n0\n0.png\n./0\n.//1.JPG\n")
+    assert _run(*folders, f"--list={tmp_path}/list.txt", f"--json={tmp_path}/often.json") == 0
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/list.txt: 4 of 6 lines name a mask that stands above them; "
+        "each mask counts once\n"
+    )
+    assert (tmp_path / "once.json").read_text() == (tmp_path / "often.json").read_text()
+
+
+@pytest.mark.fault(
+    "masks called `.PNG`",
+    "scored as `.png`; two files of one name are one line",
+)
+def test_the_case_of_endings_does_not_matter(folders, tmp_path, capsys):
+    pred, truth = folders
+    assert _run(pred, truth, f"--json={tmp_path}/lower.json") == 0
+    (truth / "1.png").rename(truth / "1.PNG")
+    (pred / "2.png").rename(pred / "2.Png")
+    assert _run(pred, truth, f"--json={tmp_path}/upper.json") == 0
+    assert (tmp_path / "lower.json").read_text() == (tmp_path / "upper.json").read_text()
+    (tmp_path / "list.txt").write_text("1\n2\n")
+    assert _run(pred, truth, f"--list={tmp_path}/list.txt") == 0
+    if not (truth / "1.png").exists():  # as it does on a disk that ignores case
+        data.write_mask(truth / "1.png", METRIC["gt_1"])
+        capsys.readouterr()
+        assert _run(pred, truth) == 2
+        assert "1.PNG and 1.png are masks of one name" in capsys.readouterr().err
+
+
+@pytest.mark.fault(
+    "a line end in the name of a folder or a mask",
+    r"the error shows it as `\n`, and is one line",
+    section="Untrusted files",
+)
+def test_line_ends_in_names_start_no_line(folders, tmp_path, capsys):
+    pred, truth = folders
+    data.write_mask(truth / "a\nerror: b.png", METRIC["gt_0"])
+    assert _run(pred, truth) == 2
+    err = capsys.readouterr().err
+    assert r"a\nerror: b.png" in err and err.count("\n") == 1
+    assert _run(pred, truth, "--allow-missing") == 0
+    assert capsys.readouterr().err.count("\n") == 1
+    assert _run(tmp_path / "no\nfolder", truth, "--allow-missing") == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -66,3 +66,24 @@ def test_bad_input_is_refused() -> None:
         confusion_matrix(np.zeros(2, np.uint8), np.array([0, 5], np.uint8), 3)
     with pytest.raises(ValueError, match="present"):
         mean_iou(np.eye(2), definition="mean")  # type: ignore[arg-type]
+
+
+@pytest.mark.fault("lists for arrays to `ws.metrics`", "taken; ragged ones are one line")
+def test_lists_are_taken_as_arrays() -> None:
+    counts = [[1, 2], [3, 4]]
+    assert confusion_matrix([0, 1, 1], [0, 0, 1], 2).tolist() == [[1, 0], [1, 1]]
+    np.testing.assert_array_equal(iou(counts), iou(np.array(counts)))
+    for definition in ("present", "all"):
+        ours = mean_iou(counts, definition=definition)
+        assert ours == mean_iou(np.array(counts), definition=definition)
+    for odd, why in {
+        "ragged": ([[1, 2], [3]], "several lengths"),
+        "text": ("abc", "give counts"),
+        "words": ([["a", "b"], ["c", "d"]], "give counts"),
+        "a row": ([1, 2], "should be square"),
+    }.values():
+        for score in (iou, mean_iou):
+            with pytest.raises(DataError, match=why):
+                score(odd)
+    with pytest.raises(DataError, match="the truth is a list of several lengths"):
+        confusion_matrix([[0, 1], [0]], [[0, 1], [0]], 2)

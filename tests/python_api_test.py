@@ -149,6 +149,18 @@ REFUSED = {
         lambda to: ws.evaluate([MASK + 3], [MASK], classes=("a", "b")),
         "class 3",
     ),
+    "a true class without a name": (
+        lambda to: ws.evaluate([MASK] * 2, [MASK, MASK + 7], classes=("background", "a", "b")),
+        "true mask 1 holds class 7, but there are 3: background, a, b; name all",
+    ),
+    "a true class below 0": (
+        lambda to: ws.evaluate([MASK], [MASK.astype(int) - 1], classes=("a", "b")),
+        "true mask 0 holds class -1",
+    ),
+    "a true class of 300": (
+        lambda to: ws.evaluate([MASK], [MASK.astype(int) + 300], classes=("a", "b")),
+        "true mask 0 holds class 300",
+    ),
     "a mask of another size": (lambda to: ws.plot.overlay(PHOTO, MASK[1:]), "h of image being 20"),
     "an id without a name": (lambda to: ws.plot.overlay(PHOTO, MASK + 2, ("a", "b")), "class 2"),
     "a photo to draw on that is not there": (
@@ -216,6 +228,15 @@ def test_scores_are_shares_and_unknown_pixels_background():
     scores = ws.evaluate([mask], [truth], classes=("background", "cat"))
     assert scores.iou == {"background": pytest.approx(10 / 15), "cat": pytest.approx(0.5)}
     assert scores.pixel_accuracy == pytest.approx(0.75)
+
+
+@pytest.mark.fault(
+    "masks without a true pixel to `ws.evaluate`", "every score is NaN", section="Functions"
+)
+def test_nothing_to_score_is_nan():
+    for masks, truths in (([], []), ([MASK], [MASK + 255])):
+        scores = ws.evaluate(masks, truths, classes=("background", "cat"))
+        assert np.isnan(scores.miou) and np.isnan(scores.pixel_accuracy) and scores.iou == {}
 
 
 def test_pictures_have_a_legend_and_show_the_classes():

@@ -13,9 +13,13 @@ from wsgcn_jax.types import DataError, printable
     section="Untrusted files",
 )
 def test_text_of_errors_is_safe_to_print():
-    error = DataError("photo a\rb\x1b[31m\u202e\udce9.jpg is missing")
-    assert str(error) == r"photo a\rb\x1b[31m\u202e\udce9.jpg is missing"
+    error = DataError("photo a\r\nb\x1b[31m\u2028\u202e\udce9.jpg is missing")
+    assert str(error) == r"photo a\r\nb\x1b[31m\u2028\u202e\udce9.jpg is missing"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    several = DataError("2 settings:", "a\nb", "x" * 2000)
+    first, second, third = str(several).split("\n")
+    assert (first, second) == ("2 settings:", r"  a\nb") and len(third) < 1100
+    assert str(pickle.loads(pickle.dumps(several))) == str(several)
     assert printable("caf\u00e9 \u732b.jpg") == "caf\u00e9 \u732b.jpg"
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wsgcn_jax.types import IGNORE, DataError
 
 
-def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> np.ndarray:
     """Count the pixels of every pair of true and predicted class.
 
     tests/golden/README.md section 11. Matrices of several photos add up. Pixels whose truth is not
@@ -24,10 +25,10 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
         `[c, c] i64`; row = truth, column = prediction.
 
     Raises:
-        DataError: the shapes differ, labels are no whole numbers, or a scored pixel's prediction is
-            neither a class nor 255.
+        DataError: the shapes differ, lists are of several lengths, labels are no whole numbers, or
+            a scored pixel's prediction is neither a class nor 255.
     """
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    truth, prediction = _array(truth, "truth"), _array(prediction, "prediction")
     for name, labels in (("truth", truth), ("prediction", prediction)):
         if labels.dtype.kind not in "iu":
             raise DataError(f"the {name} is {labels.dtype}; give whole numbers, the classes")
@@ -50,7 +51,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
     return pairs.reshape(num_classes, num_classes)
 
 
-def iou(confusion: np.ndarray) -> np.ndarray:
+def iou(confusion: ArrayLike) -> np.ndarray:
     """Intersection over union of every class.
 
     Args:
@@ -60,8 +61,11 @@ def iou(confusion: np.ndarray) -> np.ndarray:
         `[c] f64` in [0, 1]; NaN for a class that is in neither truth nor prediction.
 
     Raises:
-        DataError: it is no square.
+        DataError: it is no square of numbers.
     """
+    confusion = _array(confusion, "confusion matrix")
+    if confusion.dtype.kind not in "iuf":
+        raise DataError(f"the confusion matrix is {confusion.dtype}; give counts of pixels")
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise DataError(f"the confusion matrix is {confusion.shape}; it should be square")
     intersection = np.diag(confusion).astype(np.float64)
@@ -70,7 +74,7 @@ def iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(
-    confusion: np.ndarray,
+    confusion: ArrayLike,
     *,
     definition: Literal["present", "all"] = "present",
     classes: Sequence[int] | None = None,
@@ -96,6 +100,7 @@ def mean_iou(
     if definition not in ("present", "all"):
         raise ValueError(f"definition is {definition!r}; it must be 'present' or 'all'")
     scores = iou(confusion)
+    confusion = np.asarray(confusion)
     chosen = ~np.isnan(scores) if definition == "all" else confusion.sum(axis=1) > 0
     if classes is not None:
         strange = [k for k in classes if not 0 <= k < len(scores)]
@@ -103,3 +108,10 @@ def mean_iou(
             raise DataError(f"there is no class {strange[0]} in a matrix of {len(scores)} classes")
         chosen &= np.isin(np.arange(len(scores)), np.asarray(classes))
     return float(scores[chosen].mean()) if chosen.any() else float("nan")
+
+
+def _array(given: ArrayLike, what: str) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"the {what} is a list of several lengths; give an array") from error

@@ -57,11 +57,19 @@ def near_name(name: str, known: Iterable[str]) -> str | None:
 
 
 class DataError(ValueError):
-    """Input that cannot be used; the message names the file and the fix."""
+    """Input that cannot be used; the message names the file and the fix.
 
-    def __init__(self, message: str) -> None:
-        """Keeps the message, each of its lines bounded and safe to print (`printable`)."""
-        super().__init__("\n".join(map(printable, message.split("\n"))))
+    Args:
+        message: one line, whatever the file's name holds.
+        more: lines below it, where several things are wrong.
+    """
+
+    def __init__(self, message: str, *more: str) -> None:
+        """Keeps the lines, each bounded and safe to print (`printable`)."""
+        super().__init__(*map(printable, (message, *more)))
+
+    def __str__(self) -> str:
+        return "\n  ".join(self.args)
 
 
 class Skipped(NamedTuple):

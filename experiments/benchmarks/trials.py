@@ -40,4 +40,4 @@ def add_trial(path: Path, entry: Mapping[str, Any]) -> None:
         return
     dated = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **entry}
     lines = [json.dumps(one) + "\n" for one in (*before, dated)]
-    write_atomic(path, "".join(lines).encode())
+    write_atomic(path, "".join(lines).encode(), through_link=True)

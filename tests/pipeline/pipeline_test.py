@@ -82,6 +82,20 @@ def test_the_report_is_written_again_from_the_work_folder_alone(workdir, capsys)
     assert page.read_bytes() == before and str(page) in capsys.readouterr().out
 
 
+@pytest.mark.fault("a folder called `report.html` in a work folder", "one line")
+def test_a_folder_where_the_page_goes_is_one_line(workdir, capsys):
+    page = report.write_report(tiny.get_config(), Path(workdir), [])
+    page.unlink()
+    page.mkdir()
+    try:
+        assert report_command([f"--workdir={workdir}"]) == 2
+    finally:
+        page.rmdir()
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {page} cannot be written: it is a folder; move it away")
+    assert err.count("\n") == 1
+
+
 def test_the_scores_go_into_a_page(workdir, tmp_path):
     report.write_report(tiny.get_config(), Path(workdir), [])
     page = tmp_path / "page.md"

@@ -14,9 +14,10 @@ class Scores(NamedTuple):
     """How well masks agree with the truth.
 
     Attributes:
-        miou: mean intersection over union of the classes that occur in the truth, in [0, 1].
+        miou: mean intersection over union of the classes that occur in the truth, in [0, 1]; NaN
+            where no pixel is scored.
         iou: of every class that occurs in either.
-        pixel_accuracy: share of the scored pixels whose class is right.
+        pixel_accuracy: share of the scored pixels whose class is right; NaN where there are none.
         confusion: `[c, c] i64`; row = truth, column = prediction.
     """
 
@@ -37,8 +38,8 @@ def evaluate(
         classes: names by id, background first.
 
     Raises:
-        DataError: there are not as many of both, shapes differ, a mask holds an id without a
-            name, or a name is given twice.
+        DataError: there are not as many of both, shapes differ, a mask or a true one holds an id
+            without a name, or a name is given twice.
     """
     for what, given in (("masks", masks), ("truths", truths)):
         if not hasattr(given, "__len__"):
@@ -50,14 +51,34 @@ def evaluate(
     if len(set(classes)) != len(classes):
         raise DataError(f"classes name one twice: {', '.join(map(str, classes))}; give each once")
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    for mask, truth in zip(masks, truths, strict=True):
-        filled = as_array(mask, "a mask").copy()
+    for index, (mask, truth) in enumerate(zip(masks, truths, strict=True)):
+        filled = as_array(mask, f"mask {index}").copy()
+        true = as_array(truth, f"true mask {index}")
+        _check_ids(filled, classes, f"mask {index}")
+        _check_ids(true, classes, f"true mask {index}")
         filled[filled == IGNORE] = 0
-        confusion += confusion_matrix(as_array(truth, "a true mask"), filled, len(classes))
+        confusion += confusion_matrix(true, filled, len(classes))
     each = iou(confusion)
+    scored = confusion.sum()
     return Scores(
         miou=mean_iou(confusion),
         iou={name: float(each[k]) for k, name in enumerate(classes) if np.isfinite(each[k])},
-        pixel_accuracy=float(np.trace(confusion) / max(confusion.sum(), 1)),
+        pixel_accuracy=float(np.trace(confusion) / scored) if scored else float("nan"),
         confusion=confusion,
     )
+
+
+def _check_ids(mask: np.ndarray, classes: Sequence[str], what: str) -> None:
+    """Refuses ids without a name; what holds no whole numbers is not looked at.
+
+    Raises:
+        DataError: there is such an id.
+    """
+    if mask.dtype.kind not in "iu":
+        return
+    unknown = mask[((mask < 0) | (mask >= len(classes))) & (mask != IGNORE)]
+    if unknown.size:
+        raise DataError(
+            f"{what} holds class {unknown[0]}, but there are {len(classes)}: "
+            f"{', '.join(map(str, classes))}; name all of them, and give {IGNORE} for unknown"
+        )

@@ -10,7 +10,7 @@ from wsgcn_jax.data.batching import batch_of, bucket_shape, pad_to, padded_shape
 from wsgcn_jax.data.coco import CocoSource
 from wsgcn_jax.data.folder import FolderSource
 from wsgcn_jax.data.labels import COCO_CLASSES, PALETTE, VOC_CLASSES
-from wsgcn_jax.data.palette_png import read_mask, write_mask
+from wsgcn_jax.data.palette_png import mask_file, read_mask, write_mask
 from wsgcn_jax.data.records import Source
 from wsgcn_jax.data.shapes import SHAPES_CLASSES, ShapesSource
 from wsgcn_jax.data.source import Split, load, prepare
@@ -31,6 +31,7 @@ __all__ = [
     "batch_of",
     "bucket_shape",
     "load",
+    "mask_file",
     "pad_to",
     "padded_shapes",
     "plan_batches",

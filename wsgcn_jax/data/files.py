@@ -16,10 +16,22 @@ _NOT_IN_NAMES = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of charac
 _SHOWN = 20  # names that an error lists
 
 
-def write_atomic(path: PathLike, data: bytes) -> None:
-    """Writes a file so that a reader finds the old content or the new, never half of it."""
-    target = Path(path)
+def write_atomic(path: PathLike, data: bytes, *, through_link: bool = False) -> None:
+    """Writes a file so that a reader finds the old content or the new, never half of it.
+
+    Args:
+        path: on a disk or in a bucket.
+        data: the content.
+        through_link: where the path is a link, writes the file that it leads to, as for a file
+            that the user named. Else the link is replaced, and what it leads to stays.
+
+    Raises:
+        DataError: there is a folder, a pipe or a device, or a link to one.
+    """
+    follows = through_link and not in_bucket(path)
+    target = Path(os.path.realpath(path)) if follows else Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    check_replaceable(target)
     if in_bucket(target):
         target.write_bytes(data)
         return
@@ -31,6 +43,22 @@ def write_atomic(path: PathLike, data: bytes) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: PathLike) -> None:
+    """Refuses what no file may take the place of.
+
+    Raises:
+        DataError: there is a folder, a pipe or a device, or a link to one.
+    """
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror}; move it away, or name another file"
+        ) from error
 
 
 def check_folder(path: PathLike, *, what: str, fix: str) -> None:

@@ -10,7 +10,7 @@ from wsgcn_jax.data.class_list import read_classes
 from wsgcn_jax.data.files import digest, read_bytes
 from wsgcn_jax.data.labels import VOC_CLASSES
 from wsgcn_jax.data.lists import PhotoList, Row
-from wsgcn_jax.data.palette_png import decode_png, encode_png
+from wsgcn_jax.data.palette_png import decode_png, encode_png, mask_file
 from wsgcn_jax.data.photos import MAX_BYTES
 from wsgcn_jax.data.records import Photo
 from wsgcn_jax.types import IGNORE, DataError
@@ -89,9 +89,7 @@ class ListedPhotos:
             return self._root / row.mask
         if self._masks is None:
             return None
-        path = self._masks / row.file
-        others = [path.with_suffix(suffix) for suffix in (".PNG", ".Png")]
-        return next((other for other in others if other.exists()), path.with_suffix(".png"))
+        return mask_file(self._masks, str(PurePosixPath(row.file).with_suffix("")))
 
     def _mask_digest(self, row: Row) -> str | None:
         path = self._mask_file(row)

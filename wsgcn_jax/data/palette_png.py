@@ -1,7 +1,9 @@
 """Masks as palette PNG files, the way VOC stores them, byte-exact in both directions."""
 
 import io
+import itertools
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -13,6 +15,8 @@ from wsgcn_jax.types import DataError
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # PNG colour types
+# In any case, the usual one first.
+_ENDINGS = tuple(f".{''.join(letters)}" for letters in itertools.product("pP", "nN", "gG"))
 _ID_OF_COLOUR = {int(np.dot(c, (1, 256, 65536))): i for i, c in enumerate(PALETTE.astype(int))}
 
 
@@ -115,6 +119,20 @@ def _ids_of_colours(colours: np.ndarray) -> np.ndarray | None:
     if None in ids:
         return None
     return np.asarray(ids, np.uint8)[where].reshape(codes.shape)
+
+
+def mask_file(folder: Path, name: str) -> Path:
+    """Finds a mask's file, whose ending may be in any case.
+
+    Args:
+        folder: of the masks.
+        name: of the mask, without ending, with `/` between folders.
+
+    Returns:
+        The file; where there is none, `NAME.png`.
+    """
+    files = [folder / f"{name}{ending}" for ending in _ENDINGS]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def write_mask(path: str | os.PathLike[str], mask: np.ndarray) -> None:

@@ -55,7 +55,7 @@ def publish(context: Context) -> None:
     """Puts a copy of a finished evaluation's scores where users look for it, if it is not there."""
     scores = (context.folder("evaluate") / _SCORES).read_bytes()
     copy = context.workspace.root / _SCORES
-    if not copy.exists() or copy.read_bytes() != scores:
+    if not copy.is_file() or copy.read_bytes() != scores:
         write_atomic(copy, scores)
 
 

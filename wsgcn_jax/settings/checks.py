@@ -28,7 +28,7 @@ def check(config: ConfigDict, *, sections: Collection[str] | None = None) -> Non
     if len(found) == 1:
         raise DataError(found[0])
     if found:
-        raise DataError("\n  ".join([f"{len(found)} settings cannot be used:", *found]))
+        raise DataError(f"{len(found)} settings cannot be used:", *found)
 
 
 def _flat(config: ConfigDict) -> dict[str, Any]:

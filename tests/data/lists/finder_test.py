@@ -107,3 +107,33 @@ def test_results_of_long_names(tmp_path):
     write_atomic(tmp_path / f"{long}.png", b"x")
     write_atomic(tmp_path / f"{'y' * 251}.png", b"x")
     assert sorted(len(path.name.encode()) <= 255 for path in tmp_path.iterdir()) == [True, True]
+
+
+@pytest.mark.fault(
+    "a folder, a pipe or a device where a file is to be written",
+    "one line; it stays as it is",
+)
+def test_only_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to pipe").symlink_to("pipe")  # no device: a fault here must not cost the system's
+    (tmp_path / "folder").mkdir()
+    for name, what in {"pipe": "pipe", "to pipe": "pipe", "folder": "folder"}.items():
+        for through_link in (False, True):
+            with pytest.raises(DataError, match=f"cannot be written: it is a {what}"):
+                write_atomic(tmp_path / name, b"x", through_link=through_link)
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "to pipe").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe", "to pipe"]
+
+
+@pytest.mark.fault(
+    "a link in a work folder where a file is to be written",
+    "the link is replaced, and what it leads to stays",
+    section="Untrusted files",
+)
+def test_links_are_followed_only_where_the_user_named_them(tmp_path):
+    (tmp_path / "own").write_bytes(b"own")
+    (tmp_path / "link").symlink_to("own")
+    write_atomic(tmp_path / "link", b"1", through_link=True)
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "own").read_bytes() == b"1"
+    write_atomic(tmp_path / "link", b"2")
+    assert not (tmp_path / "link").is_symlink() and (tmp_path / "own").read_bytes() == b"1"
