@@ -1,6 +1,7 @@
 """The command that labels any folder of photos: every size, broken files, resuming."""
 
 import json
+import os
 import shutil
 
 import jax
@@ -240,6 +241,25 @@ def test_links_among_the_photos_are_followed(tmp_path, capsys):
     ]
     with pytest.raises(DataError, match="masks would be taken for photos"):
         command._photos(tmp_path / "photos", tmp_path / "far/out")
+
+
+@pytest.mark.fault(
+    "`predict` on names in any script, with line ends or in no encoding, and on dangling links",
+    "each gets a mask of its name; the links are named, and the status is 3",
+)
+def test_odd_names_get_masks(trained, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in (b"a.jpg", "\u732b \u00dc.jpg".encode(), b"line\nend.jpg", b"bad\xff.jpg"):
+        Image.new("RGB", (40, 30), "red").save(folder / os.fsdecode(name), format="JPEG")
+    (folder / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    out = tmp_path / "out"
+    assert _run("--checkpoint", trained, "--images", folder, "--out", out) == 3
+    err = capsys.readouterr().err
+    assert "gone.jpg" in err and "1 photos were left out" in err
+    written = {os.fsencode(path.name) for path in out.glob("*.png")}
+    expected = {os.fsencode(path.stem) + b".png" for path in folder.iterdir()}
+    assert written == expected - {b"gone.png"}
 
 
 @pytest.mark.fault("`predict` on broken photos only", "one line")

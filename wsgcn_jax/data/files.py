@@ -36,7 +36,7 @@ def write_atomic(path: PathLike, data: bytes, *, through_link: bool = False) -> 
         target.write_bytes(data)
         return
     # A name of its own length: the target's may be the longest a folder takes.
-    digest = hashlib.sha256(target.name.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     temporary = target.with_name(f".{digest}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
