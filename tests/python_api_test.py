@@ -239,6 +239,14 @@ def test_nothing_to_score_is_nan():
         assert np.isnan(scores.miou) and np.isnan(scores.pixel_accuracy) and scores.iou == {}
 
 
+def test_a_folder_where_a_photo_is_to_be_stored_is_one_line(tmp_path):
+    stored = lay_out([PHOTO], [{"a"}], None, tmp_path).root / "00000.png"
+    stored.unlink()
+    stored.mkdir()
+    with pytest.raises(ws.DataError, match=f"{stored} cannot be written: it is a folder"):
+        lay_out([PHOTO], [{"a"}], None, tmp_path)
+
+
 def test_pictures_have_a_legend_and_show_the_classes():
     mask = MASK.copy()
     mask[5:15, 5:15] = 1

@@ -1,6 +1,7 @@
 """Photos, labels and masks as users hold them, laid out as the folder that the stages read."""
 
 import hashlib
+import io
 import json
 import os
 from collections import Counter
@@ -195,14 +196,13 @@ def _files(images: PhotoList, folder: Path) -> tuple[Path, list]:
 
 def _write_photo(path: Path, photo: np.ndarray) -> None:
     """Writes a photo as a PNG, unless it is there."""
-    if path.exists():
+    if path.is_file():
         with Image.open(path, formats=["PNG"]) as old:
             if np.array_equal(np.asarray(old), photo):
                 return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    Image.fromarray(photo).save(temporary, format="PNG", compress_level=1)
-    os.replace(temporary, path)
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, format="PNG", compress_level=1)
+    write_atomic(path, buffer.getvalue())
 
 
 def _names(names: Collection[str], index: int) -> list[str]:
