@@ -28,13 +28,19 @@ def fail(message: str) -> int:
     return 2
 
 
-def fail_on_full_disk(error: OSError, out: Path) -> int:
-    """Says that the disk is full, and returns the exit status 2; raises any other error again."""
-    if error.errno != errno.ENOSPC:
-        raise error
-    return fail(
-        f"{printable(str(out))}: the disk is full; make room and start the same command again"
-    )
+def fail_on_disk_error(error: OSError, out: Path) -> int:
+    """Says that the disk is full or may not be written, and returns the exit status 2.
+
+    Raises:
+        OSError: any other error, as it is.
+    """
+    if error.errno == errno.ENOSPC:
+        where = printable(str(out))
+        return fail(f"{where}: the disk is full; make room and start the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        where = printable(str(error.filename or out))
+        return fail(f"{where}: {error.strerror}; change its rights, or name another folder")
+    raise error
 
 
 def check_json(file: Path | None, read: Iterable[Path] = ()) -> None:

@@ -35,7 +35,7 @@ from wsgcn_jax.pipeline.predict import predict
 from wsgcn_jax.pipeline.saved_segmenter import Segmenter, load_segmenter
 from wsgcn_jax.types import DataError, Skipped, printable
 
-from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .command import Parser, fail, fail_on_disk_error, log_skipped
 from .huge_pages import restart_with_huge_pages
 
 STAMP = "predict.json"
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     except DataError as error:
         return fail(str(error))
     except OSError as error:
-        return fail_on_full_disk(error, options.out)
+        return fail_on_disk_error(error, options.out)
     return log_skipped(skipped)
 
 

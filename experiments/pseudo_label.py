@@ -49,7 +49,7 @@ from wsgcn_jax.pipeline.workfolder.run_settings import RunSettings
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
-from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .command import Parser, fail, fail_on_disk_error, log_skipped
 from .config_options import add_config_options, override
 from .huge_pages import restart_with_huge_pages
 
@@ -99,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
     except DataError as error:
         return fail(str(error))
     except OSError as error:
-        return fail_on_full_disk(error, out)
+        return fail_on_disk_error(error, out)
     print(f"{masks}: {done} photos labelled")
     return log_skipped(skipped)
 

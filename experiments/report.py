@@ -17,7 +17,7 @@ from wsgcn_jax.pipeline.workfolder.workspace import Workspace
 from wsgcn_jax.report import read_record, write_report
 from wsgcn_jax.types import DataError
 
-from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .command import Parser, fail, fail_on_disk_error, log_skipped
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     except DataError as error:
         return fail(str(error))
     except OSError as error:
-        return fail_on_full_disk(error, options.workdir)
+        return fail_on_disk_error(error, options.workdir)
     print(f"report: {path}")
     return log_skipped(skipped)
 

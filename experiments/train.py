@@ -34,7 +34,7 @@ from wsgcn_jax.report import table_text, write_report
 from wsgcn_jax.settings import load_config
 from wsgcn_jax.types import DataError
 
-from .command import Parser, fail, fail_on_full_disk, log_skipped
+from .command import Parser, fail, fail_on_disk_error, log_skipped
 from .config_options import add_config_options, override
 from .huge_pages import restart_with_huge_pages
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     except (DataError, FloatingPointError) as error:
         return fail(str(error))
     except OSError as error:
-        return fail_on_full_disk(error, workdir)
+        return fail_on_disk_error(error, workdir)
     if report is not None:
         print(table_text(json.loads((workdir / "scores.json").read_text())))
         print(f"report: {report}")

@@ -1,5 +1,6 @@
 """`wsgcn`, the commands behind it, and what their help has in common."""
 
+import errno
 import importlib
 import os
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import cli
-from experiments.command import log_skipped
+from experiments.command import fail_on_disk_error, log_skipped
 from wsgcn_jax import __version__, data
 from wsgcn_jax.types import Skipped
 
@@ -108,3 +109,14 @@ def test_names_are_printed_in_any_encoding(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "\\u732b" in done.stdout and "mIoU" in done.stdout
+
+
+@pytest.mark.fault("a folder without the rights to read or write it", "one line")
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_missing_rights_are_one_line(capsys, number):
+    error = OSError(number, "it may not", "run/report.html")
+    assert fail_on_disk_error(error, Path("run")) == 2
+    err = capsys.readouterr().err
+    assert err == "error: run/report.html: it may not; change its rights, or name another folder\n"
+    with pytest.raises(OSError, match="broken"):
+        fail_on_disk_error(OSError(errno.EIO, "broken"), Path("run"))
