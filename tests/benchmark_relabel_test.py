@@ -98,7 +98,7 @@ def test_scores_are_those_of_the_masks_that_a_run_writes(root):
     assert abs(every - expected) > 0.1  # the report leaves a class out, and that shows
     by_kernel = _figures("crf", root, "--size", "24", "32", "--repeats=1")["kernels"]
     assert by_kernel["lattice"] == pytest.approx(expected, abs=0.01)
-    assert 0 < abs(by_kernel["sampled"] - expected) < 3 and by_kernel["none"] != expected
+    assert len(set(by_kernel.values())) == 3  # the others are scored by the same lines
 
 
 def test_every_variant_changes_something():

@@ -196,9 +196,9 @@ def _photos(options: argparse.Namespace) -> list[np.ndarray]:
         return [_read(options.photo, size)] * _BATCH
     if options.root:
         paths = sorted((options.root / "JPEGImages").glob("*.jpg"))[:_BATCH]
-        if len(paths) < _BATCH:
-            raise DataError(f"{options.root}: needs {_BATCH} photos in JPEGImages")
-        return [_read(path, size) for path in paths]
+        if not paths:
+            raise DataError(f"{options.root}: needs photos in JPEGImages")
+        return [_read(paths[index % len(paths)], size) for index in range(_BATCH)]
     return [drawn_photo(index, size) for index in range(_BATCH)]
 
 
