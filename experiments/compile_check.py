@@ -64,24 +64,30 @@ def main(chip: Chip, about: str, argv: Sequence[str]) -> int:
     for name in options.only or ():
         if name not in PROGRAMS:
             return fail(f"--only: no program {name!r}; there are {', '.join(PROGRAMS)}")
+    figures: dict[str, Any] = {}
     try:
         check_json(options.json)
+        target = _target(chip)
+        for name in options.only or PROGRAMS:
+            figures[name] = _check(PROGRAMS[name], target, chip)
+            print(_line(name, figures[name]), flush=True)
+            write_json(options.json, figures)
     except DataError as error:
         return fail(str(error))
+    return 0 if all(one["fits"] for one in figures.values()) else 1
+
+
+def _target(chip: Chip) -> Target:
+    """The devices of a chip.
+
+    Raises:
+        DataError: its compiler is not installed.
+    """
     try:
-        target = Target(chip.machine, {count: chip.devices(count) for count in CHIPS})
+        return Target(chip.machine, {count: chip.devices(count) for count in CHIPS})
     except Exception as error:  # the compiler's library raises what it likes
         told = f"no compiler for {chip.machine.upper()}s ({str(error)[:200]})"
-        return fail(f"{told}; {how_to_install(chip.extra)}")
-    figures: dict[str, Any] = {}
-    for name in options.only or PROGRAMS:
-        figures[name] = _check(PROGRAMS[name], target, chip)
-        print(_line(name, figures[name]), flush=True)
-        try:
-            write_json(options.json, figures)
-        except DataError as error:
-            return fail(str(error))
-    return 0 if all(one["fits"] for one in figures.values()) else 1
+        raise DataError(f"{told}; {how_to_install(chip.extra)}") from error
 
 
 @contextmanager

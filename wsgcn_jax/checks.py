@@ -102,6 +102,22 @@ def checked(**specs: Shaped | Number | Made) -> Callable[[Callable[P, R]], Calla
     return decorate
 
 
+def as_array(given: object, what: str) -> np.ndarray:
+    """What was given as an array.
+
+    Args:
+        given: an array, or lists of numbers.
+        what: its name in the error.
+
+    Raises:
+        DataError: lists of several lengths.
+    """
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise DataError(f"{what} is a list of several lengths; give an array") from error
+
+
 def _check_number(where: str, value: Any, spec: Number) -> None:
     if isinstance(value, jax.core.Tracer):
         return

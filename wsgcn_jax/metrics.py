@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from wsgcn_jax.checks import as_array
 from wsgcn_jax.types import IGNORE, DataError
 
 
@@ -28,7 +29,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
         DataError: the shapes differ, lists are of several lengths, labels are no whole numbers, or
             a scored pixel's prediction is neither a class nor 255.
     """
-    truth, prediction = _array(truth, "truth"), _array(prediction, "prediction")
+    truth, prediction = as_array(truth, "the truth"), as_array(prediction, "the prediction")
     for name, labels in (("truth", truth), ("prediction", prediction)):
         if labels.dtype.kind not in "iu":
             raise DataError(f"the {name} is {labels.dtype}; give whole numbers, the classes")
@@ -63,7 +64,7 @@ def iou(confusion: ArrayLike) -> np.ndarray:
     Raises:
         DataError: it is no square of numbers.
     """
-    confusion = _array(confusion, "confusion matrix")
+    confusion = as_array(confusion, "the confusion matrix")
     if confusion.dtype.kind not in "iuf":
         raise DataError(f"the confusion matrix is {confusion.dtype}; give counts of pixels")
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
@@ -108,10 +109,3 @@ def mean_iou(
             raise DataError(f"there is no class {strange[0]} in a matrix of {len(scores)} classes")
         chosen &= np.isin(np.arange(len(scores)), np.asarray(classes))
     return float(scores[chosen].mean()) if chosen.any() else float("nan")
-
-
-def _array(given: ArrayLike, what: str) -> np.ndarray:
-    try:
-        return np.asarray(given)
-    except ValueError as error:
-        raise DataError(f"the {what} is a list of several lengths; give an array") from error

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from wsgcn_jax import data
+from wsgcn_jax.checks import as_array
 from wsgcn_jax.data.class_list import class_names
 from wsgcn_jax.data.files import can_name, read_bytes, write_atomic
 from wsgcn_jax.data.photos import decode_photo
@@ -140,18 +141,6 @@ def check_mask(mask: np.ndarray, what: str) -> np.ndarray:
                 f"{what} holds {value}; class ids go from 0, and {IGNORE} is where nothing is known"
             )
     return array.astype(np.uint8)
-
-
-def as_array(given: object, what: str) -> np.ndarray:
-    """What was given as an array.
-
-    Raises:
-        DataError: lists of several lengths.
-    """
-    try:
-        return np.asarray(given)
-    except ValueError as error:
-        raise DataError(f"{what} is a list of several lengths; give an array") from error
 
 
 def named_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -16,12 +16,12 @@ from wsgcn_jax.api.inputs import (
     Images,
     Labels,
     PathLike,
-    as_array,
     check_mask,
     lay_out,
     named_classes,
 )
 from wsgcn_jax.api.run import Run, load
+from wsgcn_jax.checks import as_array
 from wsgcn_jax.compiler import keep_compiled_programs
 from wsgcn_jax.pipeline.external.external_maps import ExternalMaps
 from wsgcn_jax.pipeline.external.label_folder import label_folder

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wsgcn_jax.api.inputs import as_array
+from wsgcn_jax.checks import as_array
 from wsgcn_jax.metrics import confusion_matrix, iou, mean_iou
 from wsgcn_jax.types import IGNORE, DataError
 
